@@ -1,0 +1,117 @@
+"""The journey of a message. This is the only module that calls its steps in order.
+
+receive -> append -> answer          `receive`
+parse -> map -> route                `turn`     (pure: the same message gives the same effects, as often as it is run)
+save, with the reader's position     `save`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from hilum import mapping
+from hilum.engine.admission import admit
+from hilum.engine.answers import Answers
+from hilum.engine.settings import SourceSettings
+from hilum.errors import HilumError, Outcome, StoreError
+from hilum.formats import hl7v2
+from hilum.journal import Journal
+from hilum.model import Arrival, Disposition, Effects, Finding, Held, Message, Outgoing
+from hilum.repository import Repository
+from hilum.store import fault
+
+__all__ = ["Flow", "Route"]
+
+ANSWER_WITHIN = 1.8  # seconds; a sender that hears nothing for two seconds starts to guess
+
+Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Sequence[Outgoing]]
+
+
+class Flow:
+    """The steps, and the values they need: nothing here remembers a message."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        repository: Repository,
+        plan: mapping.Plan,
+        sources: Mapping[str, SourceSettings],
+        route: Route,
+        answers: Answers,
+    ) -> None:
+        self._journal, self._repository = journal, repository
+        self._plan, self._sources, self._route, self._answers = plan, sources, route, answers
+
+    async def receive(self, arrivals: Sequence[Arrival]) -> list[int]:
+        """Gate, append and answer. Nobody hears a yes before the journal's commit, or nothing for two seconds.
+
+        Returns the seqs of copies whose senders wait for more than the journal.
+        """
+        admitted = [admit(arrival, self._sources[arrival.source]) for arrival in arrivals]
+        incoming = [item.incoming for one in admitted for item in one.items]
+        oldest = min(arrival.received_at for arrival in arrivals) / 1e6
+        patience = max(0.05, ANSWER_WITHIN - (time.time() - oldest))
+        try:
+            fault.reach("engine.before_append")
+            rows = iter(await asyncio.wait_for(asyncio.shield(self._append(incoming)), patience))
+        except (StoreError, TimeoutError) as error:
+            late = StoreError("the journal did not answer in time", code="store-slow", outcome=Outcome.RETRY)
+            for one in admitted:
+                self._answers.failed(one, error if isinstance(error, StoreError) else late)
+            return []
+        fault.reach("engine.before_answer")
+        return [seq for one in admitted for seq in self._answers.stored(one, [next(rows) for _ in one.items])]
+
+    def turn(self, message: Message) -> Effects | Held:
+        """Parse and map one message: what it does, or why a person must look at it first."""
+        try:
+            record = hl7v2.parse(message.body, charset=message.envelope.charset)
+            mapped = self._plan.run(record, mapping.Context.of(message.envelope))
+        except HilumError as error:
+            return self._held(message, error.code, error.message, error.location)
+        except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
+            return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
+        if mapped.held is not None:
+            problem = mapped.held
+            return self._held(message, problem.code, problem.message, problem.location, problem.owner)
+        return Effects(
+            seq=message.seq,
+            partition=message.partition,
+            at=mapped.at or message.envelope.received_at,
+            key=message.envelope.key,
+            drafts=mapped.drafts,
+            merges=mapped.merges,
+            exceptions=mapped.exceptions,
+            outgoing=tuple(self._route(message, record, mapped)),
+            accounting=mapped.accounting,
+        )
+
+    def gate_again(self, message: Message) -> Held | None:
+        """Whether the rules of today still hold a message that the door once held."""
+        if message.envelope.disposition is not Disposition.HOLD:
+            return None
+        source = self._sources[message.envelope.source]
+        admission = hl7v2.admit(
+            message.body, source.rules, source=source.name, received_at=message.envelope.received_at
+        )
+        if admission.envelope.disposition in (Disposition.ACCEPT, Disposition.WARNING):
+            return None
+        code = next(iter(admission.envelope.codes), "held-at-the-door")
+        return self._held(message, code, "the rules of its source hold such messages")
+
+    async def save(self, work: Sequence[Effects | Held], positions: Mapping[int, int]) -> None:
+        """Commit effects, holds and positions together; then keep the promises to senders."""
+        fault.reach("engine.before_apply")
+        await self._repository.apply(work, positions)
+        fault.reach("engine.after_apply")
+        self._answers.applied(one.seq for one in work if isinstance(one, Effects))
+        self._answers.delivered(one.seq for one in work if isinstance(one, Effects) and not one.outgoing)
+        for one in work:
+            if isinstance(one, Held):
+                self._answers.not_applied(one.seq, Finding(one.code, "stored, but held for a person"))
+
+    def _held(self, message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:
+        owner = owner or self._sources[message.envelope.source].owner
+        return Held(message.seq, message.partition, message.envelope.key, code, text, location, owner)

@@ -1,0 +1,182 @@
+"""One worker per partition: reads after its position, turns messages into effects, saves both together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from hilum.engine.flow import Flow
+from hilum.engine.partition import Progress, partitions_of
+from hilum.engine.settings import Order
+from hilum.errors import HilumError, Outcome, StoreError
+from hilum.journal import Journal
+from hilum.model import Effects, Entry, Held, Message
+from hilum.repository import Repository
+
+__all__ = ["HeldKeys", "Worker"]
+
+BATCH = 32  # messages per commit: enough to share a sync, few enough not to delay an acknowledgement
+RETRY_FIRST, RETRY_LAST = 0.1, 5.0  # seconds between tries while the store cannot be written
+
+log = structlog.get_logger(__name__)
+
+
+class HeldKeys:
+    """Keys with a held message. The store is the truth; this is what workers look at for every message."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._keys = set(repository.held_keys())
+
+    def __contains__(self, key: str) -> bool:
+        return bool(key) and key in self._keys
+
+    def add(self, *keys: str) -> None:
+        """From now on later messages of these keys wait."""
+        self._keys.update(key for key in keys if key)
+
+    def reread(self) -> None:
+        """A person has settled something."""
+        self._keys = set(self._repository.held_keys())
+
+
+class Worker:
+    """Advances one partition. It may be killed at any point: it repeats work then, never effects."""
+
+    def __init__(
+        self,
+        partition: int,
+        flow: Flow,
+        journal: Journal,
+        progress: Progress,
+        held: HeldKeys,
+        orders: dict[str, Order],
+    ) -> None:
+        self.partition = partition
+        self._flow, self._journal, self._progress, self._held = flow, journal, progress, held
+        self._orders = orders
+        self._wake = asyncio.Event()
+        self._replays: deque[tuple[int, asyncio.Future[Effects | Held]]] = deque()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """There is something new to read."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish the batch at hand, then return from `run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def replay(self, seq: int) -> Effects | Held:
+        """Run a held message again, in this partition's own order; returns what became of it."""
+        done: asyncio.Future[Effects | Held] = asyncio.get_running_loop().create_future()
+        self._replays.append((seq, done))
+        self.wake()
+        return await done
+
+    async def run(self) -> None:
+        """Read, turn, save, until stopped."""
+        while not self._stopping:
+            self._wake.clear()
+            while self._replays:
+                await self._replay_next()
+            entries = await self._journal.read(self.partition, self._progress.committed[self.partition], BATCH)
+            if entries:
+                await self._advance(entries)
+            else:
+                await self._wake.wait()
+
+    async def _advance(self, entries: Sequence[Entry]) -> None:
+        for run in _runs(entries):
+            first = run[0]
+            if first.barrier:
+                await self._progress.reach(self.partition, first.seq)
+                await self._progress.until_committed(first.home, first.seq)
+                await self._save([], first.seq)
+            else:
+                for other in partitions_of(first.message.envelope)[1:]:
+                    await self._progress.until_reached(other, first.seq)
+                await self._save([self._turn(entry.message) for entry in run], run[-1].seq)
+            await asyncio.sleep(0)
+
+    def _turn(self, message: Message) -> Effects | Held:
+        envelope = message.envelope
+        waits = self._orders.get(envelope.source, Order.WAIT) is Order.WAIT
+        if waits and (envelope.key in self._held or envelope.other_key in self._held):
+            work: Effects | Held = Held(
+                message.seq,
+                message.partition,
+                envelope.key,
+                "behind-held",
+                "waits behind an earlier message of its key",
+                behind=True,
+            )
+        else:
+            work = self._flow.gate_again(message) or self._flow.turn(message)
+        if waits and isinstance(work, Held):
+            self._held.add(envelope.key, envelope.other_key)
+        return work
+
+    async def _replay_next(self) -> None:
+        seq, done = self._replays.popleft()
+        message = self._journal.get(seq)
+        work = self._flow.gate_again(message) or self._flow.turn(message)
+        await self._save([work])
+        self._held.reread()
+        done.set_result(work)
+
+    async def _save(self, work: Sequence[Effects | Held], position: int = 0) -> None:
+        try:
+            await self._commit(work, position)
+        except StoreError:
+            raise
+        except Exception as error:
+            if not work:
+                raise
+            log.exception("effects could not be applied", error=type(error).__name__, messages=len(work))
+            await self._save_alone(work, position, error)
+
+    async def _save_alone(self, work: Sequence[Effects | Held], position: int, error: Exception) -> None:
+        """One of these cannot be applied: find it, hold it, and let the others through."""
+        if len(work) > 1:
+            for one in work:
+                await self._save([one], one.seq if position else 0)
+            return
+        one = work[0]
+        code = error.code if isinstance(error, HilumError) else "apply-failed"
+        await self._commit([Held(one.seq, one.partition, one.key, code, "its effects could not be saved")], position)
+        self._held.add(one.key)
+
+    async def _commit(self, work: Sequence[Effects | Held], position: int) -> None:
+        delay = RETRY_FIRST
+        while True:
+            try:
+                await self._flow.save(work, {self.partition: position} if position else {})
+                break
+            except StoreError as error:
+                if error.outcome is not Outcome.RETRY:
+                    raise
+                log.warning("the store cannot be written, trying again", code=error.code, in_seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_LAST)
+        if position:
+            await self._progress.commit(self.partition, position)
+
+
+def _runs(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Split a batch so that a barrier, and a merge that has one elsewhere, each stand alone."""
+    run: list[Entry] = []
+    for entry in entries:
+        if entry.barrier or len(partitions_of(entry.message.envelope)) > 1:
+            if run:
+                yield run
+                run = []
+            yield [entry]
+        else:
+            run.append(entry)
+    if run:
+        yield run
