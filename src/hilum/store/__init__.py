@@ -1,0 +1,8 @@
+"""The one SQLite file, encrypted, with one writer and group commit: what journal and repository are built on."""
+
+from hilum.store import fault
+from hilum.store.keys import key_from_file, key_from_secret
+from hilum.store.schema import Schema
+from hilum.store.store import Store
+
+__all__ = ["Schema", "Store", "fault", "key_from_file", "key_from_secret"]

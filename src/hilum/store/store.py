@@ -1,0 +1,153 @@
+"""The one SQLite file under journal and repository: one writer, readers that see the last commit."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from hilum.errors import StoreError
+from hilum.store.connection import Target, check_version, connect, prepare_file
+from hilum.store.failures import translate
+from hilum.store.keys import derive
+from hilum.store.lock import RunLock
+from hilum.store.schema import Schema, install, stored_secret
+from hilum.store.writer import Awaited, Blocked, Job, Writer
+
+__all__ = ["Store"]
+
+T = TypeVar("T")
+
+
+class Store:
+    """An open store. Made by `Store.open`; `close` it, or use it as a context manager.
+
+    A failed read, write or commit raises StoreFull (retry), StoreBusy `store-locked` (retry), StoreCorrupt or
+    StoreUnsafe (stop). After StoreFull the store goes on by itself once the disk takes writes again.
+    """
+
+    def __init__(self, target: Target, writer: Writer, secret: bytes, lock: RunLock | None) -> None:
+        self._target = target
+        self._writer = writer
+        self._secret = secret
+        self._lock = lock
+        self._mine = threading.local()
+        self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        key: bytes | None,
+        schemas: Sequence[Schema],
+        exclusive: bool = False,
+        vfs: str = "",
+    ) -> Store:
+        """Open the store at `path`, or make it. `key`: 32 random bytes, or None for a file in the clear.
+
+        `exclusive` takes the lock of `hilum run`; programs that write a little beside it open without. `vfs` names
+        another file layer of SQLite. Raises StoreUnsafe (key wrong, SQLite too old, setting not safe, made by a newer
+        hilum), StoreBusy (another `hilum run`), StoreFull.
+        """
+        check_version()
+        target = Target(path=Path(path), key=key, vfs=vfs)
+        prepare_file(target.path)
+        lock = RunLock(target.path) if exclusive else None
+        try:
+            connection = connect(target)
+            try:
+                install(connection, schemas)
+                secret = key if key is not None else stored_secret(connection)
+            except apsw.Error as error:
+                raise translate(error) from None
+            finally:
+                connection.close()
+            return cls(target, Writer(target, connect(target)), secret, lock)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """Where the file is; its `-wal`, `-shm` and `.lock` lie beside it."""
+        return self._target.path
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why the last write was not saved, or None when the last one was."""
+        return self._writer.trouble
+
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose, from the store key (HKDF-SHA256); without one, from a secret in the file."""
+        return derive(self._secret, purpose)
+
+    async def write(self, job: Callable[[apsw.Connection], T], *, urgent: bool = False) -> T:
+        """Run `job(connection)` on the writer thread and return what it returned once it is on the disk.
+
+        It runs in a savepoint: when it raises, its own changes are undone and the exception comes out here. It must
+        not commit, and not wait for anything. Urgent: what a sender or a reader waits for (appends, audit).
+        """
+        told = Awaited()
+        self._writer.submit(Job(job, told), urgent=urgent)
+        result: T = await told.future
+        return result
+
+    def write_now(self, job: Callable[[apsw.Connection], T], *, urgent: bool = False) -> T:
+        """The same for a thread that may wait (CLI commands)."""
+        told = Blocked()
+        work = Job(job, told)
+        self._writer.submit(work, urgent=urgent)
+        told.event.wait()
+        if work.error is not None:
+            raise work.error
+        result: T = work.result
+        return result
+
+    def read(self, query: Callable[[apsw.Connection], T]) -> T:
+        """Run `query(connection)` in the calling thread on one snapshot: the last commit. It cannot write."""
+        try:
+            connection = self._reader()
+            if connection.in_transaction:  # a read within a read shares its snapshot
+                return query(connection)
+            connection.execute("BEGIN")
+            try:
+                return query(connection)
+            finally:
+                connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            raise translate(error) from None
+
+    def _reader(self) -> apsw.Connection:
+        if self._closed:
+            raise StoreError("the store is closed", code="store-closed")
+        connection: apsw.Connection | None = getattr(self._mine, "connection", None)
+        if connection is not None and self._mine.generation == self._writer.generation:
+            return connection
+        self._mine.generation = self._writer.generation
+        self._mine.connection = connect(self._target, read_only=True)
+        self._readers.add(self._mine.connection)
+        return self._reader()
+
+    def close(self) -> None:
+        """Finish what was asked for, fold the write-ahead log into the file, let go of the lock."""
+        if self._closed:
+            return
+        self._closed = True
+        for connection in list(self._readers):
+            connection.close()
+        self._writer.stop()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,260 @@
+"""The one writer thread: waiting jobs share a transaction, and nobody hears of success before it is on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apsw
+
+from hilum.errors import StoreError
+from hilum.store import fault
+from hilum.store.checkpoint import Checkpointer
+from hilum.store.connection import BUSY_MS, Target, connect
+from hilum.store.failures import breaks_transaction, translate
+
+__all__ = ["Job", "Writer"]
+
+MOST_JOBS = 1_000  # in one transaction, so that its commit stays short
+IDLE_SECONDS = 0.5  # without work, before the WAL is folded into the file
+
+BEFORE_COMMIT = fault.declare("store.before_commit", "all jobs of the group have run, nothing is on the disk")
+AFTER_COMMIT = fault.declare("store.after_commit", "the group is on the disk, nobody has been told")
+AFTER_TELLING = fault.declare("store.after_telling", "the group is on the disk and its callers are being told")
+
+
+class Job:
+    """One piece of work for the writer: `run(connection)` inside a savepoint; `tell` hears of it after the commit."""
+
+    __slots__ = ("error", "result", "run", "tell")
+
+    def __init__(self, run: Callable[[apsw.Connection], Any], tell: _Teller) -> None:
+        self.run = run
+        self.tell = tell
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Awaited:
+    """Tells a future of an event loop; a whole group costs each loop one wake-up."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+
+
+class Blocked:
+    """Tells a thread that waits."""
+
+    __slots__ = ("event",)
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+
+_Teller = Awaited | Blocked
+
+
+class _BrokenTransaction(Exception):
+    """The whole transaction is lost; `cause` is what SQLite said."""
+
+    def __init__(self, cause: apsw.Error) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Writer:
+    """Owns the writing connection. Urgent jobs wait behind at most one that is not; a failing job harms only itself."""
+
+    def __init__(self, target: Target, connection: apsw.Connection) -> None:
+        self._target = target
+        self._connection: apsw.Connection | None = None
+        self._urgent: deque[Job] = deque()
+        self._patient: deque[Job] = deque()
+        self._patient_is_owed = False
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._wal_pages = 0
+        self._checkpointer = Checkpointer(target, self._poke)
+        self.trouble: StoreError | None = None  # why the last group was not saved; None once one was
+        self.generation = 0  # rises when connections must not be trusted any more
+        self._adopt(connection)
+        self._thread = threading.Thread(target=self._serve, name="hilum-store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job, *, urgent: bool) -> None:
+        """Queue a job. Raises StoreError `store-closed`."""
+        with self._wake:
+            if self._stopping:
+                raise StoreError("the store is closed", code="store-closed")
+            (self._urgent if urgent else self._patient).append(job)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Run what waits, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+        self._checkpointer.stop()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _poke(self) -> None:
+        with self._wake:
+            self._wake.notify()
+
+    def _adopt(self, connection: apsw.Connection) -> None:
+        connection.set_wal_hook(self._note_wal)
+        self._connection = connection
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _serve(self) -> None:
+        while True:
+            with self._wake:
+                idle = not self._has_work() and not self._wake.wait_for(self._has_work, IDLE_SECONDS)
+                if self._stopping and not self._urgent and not self._patient:
+                    return
+            if self._urgent or self._patient:
+                self._commit_group()
+            self._keep_wal_short(idle=idle)
+
+    def _has_work(self) -> bool:
+        return bool(self._urgent or self._patient or self._stopping or self._checkpointer.finished)
+
+    def _next_jobs(self) -> Iterator[Job]:
+        """The jobs of one transaction, chosen while it runs.
+
+        Urgent ones commit by themselves. Patient ones have their turn after each urgent group; as soon as an urgent
+        one arrives it joins, and the transaction ends.
+        """
+        room = MOST_JOBS
+        if self._patient and (self._patient_is_owed or not self._urgent):
+            self._patient_is_owed = False
+            while self._patient and room:
+                yield self._patient.popleft()
+                room -= 1
+                if self._urgent:
+                    break
+        else:
+            self._patient_is_owed = True
+        while self._urgent and room > -MOST_JOBS:
+            yield self._urgent.popleft()
+            room -= 1
+
+    def _commit_group(self) -> None:
+        group: list[Job] = []
+        try:
+            connection = self._begin()
+            for job in self._next_jobs():
+                group.append(job)
+                self._run(connection, job)
+            fault.reach(BEFORE_COMMIT)
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._give_up(group, translate(error))
+        except _BrokenTransaction as error:
+            self._give_up(group, translate(error.cause))
+        except StoreError as error:
+            self._give_up(group, error)
+        else:
+            fault.reach(AFTER_COMMIT)
+            self.trouble = None
+            _tell(group)
+
+    def _begin(self) -> apsw.Connection:
+        if self._connection is None:
+            self._adopt(connect(self._target))
+        connection = self._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    def _run(self, connection: apsw.Connection, job: Job) -> None:
+        connection.execute("SAVEPOINT job")
+        try:
+            job.result = job.run(connection)
+        except BaseException as error:  # noqa: BLE001 - it is handed to whoever asked for the job
+            if isinstance(error, apsw.Error) and (breaks_transaction(error) or connection.get_autocommit()):
+                raise _BrokenTransaction(error) from None
+            job.error = translate(error) if isinstance(error, apsw.Error) else error
+            connection.execute("ROLLBACK TO job")
+        connection.execute("RELEASE job")
+
+    def _give_up(self, group: list[Job], error: StoreError) -> None:
+        """Nothing of the group was saved; what is cached is not to be trusted, as a failed sync may be told once only."""
+        self.trouble = error
+        if not group:  # it never began: whoever waits hears it now rather than hangs
+            group = [*self._urgent, *self._patient]
+            self._urgent.clear()
+            self._patient.clear()
+        for job in group:
+            job.result, job.error = None, error
+        self._distrust()
+        _tell(group)
+
+    def _distrust(self) -> None:
+        """Drop the connection and what it has cached; the next group opens and checks a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self.generation += 1
+
+    def _keep_wal_short(self, *, idle: bool) -> None:
+        if self._checkpointer.finished:
+            self._checkpointer.finished = False
+            self._finish_checkpoint()
+        elif self._connection is not None and self._checkpointer.is_due(self._wal_pages, idle=idle):
+            self._checkpointer.start_round()
+
+    def _finish_checkpoint(self) -> None:
+        """Fold in the few pages that came meanwhile, so that the WAL can start again from its beginning."""
+        if self._connection is None:
+            return
+        nothing_waits = not self._urgent and not self._patient
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if nothing_waits else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self._connection.set_busy_timeout(0)
+        try:
+            self._connection.wal_checkpoint(mode=mode)
+            self._wal_pages = 0
+        except apsw.BusyError:
+            self._wal_pages = 0  # a reader is in the way: the next round does it
+        except apsw.Error as error:
+            self.trouble = translate(error)
+            self._distrust()
+            return
+        self._connection.set_busy_timeout(BUSY_MS)
+
+
+def _tell(group: list[Job]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in group:
+        if isinstance(job.tell, Blocked):
+            job.tell.event.set()
+        else:
+            by_loop.setdefault(job.tell.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        if not loop.is_closed():  # its program has ended: nobody waits
+            loop.call_soon_threadsafe(_resolve, jobs)
+    if group:
+        fault.reach(AFTER_TELLING)
+
+
+def _resolve(jobs: list[Job]) -> None:
+    for job in jobs:
+        assert isinstance(job.tell, Awaited)
+        future = job.tell.future
+        if future.done():  # its caller gave up waiting
+            continue
+        if job.error is None:
+            future.set_result(job.result)
+        else:
+            future.set_exception(job.error)
