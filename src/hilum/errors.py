@@ -140,7 +140,22 @@ class NotFound(HilumError):
 
 
 class DeliveryError(HilumError):
-    """A destination did not take a record; `outcome` says whether to try again, hold or give up."""
+    """A destination did not take a record; `outcome` says whether to try again, hold or give up.
+
+    `retry_after` is the wait in seconds that the other side asked for; 0 when it did not.
+    """
 
     outcome = Outcome.RETRY
     default_code = "delivery-failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        location: str = "",
+        outcome: Outcome | None = None,
+        retry_after: float = 0.0,
+    ) -> None:
+        super().__init__(message, code=code, location=location, outcome=outcome)
+        self.retry_after = retry_after

@@ -127,9 +127,8 @@ class Arrival(Struct, frozen=True):
     received_at: int
     body: bytes
     answer: Callable[[Ack], None]
-    fault: Finding | None = (
-        None  # the way in could not take it whole (too large, cut off); body is what was kept
-    )
+    fault: Finding | None = None  # the way in could not take it whole (too large, cut off); body is what was kept
+    codes: tuple[str, ...] = ()  # oddities of the way in that were tolerated: the body is whole
 
 
 class AuditEvent(Struct, frozen=True):

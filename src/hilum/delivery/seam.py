@@ -11,7 +11,7 @@ __all__ = ["Destination"]
 
 @runtime_checkable
 class Destination(Protocol):
-    """A configured way out. It sends one record and says what came of it; when to try again is the engine's business."""
+    """A configured way out. It sends one record and says what came of it; when to try again is the engine's matter."""
 
     name: str
 
@@ -20,7 +20,10 @@ class Destination(Protocol):
         ...
 
     async def send(self, record: Outgoing) -> Receipt:
-        """Return when the other side has taken the record. Raises DeliveryError with outcome retry, hold or dead_letter."""
+        """Return when the other side has taken the record.
+
+        Raises DeliveryError with the outcome retry, hold or dead_letter.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,81 @@
+"""How ways out are configured: one YAML file per destination, `kind` says which of these it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from hilum.config.secrets import Secret
+from hilum.delivery.policy import BreakerPolicy, RetryPolicy
+from hilum.errors import Outcome
+from hilum.protocols import ClientTls
+
+__all__ = ["FilesDestination", "MllpAnswers", "MllpDestination", "Refusal", "WebhookDestination"]
+
+Refusal = Literal["retry", "hold", "dead_letter"]
+
+
+class _Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every way out has."""
+
+    owner: Annotated[str, Meta(description="who is asked about deliveries that do not get through")] = ""
+    retry: RetryPolicy = RetryPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+
+
+class MllpAnswers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this partner means when it says no: the same again later, a person first, or give up."""
+
+    AE: Refusal = "hold"
+    AR: Refusal = "hold"
+    CE: Refusal = "retry"
+    CR: Refusal = "hold"
+
+    def outcome(self, code: str) -> Outcome:
+        """For one of AE, AR, CE, CR."""
+        return Outcome(getattr(self, code))
+
+
+class MllpDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="mllp"):
+    """HL7 v2 over MLLP: hilum connects and waits for each answer."""
+
+    host: Annotated[str, Meta(min_length=1, description="name or address of the partner")]
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port of the partner")]
+    tls: ClientTls | None = None
+    ack: Annotated[
+        Literal["original", "enhanced"],
+        Meta(description="original: AA takes the record; enhanced: CA takes it, see `application`"),
+    ] = "original"
+    application: Annotated[
+        bool, Meta(description="enhanced mode: after CA wait for the AA on the same connection too")
+    ] = False
+    answers: MllpAnswers = MllpAnswers()
+    connect_seconds: Annotated[float, Meta(gt=0, description="time to connect, TLS included, seconds")] = 10
+    ack_seconds: Annotated[float, Meta(gt=0, description="time for an answer, seconds")] = 30
+    answer_bytes: Annotated[int, Meta(ge=256, description="largest answer taken, bytes")] = 1024 * 1024
+
+
+class FilesDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="files"):
+    """Records as files in a folder: one each, or lines of NDJSON."""
+
+    folder: Annotated[Path, Meta(description="folder to write into; made when absent")]
+    layout: Annotated[
+        Literal["each", "ndjson"],
+        Meta(description="each: one file per record; ndjson: one line per record, one file per UTC day"),
+    ] = "each"
+
+
+class WebhookDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
+    """Each record as one signed HTTP POST."""
+
+    url: Annotated[str, Meta(pattern="^https?://", description="where to POST; http only to this host itself")]
+    secret: Annotated[Secret, Meta(description="key of the HMAC-SHA256 signature, at least 16 bytes")]
+    token: Annotated[Secret | None, Meta(description="bearer token, where the partner asks for one")] = None
+    tls: ClientTls = ClientTls()
+    refused: Annotated[
+        Literal["hold", "dead_letter"], Meta(description="what a 4xx means, but for 408, 425 and 429")
+    ] = "hold"
+    connect_seconds: Annotated[float, Meta(gt=0, description="time to connect, TLS included, seconds")] = 10
+    answer_seconds: Annotated[float, Meta(gt=0, description="time for the whole answer, seconds")] = 30

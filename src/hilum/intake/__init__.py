@@ -1,0 +1,6 @@
+"""Ways in: each frames bytes, hands whole messages on and answers only what it is told to answer."""
+
+from hilum.intake.seam import Source
+from hilum.intake.sections import AckRules, FilesLimits, FilesSource, MllpLimits, MllpSource
+
+__all__ = ["AckRules", "FilesLimits", "FilesSource", "MllpLimits", "MllpSource", "Source"]
