@@ -1,0 +1,55 @@
+"""The integration folder: plain files -> a typed tree, or every finding with its place.
+
+Other packages declare their part with `Section`; `load` reads a folder and raises with all findings; `examine` never
+raises.
+"""
+
+from hilum.config.boundary import INTEGRATION
+from hilum.config.integration import (
+    Api,
+    Area,
+    Data,
+    Direction,
+    Flow,
+    Integration,
+    Level,
+    Owners,
+    Risk,
+    Route,
+    StoreSettings,
+    System,
+    Tls,
+    User,
+    retention_days,
+)
+from hilum.config.load import examine, load
+from hilum.config.schema import editor_schemas
+from hilum.config.secrets import Secret
+from hilum.config.section import Check, Section
+from hilum.config.tree import Tree
+
+__all__ = [
+    "INTEGRATION",
+    "Api",
+    "Area",
+    "Check",
+    "Data",
+    "Direction",
+    "Flow",
+    "Integration",
+    "Level",
+    "Owners",
+    "Risk",
+    "Route",
+    "Secret",
+    "Section",
+    "StoreSettings",
+    "System",
+    "Tls",
+    "Tree",
+    "User",
+    "editor_schemas",
+    "examine",
+    "load",
+    "retention_days",
+]
