@@ -1,6 +1,15 @@
 """Ways in: each frames bytes, hands whole messages on and answers only what it is told to answer."""
 
+from hilum.intake.mllp import MllpListener
 from hilum.intake.seam import Source
 from hilum.intake.sections import AckRules, FilesLimits, FilesSource, MllpLimits, MllpSource
 
-__all__ = ["AckRules", "FilesLimits", "FilesSource", "MllpLimits", "MllpSource", "Source"]
+__all__ = [
+    "AckRules",
+    "FilesLimits",
+    "FilesSource",
+    "MllpLimits",
+    "MllpListener",
+    "MllpSource",
+    "Source",
+]
