@@ -1,0 +1,49 @@
+"""FHIR R4 as values: references, dates, numbers, outcomes, and what can be searched for. No I/O."""
+
+from __future__ import annotations
+
+from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
+from .facts import DATE, LABEL, OTHER_REFERENCE, QUANTITY, REFERENCE, TOKEN, Fact, facts_of, unit_key
+from .numbers import decode, encode
+from .outcome import Issue, IssueSeverity, operation_outcome
+from .parameters import PARAMETERS, Kind, Parameter, find_parameter, parameters_of
+from .reference import Reference, local_references, parse_reference, redirect_references
+from .strings import fold
+from .types import RESOURCE_TYPES, is_id, is_resource_type
+
+__all__ = [
+    "DATE",
+    "FAR_FUTURE",
+    "FAR_PAST",
+    "LABEL",
+    "OTHER_REFERENCE",
+    "PARAMETERS",
+    "QUANTITY",
+    "REFERENCE",
+    "RESOURCE_TYPES",
+    "TOKEN",
+    "Fact",
+    "Issue",
+    "IssueSeverity",
+    "Kind",
+    "Parameter",
+    "Prefix",
+    "Reference",
+    "compare_ranges",
+    "date_range",
+    "decode",
+    "encode",
+    "facts_of",
+    "find_parameter",
+    "fold",
+    "format_instant",
+    "is_id",
+    "is_resource_type",
+    "local_references",
+    "operation_outcome",
+    "parameters_of",
+    "parse_reference",
+    "redirect_references",
+    "split_prefix",
+    "unit_key",
+]

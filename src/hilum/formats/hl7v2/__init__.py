@@ -1,0 +1,37 @@
+"""HL7 v2: lazy parser, header gate, batches, grouping, acknowledgements, names for people."""
+
+from hilum.formats.hl7v2.ack import AckMode, AckWanted, Wish, acknowledge, wants
+from hilum.formats.hl7v2.batch import Batch, is_batch, split_batch
+from hilum.formats.hl7v2.codes import CODES
+from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters
+from hilum.formats.hl7v2.escape import escape, unescape
+from hilum.formats.hl7v2.gate import Admission, Rules, admit
+from hilum.formats.hl7v2.grouping import Node, parents_of
+from hilum.formats.hl7v2.message import Hl7Message, Segment, parse
+from hilum.formats.hl7v2.path import Path, compile_path
+
+__all__ = [
+    "CODES",
+    "STANDARD",
+    "AckMode",
+    "AckWanted",
+    "Admission",
+    "Batch",
+    "Delimiters",
+    "Hl7Message",
+    "Node",
+    "Path",
+    "Rules",
+    "Segment",
+    "Wish",
+    "acknowledge",
+    "admit",
+    "compile_path",
+    "escape",
+    "is_batch",
+    "parents_of",
+    "parse",
+    "split_batch",
+    "unescape",
+    "wants",
+]

@@ -1,0 +1,86 @@
+"""What the journal keeps beside a message: who, what, when, and the key that orders it."""
+
+from __future__ import annotations
+
+from hilum.errors import FormatError
+from hilum.formats.hl7v2.delimiters import read_delimiters
+from hilum.formats.hl7v2.message import Hl7Message, Segment
+from hilum.formats.hl7v2.path import compile_path
+from hilum.formats.hl7v2.times import instant
+from hilum.model import Disposition, Envelope
+
+__all__ = ["envelope_of", "header_of", "key_text"]
+
+
+def envelope_of(
+    message: Hl7Message,
+    key: str,
+    source: str,
+    received_at: int,
+    disposition: Disposition,
+    codes: tuple[str, ...],
+) -> Envelope:
+    """The envelope; `key` is the path of the ordering identifier, "" for a message of which only the header was read."""
+    header = message.header
+    own, other = keys(message, key) if key else ("", "")
+    return Envelope(
+        source,
+        received_at,
+        message.sender,
+        message.control_id,
+        message.kind,
+        own,
+        other,
+        instant(header[7].partition(message.delimiters.component)[0]) if len(header) > 7 else 0,
+        message.charset if key else "",
+        disposition,
+        codes,
+    )
+
+
+def keys(message: Hl7Message, path: str) -> tuple[str, str]:
+    """Key and other key. The other one is of the patient merged away (MRG-1), or of the second patient (swap, link)."""
+    where = compile_path(path)
+    segment = message.find(where.segment, where.index or 1)
+    if segment is None:
+        return "", ""
+    own = key_text(message, segment, where.field, where.repetition)
+    merged = message.find("MRG")
+    if merged is not None:
+        other = key_text(message, merged, 1, 1)
+    else:
+        second = message.find("PID", 2) if where.segment == "PID" else None
+        other = key_text(message, second, where.field, where.repetition) if second is not None else ""
+    return own, other if other != own else ""
+
+
+def key_text(message: Hl7Message, segment: Segment, field: int, repetition: int) -> str:
+    """`value|authority` of a CX (CX.1 and CX.4.1), "" when it has no value."""
+    delimiters = message.delimiters
+    text = segment.field(field)
+    if delimiters.repetition in text or repetition > 1:
+        parts = text.split(delimiters.repetition)
+        at = max(repetition, 1) - 1
+        text = parts[at] if at < len(parts) else ""
+    components = text.split(delimiters.component, 4)
+    value = components[0].strip()
+    if not value or value == '""':
+        return ""
+    authority = components[3].partition(delimiters.subcomponent)[0] if len(components) > 3 else ""
+    return message.unescape(f"{value}|{authority}")
+
+
+def header_of(raw: bytes) -> Hl7Message | None:
+    """The header line alone, read byte by byte as Latin-1: for what cannot be read as a whole. None when there is no header."""
+    at = raw.find(b"MSH", 0, 64)
+    if at < 0:
+        return None
+    line = raw[at : at + 4096].replace(b"\n", b"\r").partition(b"\r")[0]
+    separator = line[3:4]
+    if not separator:
+        return None
+    try:
+        delimiters = read_delimiters(separator, line.split(separator, 2)[1])
+    except FormatError:
+        return None
+    return Hl7Message(line, b"", line.decode("latin-1"), delimiters, "latin-1", ())
