@@ -1,0 +1,29 @@
+"""The HTTP surface of hilum: FHIR R4 (read and search), health, metrics. Bearer tokens; every access audited first.
+
+listener = listen(settings)                    # bound, or refused with a code
+app = create_app(repository, journal, tokens, health=health, base_url=listener.base_url)
+server = await serve(app, listener)            # in the running loop
+await server.close()                           # drains
+"""
+
+from hilum.app.api.access import access_logger
+from hilum.app.api.application import create_app
+from hilum.app.api.health import ArrivalCount, Check, DeliveryCount, Health, StaticHealth, Totals
+from hilum.app.api.server import Listener, Server, listen, serve
+from hilum.config import Api as ApiSettings
+
+__all__ = [
+    "ApiSettings",
+    "ArrivalCount",
+    "Check",
+    "DeliveryCount",
+    "Health",
+    "Listener",
+    "Server",
+    "StaticHealth",
+    "Totals",
+    "access_logger",
+    "create_app",
+    "listen",
+    "serve",
+]

@@ -1,0 +1,183 @@
+"""The Starlette app: routes, and around the routes of PHI the token before and the audit row after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from structlog.typing import FilteringBoundLogger
+
+from hilum.app.api.access import Access, access_logger
+from hilum.app.api.auditor import Auditor
+from hilum.app.api.auth import Denied, authorize, is_local, peer
+from hilum.app.api.capability import Capability
+from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
+from hilum.app.api.health import Health
+from hilum.app.api.metrics import HttpMetrics
+from hilum.app.api.openapi import OpenApi
+from hilum.app.api.operations import Operations
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.paging import Paging
+from hilum.app.api.resources import Resources
+from hilum.app.api.searching import Searching
+from hilum.app.api.surface import served
+from hilum.app.tokens import Permission, Tokens
+from hilum.journal import Journal
+from hilum.repository import Repository
+
+__all__ = ["create_app"]
+
+
+class _IdConvertor(Convertor[str]):
+    """A FHIR id (R4 datatypes.html#id)."""
+
+    regex = r"[A-Za-z0-9.\-]{1,64}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _TypeConvertor(_IdConvertor):
+    """The name of a resource type, known or not."""
+
+    regex = "[A-Za-z]{1,64}"
+
+
+register_url_convertor("fhirid", _IdConvertor())
+register_url_convertor("fhirtype", _TypeConvertor())
+
+
+def create_app(
+    repository: Repository,
+    journal: Journal,
+    tokens: Tokens,
+    *,
+    health: Health,
+    base_url: str = "http://127.0.0.1:8080",
+    max_count: int = 500,
+    log: FilteringBoundLogger | None = None,
+) -> Starlette:
+    """The HTTP surface of hilum: FHIR R4 under /fhir, health, metrics and an OpenAPI document beside it.
+
+    `base_url` is where callers reach this app, without /fhir; links are made from it, never from a Host header.
+    `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error).
+    """
+    base = f"{base_url.rstrip('/')}/fhir"
+    surface = served()
+    paging = Paging(tokens.paging_key())
+    http = HttpMetrics()
+    guard = _Guard(tokens, Auditor(journal), surface.types)
+    resources = Resources(repository, surface.types, paging, base, max_count)
+    searching = Searching(repository, surface.types, paging, base, max_count)
+    operations = Operations(health, http)
+    capability = Capability(surface, base)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await guard.close()
+        searching.close()
+        operations.close()
+
+    read = guard.around
+    one = "/fhir/{type:fhirtype}/{id:fhirid}"
+    routes = [
+        _route(one, read("read", resources.read)),
+        _route("/fhir/metadata", capability.metadata),
+        _route("/fhir/{type:fhirtype}", read("search", searching.by_get)),
+        _route("/fhir/{type:fhirtype}/_search", read("search", searching.by_post), "POST"),
+        _route(f"{one}/_history", read("history", resources.history)),
+        _route(f"{one}/_history/{{version:fhirid}}", read("vread", resources.vread)),
+        _route("/livez", operations.alive),
+        _route("/readyz", operations.ready),
+        _route("/metrics", guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
+        _route("/openapi.json", OpenApi(surface, base_url)),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Access, metrics=http, log=log or access_logger())],
+        exception_handlers={HTTPException: _unrouted},
+        lifespan=lifespan,
+    )
+    # a redirect would be built from the Host header, and is not an OperationOutcome
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Guard:
+    """Who may, then do it, then one audit row; only after its commit does the answer go out."""
+
+    def __init__(self, tokens: Tokens, auditor: Auditor, types: frozenset[str]) -> None:
+        self._types = types
+        self._tokens = tokens
+        self._auditor = auditor
+        self.close: Callable[[], Awaitable[None]] = auditor.close
+
+    def around(self, action: str, handler: Handler, permission: Permission = Permission.READ) -> Handler:
+        """A handler that needs a token; whatever comes of it is audited."""
+
+        async def guarded(call: Call) -> Reply:
+            actor = await self._admit(call, action, permission)
+            call.scope["hilum.actor"] = actor
+            try:
+                reply = await handler(call)
+            except Problem as problem:
+                await self._auditor.record(actor, action, call.target, problem.code, call.detail)
+                raise
+            await self._auditor.record(actor, action, call.target, call.outcome, call.detail)
+            return reply
+
+        return guarded
+
+    def unless_local(self, action: str, handler: Handler, permission: Permission) -> Handler:
+        """The same for what holds no PHI: a caller on this machine needs no token, and an answer no audit row."""
+
+        async def guarded(call: Call) -> Reply:
+            if not is_local(call):
+                call.scope["hilum.actor"] = await self._admit(call, action, permission)
+            return await handler(call)
+
+        return guarded
+
+    async def _admit(self, call: Call, action: str, permission: Permission) -> str:
+        try:
+            return authorize(call, self._tokens, permission).actor
+        except Denied as denied:
+            target, detail = self._asked_for(call), f"peer={peer(call)}"
+            if denied.actor:
+                await self._auditor.record(denied.actor, action, target, denied.code, detail)
+            else:
+                await self._auditor.stranger(action, target, denied.code, detail)
+            raise
+
+    def _asked_for(self, call: Call) -> str:
+        type_ = call.params.get("type", "")
+        if type_ not in self._types:
+            return ""
+        return f"{type_}/{call.params['id']}" if "id" in call.params else type_
+
+
+def _route(path: str, handler: Handler, method: str = "GET") -> Route:
+    template = re.sub(r":\w+}", "}", path)
+    return Route(path, Endpoint(template, handler), methods=[method])
+
+
+async def _unrouted(_: Request, error: Exception) -> Response:
+    """What the router cannot place, as an OperationOutcome."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        text = f"this address takes {allowed} only"
+        raise Problem(405, "method-not-allowed", "not-supported", text, headers=error.headers)
+    raise Problem(404, "address-unknown", "not-found", "there is nothing here; /fhir/metadata lists what is served")

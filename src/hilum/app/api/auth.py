@@ -1,0 +1,89 @@
+"""Who asks: a bearer token (RFC 6750) from the Authorization header, and from nowhere else."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from hilum.app.api.exchange import Call
+from hilum.app.api.outcomes import Problem
+from hilum.app.tokens import Grant, Permission, TokenRefused, Tokens
+
+__all__ = ["Denied", "authorize", "is_local", "peer", "token_in_url"]
+
+_TOKEN_PARAMETER = re.compile(rb"(?:^|&)access_token=")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Denied(Problem):
+    """A request that may not have what it asks for. `actor` is known once a token's secret was proven."""
+
+    actor: str = ""
+
+
+def authorize(call: Call, tokens: Tokens, permission: Permission) -> Grant:
+    """The grant behind a request. Raises Denied: 401 with a challenge, 403, or 400 for a token in the URL."""
+    if _TOKEN_PARAMETER.search(call.query):
+        raise token_in_url()
+    scheme, _, text = call.header("authorization").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise _challenge("token-missing", "send a token: Authorization: Bearer <token from `hilum token create`>", "")
+    try:
+        grant = tokens.authenticate(text.strip())
+    except TokenRefused as refused:
+        denied = _challenge(refused.code, refused.message, "invalid_token")
+        denied.actor = refused.actor
+        raise denied from None
+    if not grant.allows(permission):
+        raise _forbidden(grant, permission)
+    return grant
+
+
+def is_local(call: Call) -> bool:
+    """Whether the request comes from this machine: not through a proxy, not from a web page that renamed its host."""
+    if not _is_loopback(peer(call)) or any(call.header(name) for name in _FORWARDED):
+        return False
+    host = call.header("host").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name in _LOCAL_NAMES
+
+
+def peer(call: Call) -> str:
+    """The address at the other end of the connection, "" when there is none."""
+    client = call.scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _challenge(code: str, text: str, error: str) -> Denied:
+    words = f', error="{error}", error_description="{code}"' if error else ""
+    return Denied(401, code, "login", text, headers={"WWW-Authenticate": f'Bearer realm="hilum"{words}'})
+
+
+def token_in_url() -> Denied:
+    """The refusal of a token that is a parameter (RFC 6750 2.3 allows it; logs and histories do not forget it)."""
+    return Denied(
+        400,
+        "token-in-url",
+        "security",
+        "a token in a URL ends in logs: send it in the Authorization header, and revoke this one",
+    )
+
+
+def _forbidden(grant: Grant, permission: Permission) -> Denied:
+    denied = Denied(
+        403,
+        "permission-denied",
+        "forbidden",
+        f"a token of role {grant.role} may not do this (it needs the permission {permission}); ask for another token",
+        headers={"WWW-Authenticate": 'Bearer realm="hilum", error="insufficient_scope"'},
+    )
+    denied.actor = grant.actor
+    return denied

@@ -1,0 +1,76 @@
+"""Bundles put together from stored bytes: no resource is parsed or written again. Pure.
+
+R4 bundle.html and http.html 3.1.0.7 (history), search.html 3.1.1.7 (searchset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from hilum.formats.fhir import Issue, operation_outcome
+from hilum.repository import Stored
+
+__all__ = ["history", "instant", "searchset"]
+
+
+def searchset(
+    base: str,
+    *,
+    matches: Iterable[Stored],
+    included: Iterable[Stored],
+    total: int,
+    links: Sequence[tuple[str, str]],
+    warnings: Sequence[Issue] = (),
+) -> bytes:
+    """A searchset Bundle. `base` is the FHIR base without a slash at its end; `links` are (relation, url)."""
+    entries = [_found(base, stored, b"match") for stored in matches]
+    entries += [_found(base, stored, b"include") for stored in included]
+    if warnings:
+        entries.append(b'{"resource":%b,"search":{"mode":"outcome"}}' % operation_outcome(warnings))
+    return _bundle(b"searchset", total, links, entries)
+
+
+def history(base: str, versions: Iterable[Stored], total: int, links: Sequence[tuple[str, str]]) -> bytes:
+    """A history Bundle of one resource, newest first."""
+    return _bundle(b"history", total, links, [_version(base, stored) for stored in versions])
+
+
+def instant(microseconds: int) -> str:
+    """A FHIR instant in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds // 1_000 % 1_000:03d}Z"
+
+
+def _bundle(kind: bytes, total: int, links: Sequence[tuple[str, str]], entries: list[bytes]) -> bytes:
+    written = msgspec.json.encode([{"relation": relation, "url": url} for relation, url in links])
+    # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
+    tail = b',"entry":[%b]}' % b",".join(entries) if entries else b"}"
+    head = b'{"resourceType":"Bundle","type":"%b","total":%d,"link":%b' % (kind, total, written)
+    return head + tail
+
+
+def _found(base: str, stored: Stored, mode: bytes) -> bytes:
+    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (_url(base, stored), stored.body, mode)
+
+
+def _version(base: str, stored: Stored) -> bytes:
+    url = f"{stored.type}/{stored.id}".encode()
+    method, status = _step(stored)
+    body = b"" if stored.deleted else b'"resource":%b,' % stored.body
+    return (
+        b'{"fullUrl":"%b",%b"request":{"method":"%b","url":"%b"},'
+        b'"response":{"status":"%b","etag":"W/\\"%d\\"","lastModified":"%b"}}'
+    ) % (_url(base, stored), body, method, url, status, stored.version, instant(stored.updated).encode())
+
+
+def _step(stored: Stored) -> tuple[bytes, bytes]:
+    if stored.deleted:
+        return b"DELETE", b"204"
+    return b"PUT", b"201" if stored.version == 1 else b"200"
+
+
+def _url(base: str, stored: Stored) -> bytes:
+    return f"{base}/{stored.type}/{stored.id}".encode()

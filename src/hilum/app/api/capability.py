@@ -1,0 +1,80 @@
+"""The CapabilityStatement (R4 capabilitystatement.html), made from the routes and the search table: it cannot lie."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import msgspec
+
+import hilum
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.negotiation import check_format
+from hilum.app.api.query import parse_pairs
+from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
+
+__all__ = ["Capability", "statement"]
+
+FHIR_VERSION = "4.0.1"
+INTERACTIONS = ("read", "vread", "history-instance", "search-type")
+
+
+class Capability:
+    """Serves `metadata`, also without a token: it holds no PHI (R4 http.html 3.1.0.5)."""
+
+    def __init__(self, surface: Surface, base: str) -> None:
+        self._body = msgspec.json.encode(statement(surface, base))
+        self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
+
+    async def metadata(self, call: Call) -> Reply:
+        """`GET [base]/metadata`."""
+        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format"))
+        headers = {"ETag": self._etag, "Cache-Control": "no-cache"}
+        if call.header("if-none-match").strip() in ("*", self._etag):
+            return Reply(304, b"", headers)
+        return Reply(200, self._body, headers)
+
+
+def statement(surface: Surface, base: str) -> dict[str, object]:
+    """The CapabilityStatement as a tree. `base` is the FHIR base."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "kind": "instance",
+        "software": {"name": "hilum", "version": hilum.__version__},
+        "implementation": {"description": "hilum FHIR API", "url": base},
+        "fhirVersion": FHIR_VERSION,
+        "format": ["json", "application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": "Reading and searching, as JSON. Every access is audited before it is answered.",
+                "security": {
+                    "description": "A bearer token made by `hilum token create`, in the Authorization header only."
+                },
+                "resource": [_resource(resource) for resource in surface.resources],
+            }
+        ],
+    }
+
+
+def _resource(resource: ResourceSurface) -> dict[str, object]:
+    written: dict[str, object] = {
+        "type": resource.type,
+        "interaction": [{"code": code} for code in INTERACTIONS],
+        "versioning": "versioned",
+        "readHistory": True,
+        "conditionalRead": "full-support",
+    }
+    lists = {
+        "searchInclude": list(resource.includes),
+        "searchRevInclude": list(resource.revincludes),
+        "searchParam": [_parameter(parameter) for parameter in resource.parameters],
+    }
+    # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
+    return written | {name: items for name, items in lists.items() if items}
+
+
+def _parameter(parameter: SearchParameter) -> dict[str, str]:
+    return {"name": parameter.name, "type": parameter.kind}

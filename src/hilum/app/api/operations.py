@@ -1,0 +1,64 @@
+"""Health and metrics: /livez, /readyz, /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from hilum.app.api import metrics
+from hilum.app.api.auth import is_local
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.health import Check, Health
+from hilum.app.api.negotiation import JSON
+from hilum.app.api.outcomes import Problem, issue
+
+__all__ = ["Operations"]
+
+
+class Operations:
+    """Asks the engine how it is. The thread is one: scrapes queue up instead of counting side by side."""
+
+    def __init__(self, health: Health, http: metrics.HttpMetrics) -> None:
+        self._health = health
+        self._http = http
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hilum-health")
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def alive(self, _: Call) -> Reply:
+        """`GET /livez`: the event loop turns."""
+        return Reply(200, b'{"status":"alive"}', content_type=JSON)
+
+    async def ready(self, call: Call) -> Reply:
+        """`GET /readyz`: 200 when every check passes, else 503 with one issue per failed check.
+
+        Names for everybody, as probes have no token; details for callers on this machine.
+        """
+        checks = await asyncio.get_running_loop().run_in_executor(self._thread, self._health.checks)
+        failed = [check for check in checks if not check.ok]
+        local = is_local(call)
+        if failed:
+            raise _not_ready(failed, local=local)
+        shown = [{"name": check.name, "ok": True, **({"detail": check.detail} if local else {})} for check in checks]
+        return Reply(200, msgspec.json.encode({"status": "ready", "checks": shown}), content_type=JSON)
+
+    async def metrics(self, _: Call) -> Reply:
+        """`GET /metrics` in the text format of Prometheus."""
+        store = await asyncio.get_running_loop().run_in_executor(self._thread, metrics.render, self._health)
+        return Reply(200, store + self._http.render(), content_type=metrics.CONTENT_TYPE)
+
+
+def _not_ready(failed: list[Check], *, local: bool) -> Problem:
+    problem = Problem(503, "not-ready", "transient", "", headers={"Retry-After": "5"})
+    problem.issues = tuple(
+        issue("not-ready", "transient", f"{check.name} is not ready{_detail(check, local)}") for check in failed
+    )
+    return problem
+
+
+def _detail(check: Check, local: bool) -> str:
+    return f": {check.detail}" if local and check.detail else "; ask on the machine itself for details"

@@ -1,0 +1,203 @@
+"""A query string or form -> what is asked. Pure.
+
+R4 search.html. Parameters that only shape the answer (`_count`, `_sort`, `_summary`...) are taken out here; the others
+become SearchTerms, which the repository judges. What cannot be honoured is listed as ignored, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, quote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hilum.app.api.outcomes import Problem
+from hilum.repository import Query, SearchTerm
+
+__all__ = [
+    "DEFAULT_COUNT",
+    "MAX_QUERY",
+    "MAX_URL",
+    "Asked",
+    "Ignored",
+    "Pairs",
+    "ask",
+    "parse_pairs",
+    "self_query",
+    "without",
+]
+
+Pairs = Sequence[tuple[str, str]]
+
+DEFAULT_COUNT = 50
+MAX_PARAMETERS = 100
+MAX_QUERY = 8_192  # bytes of one search, in the URL or in a form
+MAX_URL = 16_384  # a sealed paging link holds such a search, its place and 4/3 for base64
+MAX_ALTERNATIVES = 200  # values of one parameter
+
+_COMMA = re.compile(r"(?:[^\\,]|\\.|\\$)+", re.DOTALL)
+_COUNT = re.compile(r"[0-9]{1,9}")
+_SORT = re.compile(r"-?[A-Za-z_][A-Za-z0-9_-]*")
+_INCLUDE = re.compile(r"[A-Za-z]+:[A-Za-z_*][A-Za-z0-9_-]*(?::[A-Za-z]+)?")
+
+# They shape the answer in ways that hilum does not offer; an app that depends on one must be told.
+_NOT_OFFERED = frozenset({"_elements", "_contained", "_containedType", "_pretty"})
+_ONCE = frozenset({"_count", "_sort", "_summary", "_total", "_cursor", "_format"})
+
+
+class Ignored(Struct, frozen=True):
+    """A parameter that changed nothing, and why."""
+
+    name: str
+    why: str
+
+
+class Asked(Struct, frozen=True):
+    """One search as asked. `limit` is the largest page that this server gives."""
+
+    query: Query
+    ignored: tuple[Ignored, ...] = ()
+
+
+def parse_pairs(raw: bytes, *, status: int = 414) -> list[tuple[str, str]]:
+    """`a=1&b=2` as (name, value), percent-decoded as UTF-8. A paging link may be longer than a search.
+
+    Raises Problem `query-malformed` (400) and `query-too-long` (`status`).
+    """
+    limit = MAX_URL if b"_cursor=" in raw else MAX_QUERY
+    if len(raw) > limit:
+        raise Problem(
+            status, "query-too-long", "too-long", f"a search is at most {limit} bytes long; split it into several"
+        )
+    try:
+        return parse_qsl(
+            raw.decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
+    except UnicodeDecodeError:
+        text = "the query is not UTF-8 after percent-decoding; encode it as UTF-8"
+    except ValueError:
+        text = f"the query has more than {MAX_PARAMETERS} parameters; ask for less at once"
+    raise Problem(400, "query-malformed", "invalid", text)
+
+
+def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
+    """Read the parameters of a search over one type. Raises Problem 400 `parameter-invalid`, `parameter-repeated`."""
+    _check_once(pairs)
+    query = Query(type=type_, count=min(DEFAULT_COUNT, max_count))
+    ignored: list[Ignored] = []
+    for name, value in pairs:
+        if not value.strip():
+            ignored.append(Ignored(name, "it has no value"))
+        elif name in _NOT_OFFERED:
+            ignored.append(Ignored(name, "this server does not offer it"))
+        elif name in _SHAPES:
+            query = _SHAPES[name](query, value, ignored)
+        elif name != "_format":
+            query = replace(query, terms=(*query.terms, _term(name, value)))
+    if query.count > max_count:
+        query = replace(query, count=max_count)
+    return Asked(query, tuple(ignored))
+
+
+def without(query: Query, parameter: str) -> Query:
+    """The same search without a parameter that the repository does not know: `gender`, `gender:exact`, `_sort`..."""
+    if parameter in ("_sort", "_include", "_revinclude"):
+        return replace(query, **{parameter.removeprefix("_"): ()})
+    kept = tuple(term for term in query.terms if parameter not in (term.name, written_name(term)))
+    return replace(query, terms=kept)
+
+
+def written_name(term: SearchTerm) -> str:
+    """The name of a term as it stood in the URL."""
+    return f"{term.name}:{term.modifier}" if term.modifier else term.name
+
+
+def self_query(pairs: Pairs, ignored: Sequence[Ignored]) -> str:
+    """What was honoured, written as a query string for the self link."""
+    dropped = {item.name for item in ignored}
+    kept = [(name, value) for name, value in pairs if name not in dropped]
+    return "&".join(f"{quote(name, safe=':')}={quote(value, safe=':,|/')}" for name, value in kept)
+
+
+def _check_once(pairs: Pairs) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in _ONCE and name in seen:
+            raise Problem(400, "parameter-repeated", "invalid", f"{name} stands twice; send it once", parameter=name)
+        seen.add(name)
+
+
+def _term(name: str, value: str) -> SearchTerm:
+    values = split_values(value)
+    if len(values) > MAX_ALTERNATIVES:
+        raise _invalid(name, f"it has more than {MAX_ALTERNATIVES} values; split the search")
+    base, _, modifier = name.partition(":")
+    return SearchTerm(base, values, modifier)
+
+
+def split_values(value: str) -> tuple[str, ...]:
+    """Alternatives at commas that no backslash escapes. The other escapes stay: a token is split at | after them."""
+    return tuple(part.replace("\\,", ",") for part in _COMMA.findall(value))
+
+
+def _count(query: Query, value: str, _: list[Ignored]) -> Query:
+    if not _COUNT.fullmatch(value):
+        raise _invalid("_count", "it is a whole number, 0 or more")
+    # R4 search.html 3.1.1.5.5: _count=0 is treated as _summary=count
+    return replace(query, total_only=True) if int(value) == 0 else replace(query, count=int(value))
+
+
+def _summary(query: Query, value: str, ignored: list[Ignored]) -> Query:
+    if value == "count":
+        return replace(query, total_only=True)
+    if value in ("true", "text", "data"):
+        ignored.append(Ignored("_summary", "resources are served whole; only _summary=count is offered"))
+    elif value != "false":
+        raise _invalid("_summary", "it is count or false")
+    return query
+
+
+def _total(query: Query, value: str, _: list[Ignored]) -> Query:
+    if value not in ("none", "estimate", "accurate"):
+        raise _invalid("_total", "it is none, estimate or accurate; the total is always counted")
+    return query
+
+
+def _sort(query: Query, value: str, _: list[Ignored]) -> Query:
+    keys = tuple(value.split(","))
+    if not all(_SORT.fullmatch(key) for key in keys):
+        raise _invalid("_sort", "it is a list of parameter names, each with - before it to turn the order")
+    return replace(query, sort=keys)
+
+
+def _include(query: Query, value: str, _: list[Ignored]) -> Query:
+    return replace(query, include=(*query.include, _reference(value, "_include")))
+
+
+def _revinclude(query: Query, value: str, _: list[Ignored]) -> Query:
+    return replace(query, revinclude=(*query.revinclude, _reference(value, "_revinclude")))
+
+
+def _reference(value: str, name: str) -> str:
+    if not _INCLUDE.fullmatch(value):
+        raise _invalid(name, "it is written Type:parameter, as in Observation:subject")
+    return value
+
+
+def _invalid(name: str, why: str) -> Problem:
+    return Problem(400, "parameter-invalid", "value", f"{name} cannot be used: {why}", parameter=name)
+
+
+_SHAPES = {
+    "_count": _count,
+    "_summary": _summary,
+    "_total": _total,
+    "_sort": _sort,
+    "_include": _include,
+    "_revinclude": _revinclude,
+}

@@ -1,0 +1,170 @@
+"""The FHIR interactions on single resources: read, vread, history (R4 http.html 3.1.0.1 - 3.1.0.3, 3.1.0.7)."""
+
+from __future__ import annotations
+
+from email.utils import formatdate, parsedate_to_datetime
+
+from hilum.app.api import bundles
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.negotiation import check_format
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.paging import Paging
+from hilum.app.api.query import DEFAULT_COUNT, Pairs, parse_pairs
+from hilum.errors import NotFound
+from hilum.repository import Repository, Stored
+
+__all__ = ["Resources"]
+
+
+class Resources:
+    """Reads single resources. Bodies go out as the bytes that are stored."""
+
+    def __init__(
+        self, repository: Repository, types: frozenset[str], paging: Paging, base: str, max_count: int
+    ) -> None:
+        self._repository = repository
+        self._types = types
+        self._paging = paging
+        self._base = base
+        self._max_count = max_count
+
+    async def read(self, call: Call) -> Reply:
+        """`GET [base]/[type]/[id]`, also conditional."""
+        type_, id_ = self._address(call)
+        stored = self._get(type_, id_)
+        if stored.deleted:
+            raise _gone(stored, "; its versions are under _history")
+        return self._reply(call, stored)
+
+    async def vread(self, call: Call) -> Reply:
+        """`GET [base]/[type]/[id]/_history/[version]`."""
+        type_, id_ = self._address(call)
+        written = call.params["version"]
+        # only what a version can be written as: FHIR ids of versions here are 1, 2, 3...
+        if not written.isascii() or not written.isdigit() or len(written) > 9 or written.startswith("0"):
+            raise _no_version(type_, id_)
+        call.target += f"/_history/{written}"
+        stored = self._get(type_, id_, int(written))
+        if stored.deleted:
+            raise _gone(stored, ": this version is the deletion")
+        return self._reply(call, stored)
+
+    async def history(self, call: Call) -> Reply:
+        """`GET [base]/[type]/[id]/_history`, newest first; a page goes on below the last version of the page before."""
+        type_, id_ = self._address(call)
+        pairs = parse_pairs(call.query)
+        check_format(call.header("accept"), dict(pairs).get("_format"))
+        newest = self._get(type_, id_)
+        top, count, self_url = self._place(type_, id_, newest.version, pairs)
+        versions = self._versions(type_, id_, top, count)
+        links = [("self", self_url)]
+        lowest = top - count
+        if lowest > 0 and count:
+            cursor = self._paging.history(type_, id_, lowest, count)
+            links.append(("next", f"{self._base}/{type_}/{id_}/_history?_cursor={cursor}"))
+        call.detail = f"versions={len(versions)}"
+        return Reply(200, bundles.history(self._base, versions, newest.version, links))
+
+    def _place(self, type_: str, id_: str, newest: int, pairs: Pairs) -> tuple[int, int, str]:
+        """The version to begin with, how many, and the self link."""
+        asked = dict(pairs)
+        url = f"{self._base}/{type_}/{id_}/_history"
+        if "_cursor" in asked:
+            place = self._paging.open(type_, asked["_cursor"], id_)
+            return min(place.version, newest), place.query.count, f"{url}?_cursor={asked['_cursor']}"
+        written = asked.get("_count", "")
+        if not written:
+            return newest, min(DEFAULT_COUNT, self._max_count), url
+        if not written.isascii() or not written.isdigit() or len(written) > 9:
+            raise Problem(
+                400,
+                "parameter-invalid",
+                "value",
+                "_count cannot be used: it is a whole number, 0 or more",
+                parameter="_count",
+            )
+        count = min(int(written), self._max_count)
+        return newest, count, f"{url}?_count={count}"
+
+    def _versions(self, type_: str, id_: str, top: int, count: int) -> list[Stored]:
+        found: list[Stored] = []
+        for version in range(top, max(top - count, 0), -1):
+            try:
+                found.append(self._repository.get(type_, id_, version))
+            except NotFound:  # a version that retention has taken leaves a gap
+                continue
+        return found
+
+    def _address(self, call: Call) -> tuple[str, str]:
+        type_, id_ = call.params["type"], call.params["id"]
+        if type_ not in self._types:
+            raise unknown_type(self._types)
+        call.target = f"{type_}/{id_}"
+        return type_, id_
+
+    def _get(self, type_: str, id_: str, version: int | None = None) -> Stored:
+        try:
+            return self._repository.get(type_, id_, version)
+        except NotFound:
+            if version is not None:
+                raise _no_version(type_, id_) from None
+            raise Problem(
+                404,
+                "resource-unknown",
+                "not-found",
+                f"there is no {type_} with this id; search for it by its identifier",
+            ) from None
+
+    def _reply(self, call: Call, stored: Stored) -> Reply:
+        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format") if call.query else None)
+        headers = {"ETag": etag(stored), "Last-Modified": formatdate(stored.updated // 1_000_000, usegmt=True)}
+        if self._is_fresh(call, stored):
+            call.outcome = "not-modified"
+            return Reply(304, b"", headers)
+        return Reply(200, stored.body, headers)
+
+    def _is_fresh(self, call: Call, stored: Stored) -> bool:
+        """Whether the caller has this version already (RFC 9110 13.1.2, 13.1.3, weak comparison)."""
+        tags = call.header("if-none-match")
+        if tags:
+            return tags.strip() == "*" or any(tag.strip() in _tags(stored) for tag in tags.split(","))
+        since = call.header("if-modified-since")
+        return bool(since) and self._is_unchanged_since(stored, since)
+
+    def _is_unchanged_since(self, stored: Stored, since: str) -> bool:
+        try:
+            limit = int(parsedate_to_datetime(since).timestamp())
+        except (ValueError, OverflowError):
+            return False  # RFC 9110 13.1.3: a date that cannot be read is ignored
+        updated = stored.updated // 1_000_000
+        if updated != limit or stored.version == 1:
+            return updated <= limit
+        # the date has whole seconds: the caller may hold the version before, if that is of the same second
+        before = self._get(stored.type, stored.id, stored.version - 1)
+        return before.updated // 1_000_000 != updated
+
+
+def etag(stored: Stored) -> str:
+    """R4 http.html 3.1.0.1.3: a weak tag of the version id."""
+    return f'W/"{stored.version}"'
+
+
+def unknown_type(types: frozenset[str]) -> Problem:
+    """404 for a type that is not served (R4 http.html 3.1.0.1.1)."""
+    return Problem(
+        404, "type-unknown", "not-supported", f"this server has no such type; it serves {', '.join(sorted(types))}"
+    )
+
+
+def _tags(stored: Stored) -> tuple[str, str]:
+    return f'W/"{stored.version}"', f'"{stored.version}"'
+
+
+def _gone(stored: Stored, where: str) -> Problem:
+    return Problem(
+        410, "resource-gone", "deleted", f"this {stored.type} was deleted{where}", headers={"ETag": etag(stored)}
+    )
+
+
+def _no_version(type_: str, id_: str) -> Problem:
+    return Problem(404, "version-unknown", "not-found", f"this {type_} has no such version; see {type_}/{id_}/_history")

@@ -1,0 +1,169 @@
+"""The FHIR search interaction (R4 search.html): GET and POST _search, paging, includes, counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from hilum.app.api import bundles
+from hilum.app.api.auth import token_in_url
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.negotiation import check_format, is_strict
+from hilum.app.api.outcomes import Problem, issue, warning
+from hilum.app.api.paging import Paging
+from hilum.app.api.query import Asked, Ignored, Pairs, ask, parse_pairs, self_query, without, written_name
+from hilum.app.api.resources import unknown_type
+from hilum.errors import HilumError
+from hilum.formats.fhir import Issue
+from hilum.repository import Page, Query, Repository, Stored
+
+__all__ = ["Searching"]
+
+UNKNOWN = "search-parameter-unknown"
+WORKERS = 2  # searches that run beside the event loop; SQLite lets go of the interpreter while it looks
+
+
+class Searching:
+    """Searches one type, off the event loop, so that a long search does not delay an acknowledgement."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        types: frozenset[str],
+        paging: Paging,
+        base: str,
+        max_count: int,
+    ) -> None:
+        self._repository = repository
+        self._types = types
+        self._paging = paging
+        self._base = base
+        self._max_count = max_count
+        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="hilum-search")
+
+    def close(self) -> None:
+        """End the threads; a search that runs is finished."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def by_get(self, call: Call) -> Reply:
+        """`GET [base]/[type]?...`."""
+        return await self._search(call, parse_pairs(call.query))
+
+    async def by_post(self, call: Call) -> Reply:
+        """`POST [base]/[type]/_search` with a form; parameters of the URL count too (R4 http.html 3.1.0.9)."""
+        kind = call.header("content-type").partition(";")[0].strip().lower()
+        body = await call.body()
+        if body and kind != "application/x-www-form-urlencoded":
+            raise Problem(
+                415,
+                "content-type-unsupported",
+                "not-supported",
+                "a search is posted as application/x-www-form-urlencoded",
+            )
+        pairs = parse_pairs(call.query) + parse_pairs(body, status=413)
+        if any(name == "access_token" for name, _ in pairs):
+            raise token_in_url()
+        return await self._search(call, pairs)
+
+    async def _search(self, call: Call, pairs: Pairs) -> Reply:
+        type_ = call.params["type"]
+        if type_ not in self._types:
+            raise unknown_type(self._types)
+        call.target = type_
+        given = dict(pairs)
+        check_format(call.header("accept"), given.get("_format"))
+        url = f"{self._base}/{type_}"
+        if "_cursor" in given:
+            asked = Asked(self._paging.open(type_, given["_cursor"]).query)
+            page, asked = await self._run(asked, strict=False)
+            self_url = f"{url}?_cursor={given['_cursor']}"
+        else:
+            strict = is_strict(call.header("prefer"))
+            page, asked = await self._run(ask(type_, pairs, max_count=self._max_count), strict=strict)
+            written = self_query(pairs, asked.ignored)
+            self_url = f"{url}?{written}" if written else url
+        _tell(call, asked, page)
+        return Reply(200, self._bundle(url, self_url, page, asked))
+
+    def _bundle(self, url: str, self_url: str, page: Page, asked: Asked) -> bytes:
+        links = [("self", self_url)]
+        if page.next:
+            after = Query(
+                type=asked.query.type,
+                terms=asked.query.terms,
+                count=asked.query.count,
+                after=page.next,
+                sort=asked.query.sort,
+                include=asked.query.include,
+                revinclude=asked.query.revinclude,
+            )
+            links.append(("next", f"{url}?_cursor={self._paging.search(after)}"))
+        return bundles.searchset(
+            self._base,
+            matches=page.matches,
+            included=page.included,
+            total=page.total,
+            links=links,
+            warnings=[_warning(item) for item in asked.ignored],
+        )
+
+    async def _run(self, asked: Asked, *, strict: bool) -> tuple[Page, Asked]:
+        """The page, and what was honoured in the end. In strict handling anything ignored refuses the search."""
+        while True:
+            if strict and asked.ignored:
+                raise _refused(asked.ignored)
+            try:
+                loop = asyncio.get_running_loop()
+                page = await loop.run_in_executor(self._threads, self._repository.search, asked.query)
+            except HilumError as error:
+                asked = _forgive(asked, error)
+            else:
+                return page, asked
+
+
+def _forgive(asked: Asked, error: HilumError) -> Asked:
+    """The search without the parameter that the repository does not know. Raises Problem 400 for a bad value."""
+    if error.code == UNKNOWN:
+        less = without(asked.query, error.location)
+        if less != asked.query:
+            return Asked(less, (*asked.ignored, Ignored(error.location, error.message)))
+    if error.code.startswith("search-"):
+        raise Problem(400, error.code, "value", error.message, parameter=error.location) from None
+    raise error
+
+
+def _refused(ignored: Sequence[Ignored]) -> Problem:
+    problem = Problem(400, "parameter-unsupported", "not-supported", "")
+    problem.issues = tuple(
+        issue(
+            "parameter-unsupported",
+            "not-supported",
+            f"{item.name}: {item.why}; leave it out, or send Prefer: handling=lenient",
+            parameter=item.name,
+        )
+        for item in ignored
+    )
+    return problem
+
+
+def _warning(item: Ignored) -> Issue:
+    text = f"{item.name} was ignored: {item.why}; the result may be wider than asked for"
+    return warning("parameter-ignored", "not-supported", text, item.name)
+
+
+def _tell(call: Call, asked: Asked, page: Page) -> None:
+    """What the audit holds: names of parameters that hilum knows, counts, and the ids that leave. Never a value."""
+    query = asked.query
+    names = sorted({written_name(term) for term in query.terms})
+    names += [f"_include={item}" for item in query.include] + [f"_revinclude={item}" for item in query.revinclude]
+    call.target = f"{query.type}?{','.join(names)}"
+    counts = f"total={page.total} returned={len(page.matches)}+{len(page.included)} ignored={len(asked.ignored)}"
+    call.detail = f"{counts} {_ids((*page.matches, *page.included))}".rstrip()
+
+
+def _ids(resources: Sequence[Stored]) -> str:
+    by_type: dict[str, list[str]] = {}
+    for stored in resources:
+        by_type.setdefault(stored.type, []).append(stored.id)
+    return " ".join(f"{type_}:{','.join(ids)}" for type_, ids in by_type.items())

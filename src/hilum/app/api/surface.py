@@ -1,0 +1,59 @@
+"""What the API offers: the served types with their search parameters, from the one table in hilum.formats.fhir."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from hilum.formats.fhir import PARAMETERS, Kind, parameters_of
+
+__all__ = ["ResourceSurface", "SearchParameter", "Surface", "served"]
+
+
+class SearchParameter(Struct, frozen=True):
+    """One search parameter; `kind` is a code of R4 valueset-search-param-type."""
+
+    name: str
+    kind: str
+
+
+_EVERYWHERE = (SearchParameter("_id", "token"), SearchParameter("_lastUpdated", "date"))
+
+
+class ResourceSurface(Struct, frozen=True):
+    """What can be asked of one type. Includes are written `Observation:subject`."""
+
+    type: str
+    parameters: tuple[SearchParameter, ...]
+    includes: tuple[str, ...]
+    revincludes: tuple[str, ...]
+
+
+class Surface(Struct, frozen=True):
+    """Everything that is served, in the order of the table."""
+
+    resources: tuple[ResourceSurface, ...]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Names of the served types."""
+        return frozenset(resource.type for resource in self.resources)
+
+
+def served() -> Surface:
+    """The surface that the search table gives."""
+    types = dict.fromkeys(parameter.type for parameter in PARAMETERS)
+    return Surface(tuple(_resource(type_) for type_ in types))
+
+
+def _resource(type_: str) -> ResourceSurface:
+    own = parameters_of(type_)
+    return ResourceSurface(
+        type=type_,
+        parameters=_EVERYWHERE + tuple(SearchParameter(parameter.name, parameter.kind.fhir) for parameter in own),
+        includes=tuple(f"{type_}:{parameter.name}" for parameter in own if parameter.kind is Kind.REFERENCE),
+        revincludes=tuple(
+            f"{parameter.type}:{parameter.name}"
+            for parameter in PARAMETERS
+            if parameter.kind is Kind.REFERENCE and parameter.target in ("", type_)
+        ),
+    )
