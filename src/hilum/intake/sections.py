@@ -109,10 +109,13 @@ class FilesLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     )
     unanswered_files: Annotated[
         int, Meta(ge=1, description="files taken and not yet answered before the folder waits")
-    ] = 16
+    ] = 64
     unanswered_bytes: Annotated[
         int, Meta(ge=1, description="bytes taken and not yet answered before the folder waits")
     ] = 256 * 1024 * 1024
+    drain_seconds: Annotated[
+        float, Meta(ge=0, description="time for outstanding answers when this source closes, seconds")
+    ] = 5
 
 
 class FilesSource(_Source, frozen=True, kw_only=True, tag_field="kind", tag="files"):

@@ -88,7 +88,7 @@ class MllpDecoder:
         if not self._open and not self._buffer and not self._skipping:
             end = len(data) - 2
             # By far the most common chunk is exactly one clean block.
-            if data[:1] == _VT and data.find(_END) == end > 0 and data.find(_VT, 1) < 0 and end - 1 <= self._max:
+            if data.find(_FS) == end > 0 and data.endswith(_END) and data.rfind(_VT) == 0 and end - 1 <= self._max:
                 return [Frame(data[1:end])]
         self._buffer += data
         events: list[Frame | Fault] = []
