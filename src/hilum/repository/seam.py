@@ -1,15 +1,29 @@
-"""The seam of the repository: apply, get, history, search."""
+"""The seam of the repository: apply, get, history, search; and what the engine and people ask of it besides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from hilum.model import Effects, Held
+from hilum.model import Accounting, Effects, Held, Outgoing, Receipt
 
-__all__ = ["Page", "Query", "Repository", "SearchTerm", "Stored"]
+__all__ = [
+    "Delivery",
+    "DeliveryState",
+    "ExceptionRecord",
+    "Hold",
+    "HoldState",
+    "Page",
+    "Query",
+    "ReplayRequest",
+    "Repository",
+    "RepositoryCounts",
+    "SearchTerm",
+    "Stored",
+]
 
 
 class Stored(Struct, frozen=True):
@@ -54,16 +68,118 @@ class Page(Struct, frozen=True):
     next: str = ""  # cursor; "" at the end
 
 
+class HoldState(StrEnum):
+    """Where a held message stands."""
+
+    OPEN = "open"  # waits for a person, or (`behind`) for the one before it
+    APPLIED = "applied"  # was run again, and its effects were committed
+    DISCARDED = "discarded"  # a person decided that it shall never be applied: counts as rejected
+
+
+class Hold(Struct, frozen=True):
+    """One held message and what became of it."""
+
+    seq: int
+    partition: int
+    key: str
+    code: str
+    message: str
+    location: str
+    owner: str
+    behind: bool
+    at: int  # when it was held first
+    tries: int  # how often it was tried and held
+    state: HoldState = HoldState.OPEN
+    settled_at: int = 0
+    settled_by: str = ""
+    note: str = ""
+
+
+class ExceptionRecord(Struct, frozen=True):
+    """One exception item; items of one group are one record with a count."""
+
+    id: int
+    code: str
+    message: str
+    location: str
+    owner: str
+    row: str
+    group: str
+    count: int
+    first_at: int
+    last_at: int
+    samples: tuple[int, ...]  # seqs: the first, and the latest few
+    is_open: bool = True
+    settled_at: int = 0
+    settled_by: str = ""
+    note: str = ""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    DUE = "due"  # to be sent, not before `next_at`
+    CLAIMED = "claimed"  # being sent; after a crash it is unknown whether it arrived
+    DELIVERED = "delivered"  # the destination said yes
+    DEAD = "dead"  # given up; its key goes on without it
+
+
+class Delivery(Struct, frozen=True):
+    """One record of the outbox. The payload of a delivered one is not kept: it is b""."""
+
+    id: int
+    seq: int  # the message that caused it
+    outgoing: Outgoing
+    state: DeliveryState
+    attempts: int
+    next_at: int
+    code: str  # of the last failure
+    created_at: int
+    receipt: Receipt | None = None
+
+
+class ReplayRequest(Struct, frozen=True):
+    """Somebody asks the engine to run a held message again."""
+
+    id: int
+    seq: int
+    by: str
+    at: int
+
+
+class RepositoryCounts(Struct, frozen=True):
+    """Counted from the stored rows at the moment of asking."""
+
+    applied: int
+    held: int  # open holds that wait for a person
+    behind: int  # open holds that wait behind one
+    discarded: int
+    fields: Accounting  # sums over the applied messages
+    exceptions: int  # open exception records
+    resources: int  # that are not deleted
+    deliveries: dict[str, int]  # by state
+
+
 @runtime_checkable
 class Repository(Protocol):
     """Versions of resources, their search index, outbox, exceptions and positions: one transaction for all of them."""
 
-    async def apply(self, work: Sequence[Effects | Held], positions: Mapping[int, int]) -> None:
-        """Commit effects, holds and the new positions (partition -> seq) together, or nothing of it."""
+    async def apply(
+        self,
+        work: Sequence[Effects | Held],
+        positions: Mapping[int, int],
+        expected: Mapping[int, int] | None = None,
+    ) -> None:
+        """Commit effects, holds and the new positions (partition -> seq) together, or nothing of it.
+
+        A message that was applied or discarded before has no second effect; one that is held is settled by its effects.
+        Raises StoreError `position-stale` (retry: read positions again) when a stored position is beyond a new one, or
+        is not the `expected` one.
+        """
         ...
 
     def get(self, type_: str, id_: str, version: int | None = None) -> Stored:
-        """One resource, or one version of it. Raises NotFound (code `not-found`); a deleted one is returned as deleted."""
+        """One resource, or one version of it. Raises NotFound; a deleted one is returned as deleted."""
         ...
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
@@ -71,5 +187,115 @@ class Repository(Protocol):
         ...
 
     def search(self, query: Query) -> Page:
-        """Raises HilumError `search-parameter-unknown` or `search-value-invalid`, with the parameter as location."""
+        """Raises HilumError `search-parameter-unknown` or `search-value-invalid`; location is the parameter."""
+        ...
+
+    def positions(self) -> dict[int, int]:
+        """Partition -> seq of the last message that it has dealt with."""
+        ...
+
+    def counts(self) -> RepositoryCounts:
+        """What is there, counted now."""
+        ...
+
+    def held_keys(self) -> dict[str, int]:
+        """Keys with an open hold -> the lowest seq held."""
+        ...
+
+    def holds(
+        self,
+        *,
+        key: str | None = None,
+        code: str | None = None,
+        state: HoldState | None = HoldState.OPEN,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Hold]:
+        """Holds with seq > after, in order. `key=""` means messages without one; `state=None` all."""
+        ...
+
+    def hold(self, seq: int) -> Hold:
+        """Raises NotFound `hold-unknown`."""
+        ...
+
+    async def discard(self, seq: int, by: str, note: str) -> None:
+        """Decide that a held message shall never be applied. Raises NotFound `hold-unknown` unless it is open."""
+        ...
+
+    async def request_replay(self, seq: int | None, by: str, *, code: str | None = None) -> int:
+        """Ask for one held message, or all (with this code), to be run again; returns how many were asked for.
+
+        Raises NotFound `hold-unknown` when that one is not held. One that is asked for already is not asked for twice.
+        """
+        ...
+
+    def requests(self, limit: int = 1000) -> list[ReplayRequest]:
+        """Replays asked for and not answered, by seq. Applying or discarding a message answers its own."""
+        ...
+
+    async def answer_requests(self, ids: Sequence[int]) -> None:
+        """They were tried: take them off the list, whatever came of them."""
+        ...
+
+    def exceptions(
+        self,
+        *,
+        code: str | None = None,
+        owner: str | None = None,
+        is_open: bool | None = True,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[ExceptionRecord]:
+        """Exception records with id > after, in order; `is_open=None` means all."""
+        ...
+
+    def exception(self, id_: int) -> ExceptionRecord:
+        """Raises NotFound `exception-unknown`."""
+        ...
+
+    async def settle(self, id_: int, by: str, note: str) -> None:
+        """End a record; the next message of its group opens it again. Raises NotFound `exception-unknown`."""
+        ...
+
+    def due(self, destination: str, now: int, limit: int = 100) -> list[Delivery]:
+        """What may be sent now: of each key the oldest open one, when it is not claimed and its time has come."""
+        ...
+
+    def next_due(self, destination: str) -> int | None:
+        """When (microseconds) the next delivery may be sent; None when nothing waits for its time."""
+        ...
+
+    def deliveries(
+        self,
+        destination: str | None = None,
+        *,
+        state: DeliveryState | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        """The outbox with id > after, in order."""
+        ...
+
+    async def claim(self, ids: Sequence[int]) -> None:
+        """Record the intent to send, before sending; counts one attempt."""
+        ...
+
+    async def release(self, destination: str | None = None) -> list[Delivery]:
+        """Make claimed deliveries due again and return them. At start: these were under way when the process ended."""
+        ...
+
+    async def delivered(self, id_: int, receipt: Receipt) -> None:
+        """The destination took it. Raises NotFound `delivery-unknown`."""
+        ...
+
+    async def failed(self, id_: int, next_at: int, code: str) -> None:
+        """It did not, this time: due again at `next_at`; its key waits. Raises NotFound `delivery-unknown`."""
+        ...
+
+    async def dead(self, id_: int, code: str) -> None:
+        """Give it up; its key goes on. Raises NotFound `delivery-unknown`."""
+        ...
+
+    async def revive(self, id_: int) -> None:
+        """Make a dead delivery due again. Raises NotFound `delivery-unknown` unless it is dead."""
         ...

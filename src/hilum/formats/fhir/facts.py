@@ -121,7 +121,7 @@ def _tokens(number: int, item: Any) -> Iterable[Fact]:
         return ((TOKEN, number, "", "true" if item else "false"),)
     if type(item) is not dict:
         return ()
-    codings = item["coding"] if "coding" in item else (item,)
+    codings = item.get("coding", item)
     return [
         (TOKEN, number, _text(coding, "system"), coding["code"])
         for coding in _each(codings)

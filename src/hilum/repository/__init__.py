@@ -1,0 +1,33 @@
+"""Versions of FHIR resources, their search index, holds, exceptions, outbox and positions, in one transaction."""
+
+from __future__ import annotations
+
+from .seam import (
+    Delivery,
+    DeliveryState,
+    ExceptionRecord,
+    Hold,
+    HoldState,
+    Page,
+    Query,
+    ReplayRequest,
+    Repository,
+    RepositoryCounts,
+    SearchTerm,
+    Stored,
+)
+
+__all__ = [
+    "Delivery",
+    "DeliveryState",
+    "ExceptionRecord",
+    "Hold",
+    "HoldState",
+    "Page",
+    "Query",
+    "ReplayRequest",
+    "Repository",
+    "RepositoryCounts",
+    "SearchTerm",
+    "Stored",
+]
