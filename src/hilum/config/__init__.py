@@ -5,6 +5,8 @@ raises.
 """
 
 from hilum.config.boundary import INTEGRATION
+from hilum.config.editor import editor_schemas
+from hilum.config.hosts import is_loopback
 from hilum.config.integration import (
     Api,
     Area,
@@ -23,7 +25,6 @@ from hilum.config.integration import (
     retention_days,
 )
 from hilum.config.load import examine, load
-from hilum.config.schema import editor_schemas
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
 from hilum.config.tree import Tree
@@ -50,6 +51,7 @@ __all__ = [
     "User",
     "editor_schemas",
     "examine",
+    "is_loopback",
     "load",
     "retention_days",
 ]

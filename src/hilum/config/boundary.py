@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 
+from hilum.config.hosts import is_loopback
 from hilum.config.integration import Integration
 from hilum.config.resource_types import RESOURCE_TYPES
 from hilum.config.section import Section
@@ -12,7 +12,7 @@ from hilum.config.suggest import did_you_mean
 from hilum.config.tree import Tree
 from hilum.model import Finding, Severity
 
-__all__ = ["INTEGRATION", "is_loopback"]
+__all__ = ["INTEGRATION"]
 
 
 def _ids_are_unique(tree: Tree) -> Iterator[Finding]:
@@ -77,24 +77,14 @@ def _every_area_has_owners(tree: Tree) -> Iterator[Finding]:
 
 def _api_is_not_exposed(tree: Tree) -> Iterator[Finding]:
     it = tree.one(Integration)
-    if it.api.tls is None and not is_loopback(it.api.host):
-        message = "others can reach the API on this host, and it has no `tls`"
-        hint = "give `tls`, or listen on 127.0.0.1 behind a proxy that does TLS"
-        yield Finding("api-without-tls", message, tree.where(it, "api", "host"), Severity.WARNING, hint)
+    if it.api.tls is None and not it.api.insecure_allowed and not is_loopback(it.api.host):
+        message = "others could read health data in clear text on this host"
+        hint = "give `tls`, or listen on 127.0.0.1; `insecure_allowed` where a proxy ends TLS on a closed network"
+        yield Finding("api-without-tls", message, tree.where(it, "api", "host"), hint=hint)
 
 
 def _unknown(message: str, where: str, name: str, options: Sequence[str]) -> Finding:
     return Finding("reference-unknown", message, where, hint=did_you_mean(name, options))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a listener on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _checks(tree: Tree) -> Iterable[Finding]:

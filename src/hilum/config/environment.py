@@ -16,7 +16,7 @@ from hilum.config.section import tag_of
 from hilum.config.suggest import did_you_mean
 from hilum.model import Finding
 
-__all__ = ["PARTS", "overlay"]
+__all__ = ["overlay", "overlay_schema"]
 
 PARTS = ("sources", "destinations")
 _TOP = ("store", "api")
@@ -41,6 +41,31 @@ def overlay(
             hint = did_you_mean(key, (*PARTS, *_TOP)) or f"known here: {', '.join((*PARTS, *_TOP))}"
             work.say(environment.keys[key], "key-unknown", f"`{key}` is not known", hint)
     return work.files, work.findings
+
+
+def overlay_schema(groups: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """JSON Schema of an environment file: of every part only what may change, nothing of it required."""
+    properties: dict[str, Any] = {}
+    for part in PARTS:
+        shapes = [shape_of(struct) for struct in groups.get(f"{part}/*.yaml", ())]
+        options = [_changeable(shape.schema, shape.schema["$defs"]) for shape in shapes]
+        properties[part] = {"type": "object", "additionalProperties": {"anyOf": options}}
+    for struct in groups.get("integration.yaml", ()):
+        definitions = shape_of(struct).schema["$defs"]
+        fields = _object(shape_of(struct).schema, definitions).get("properties", {})
+        properties |= {key: _changeable(fields[key], definitions) for key in _TOP if key in fields}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _changeable(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for key, field in _object(schema, definitions).get("properties", {}).items():
+        if _object(field, definitions):
+            inner = _changeable(field, definitions)
+            properties |= {key: inner} if inner["properties"] else {}
+        elif _may_change(key, field):
+            properties[key] = field
+    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 class _Overlay:

@@ -152,7 +152,7 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: Annotated[Path, Meta(description="PEM file with the certificate and its chain.")]
     key: Annotated[Path, Meta(description="PEM file with the private key, readable by hilum only.")]
-    client_authority: (
+    client_ca: (
         Annotated[Path, Meta(description="PEM file of the authority that clients must have a certificate from.")] | None
     ) = None
 
@@ -165,6 +165,18 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True):
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")] = 8080
     tls: Annotated[Tls, Meta(description="TLS files; needed as soon as others can reach the host.")] | None = None
+    insecure_allowed: Annotated[
+        bool,
+        Meta(description="Others may reach the host without TLS: only where a proxy ends TLS on a closed network."),
+    ] = False
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|https?://[^\s?#]+)$",
+            description="How callers reach it, without /fhir, where that is not host and port (behind a proxy).",
+        ),
+    ] = ""
+    max_count: Annotated[int, Meta(ge=1, le=5_000, description="Resources on one page of a search, at most.")] = 500
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True):

@@ -54,12 +54,13 @@ def examine(folder: Path, sections: Sequence[Section], environment: str | None =
         findings += more
         if value is not None:
             values[name] = value
+    there = tuple(name.removeprefix("environments/").removesuffix(".yaml") for name in sorted(environments))
     tree = Tree(folder, environment, nodes, values)
     broken = {_part(name) for name in files.present if name not in values and name not in environments}
     for section in sections:
         if not broken:
             findings += [finding for check in section.checks for finding in check(tree)]
-    return Tree(folder, environment, nodes, values, tuple(sorted(set(findings), key=_order)))
+    return Tree(folder, environment, nodes, values, tuple(sorted(set(findings), key=_order)), there)
 
 
 def _part(name: str) -> str:

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from hilum.config.secrets import Secret
-from hilum.config.section import Section, structs_of, tag_of, union_of
+from hilum.config.section import Section, structs_of, tag_of
 
-__all__ = ["PATH_SCHEMA", "Shape", "editor_schemas", "group", "shape_of"]
+__all__ = ["PATH_SCHEMA", "Shape", "components_of", "group", "shape_of"]
 
 PATH_SCHEMA: dict[str, Any] = {"type": "string", "minLength": 1, "x-hilum-type": "path"}
 
@@ -76,19 +76,3 @@ def group(sections: Sequence[Section]) -> dict[str, tuple[type[Struct], ...]]:
             names = ", ".join(struct.__name__ for struct in structs)
             raise ValueError(f"{pattern}: {names} need one tag field and different tags")
     return groups
-
-
-def editor_schemas(sections: Sequence[Section]) -> dict[str, bytes]:
-    """One JSON Schema per file pattern, by file name: `integration.schema.json`, `sources.schema.json`."""
-    schemas = {}
-    for pattern, structs in group(sections).items():
-        (schema,), components = components_of((union_of(structs),))
-        document = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "title": pattern,
-            **schema,
-            "$defs": components,
-        }
-        name = pattern.partition("/")[0].removesuffix(".yaml")
-        schemas[f"{name}.schema.json"] = msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-    return schemas

@@ -26,9 +26,11 @@ class Tree:
         files: Mapping[str, Node],
         values: Mapping[str, Any],
         findings: tuple[Finding, ...] = (),
+        environments: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
-        self.environment = environment
+        self.environment = environment  # the one that is laid over the folder
+        self.environments = environments  # those that the folder has
         self.findings = findings
         self._files = dict(files)
         self._values = dict(values)

@@ -7,7 +7,6 @@ Redirects are not followed, so the token reaches only the host that was named.
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import os
 import ssl
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from hilum.config.hosts import is_loopback
 from hilum.errors import ConfigError
 
 __all__ = ["read_vault"]
@@ -77,18 +77,9 @@ def _connect(address: str) -> http.client.HTTPConnection:
     if parts.scheme == "https" and host:
         context = ssl.create_default_context(cafile=os.environ.get("VAULT_CACERT"))
         return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
-    if parts.scheme == "http" and _is_loopback(host):
+    if parts.scheme == "http" and is_loopback(host):
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     raise ConfigError("VAULT_ADDR must be https:// (http:// only on this machine)", code="vault-unsafe")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _fields(body: bytes, path: str) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""What a person or a program is told when a command cannot do its work: code, reason, what to do; never a patient."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hilum.errors import ConfigError, HilumError
+
+if TYPE_CHECKING:
+    from cyclopts import CycloptsError
+
+    from hilum.model import Finding
+
+__all__ = ["finding_as_json", "line_of", "report_bug", "report_error", "report_usage"]
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def report_error(error: HilumError, *, as_json: bool, docs: str) -> None:
+    """`code message`, the findings behind it, and where the code is explained."""
+    findings = error.findings if isinstance(error, ConfigError) else ()
+    page = f"{docs}/codes/{_page(error)}.md#{error.code}"
+    if as_json:
+        body = {
+            "code": error.code,
+            "message": error.message,
+            "location": error.location,
+            "findings": [finding_as_json(finding) for finding in findings],
+            "docs": page,
+        }
+        print(msgspec.json.encode({"error": body}).decode())
+        return
+    for finding in findings:
+        print(line_of(finding), file=sys.stderr)
+    print(f"hilum: {error}", file=sys.stderr)
+    print(f"  {page}", file=sys.stderr)
+
+
+def report_usage(error: CycloptsError, command: str) -> None:
+    """One line, and where help is."""
+    words = " ".join(str(error).split())
+    print(f"hilum: {words}", file=sys.stderr)
+    print(f"  `hilum {command} --help` explains the command", file=sys.stderr)
+
+
+def report_bug(error: Exception) -> None:
+    """Where it happened, without the text of the error: it may hold content of a message."""
+    place = next(
+        (
+            f"{Path(frame.filename).relative_to(_PACKAGE)}:{frame.lineno}"
+            for frame in reversed(traceback.extract_tb(error.__traceback__))
+            if Path(frame.filename).is_relative_to(_PACKAGE)
+        ),
+        "hilum",
+    )
+    print(f"hilum: internal-error {type(error).__name__} in {place}; this is a fault of hilum", file=sys.stderr)
+    if os.environ.get("HILUM_TRACEBACK"):
+        traceback.print_exception(error)
+    else:
+        print("  HILUM_TRACEBACK=1 shows the traceback; it may hold patient data", file=sys.stderr)
+
+
+def line_of(finding: Finding) -> str:
+    """`file:line:col code message (hint)`, and whether it is only a warning."""
+    return f"{finding} [warning]" if finding.severity == "warning" else str(finding)
+
+
+def finding_as_json(finding: Finding) -> dict[str, object]:
+    """A finding with its place taken apart; `line` and `column` are 0 where there is none."""
+    file, _, place = finding.location.partition(":")
+    line, _, column = place.partition(":")
+    return {
+        "code": finding.code,
+        "message": finding.message,
+        "severity": str(finding.severity),
+        "location": finding.location,
+        "file": file,
+        "line": int(line) if line.isdigit() else 0,
+        "column": int(column) if column.isdigit() else 0,
+        "hint": finding.hint,
+    }
+
+
+def _page(error: HilumError) -> str:
+    """The page of codes of the package that raised the error."""
+    packages = [
+        Path(frame.filename).relative_to(_PACKAGE).parts[0]
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(_PACKAGE)
+    ]
+    return packages[-1] if packages and not packages[-1].endswith(".py") else "README"

@@ -1,0 +1,54 @@
+"""All sections of an integration folder that this version reads, and what must hold between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hilum.config import INTEGRATION, Section, Tree, is_loopback
+from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
+from hilum.intake import FilesSource, MllpSource
+from hilum.model import Finding, Severity
+
+__all__ = ["SECTIONS"]
+
+
+def _ports_are_taken_once(tree: Tree) -> Iterator[Finding]:
+    """Two listeners on one port: the second could not start."""
+    taken: dict[int, str] = {}
+    for name, source in tree.all(MllpSource).items():
+        if source.port and source.port in taken:
+            message = f"port {source.port} is taken by source {taken[source.port]}"
+            yield Finding("port-taken-twice", message, tree.where(source, "port"))
+        taken.setdefault(source.port, name)
+
+
+def _listeners_are_not_exposed(tree: Tree) -> Iterator[Finding]:
+    """Others can reach a listener in clear text: allowed, because a VPN may be around it, and said."""
+    for source in tree.all(MllpSource).values():
+        if source.tls is None and not is_loopback(source.host):
+            message = "others can reach this listener, and what they send is not encrypted"
+            hint = "give `tls`, or put a VPN or a proxy that does TLS in front of 127.0.0.1"
+            where = tree.where(source, "host")
+            yield Finding("source-without-tls", message, where, Severity.WARNING, hint)
+
+
+def _folders_are_watched_once(tree: Tree) -> Iterator[Finding]:
+    """Two watchers of one folder would take each other's files."""
+    taken: dict[str, str] = {}
+    for name, source in tree.all(FilesSource).items():
+        folder = str(source.folder.resolve())
+        if folder in taken:
+            message = f"this folder is watched by source {taken[folder]} already"
+            yield Finding("folder-taken-twice", message, tree.where(source, "folder"))
+        taken.setdefault(folder, name)
+
+
+SECTIONS = (
+    INTEGRATION,
+    Section(
+        "sources/*.yaml",
+        MllpSource | FilesSource,
+        (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once),
+    ),
+    Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination),
+)
