@@ -2,7 +2,8 @@
 
 from hilum.store import fault
 from hilum.store.keys import key_from_file, key_from_secret
+from hilum.store.lock import ProcessLock
 from hilum.store.schema import Schema
 from hilum.store.store import Store
 
-__all__ = ["Schema", "Store", "fault", "key_from_file", "key_from_secret"]
+__all__ = ["ProcessLock", "Schema", "Store", "fault", "key_from_file", "key_from_secret"]

@@ -14,7 +14,7 @@ from hilum.errors import StoreError
 from hilum.store.connection import Target, check_version, connect, prepare_file
 from hilum.store.failures import translate
 from hilum.store.keys import derive
-from hilum.store.lock import RunLock
+from hilum.store.lock import ProcessLock
 from hilum.store.schema import Schema, install, stored_secret
 from hilum.store.writer import Awaited, Blocked, Job, Writer
 
@@ -30,7 +30,7 @@ class Store:
     StoreUnsafe (stop). After StoreFull the store goes on by itself once the disk takes writes again.
     """
 
-    def __init__(self, target: Target, writer: Writer, secret: bytes, lock: RunLock | None) -> None:
+    def __init__(self, target: Target, writer: Writer, secret: bytes, lock: ProcessLock | None) -> None:
         self._target = target
         self._writer = writer
         self._secret = secret
@@ -58,7 +58,7 @@ class Store:
         check_version()
         target = Target(path=Path(path), key=key, vfs=vfs)
         prepare_file(target.path)
-        lock = RunLock(target.path) if exclusive else None
+        lock = _lock(target.path) if exclusive else None
         try:
             connection = connect(target)
             try:
@@ -151,3 +151,9 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _lock(path: Path) -> ProcessLock:
+    return ProcessLock(
+        path.with_name(f"{path.name}.lock"), "already runs on this store: stop it first, or let it go on"
+    )

@@ -190,7 +190,7 @@ class Writer:
         connection.execute("RELEASE job")
 
     def _give_up(self, group: list[Job], error: StoreError) -> None:
-        """Nothing of the group was saved; what is cached is not to be trusted, as a failed sync may be told once only."""
+        """Nothing of the group was saved; what is cached is not trusted, as a failed sync may be told only once."""
         self.trouble = error
         if not group:  # it never began: whoever waits hears it now rather than hangs
             group = [*self._urgent, *self._patient]
