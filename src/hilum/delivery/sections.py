@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from hilum.config.secrets import Secret
+from hilum.config import Secret
 from hilum.delivery.policy import BreakerPolicy, RetryPolicy
 from hilum.errors import Outcome
 from hilum.protocols import ClientTls
@@ -78,4 +78,6 @@ class WebhookDestination(_Destination, frozen=True, kw_only=True, tag_field="kin
         Literal["hold", "dead_letter"], Meta(description="what a 4xx means, but for 408, 425 and 429")
     ] = "hold"
     connect_seconds: Annotated[float, Meta(gt=0, description="time to connect, TLS included, seconds")] = 10
-    answer_seconds: Annotated[float, Meta(gt=0, description="time for the whole answer, seconds")] = 30
+    answer_seconds: Annotated[
+        float, Meta(gt=0, description="time to send a record and get the whole answer, seconds")
+    ] = 30

@@ -26,12 +26,12 @@ from hilum.intake.folder import (
     look,
     move,
     read_whole,
-    sync_folder,
     write_reason,
 )
 from hilum.intake.ledger import HashLedger
 from hilum.intake.sections import FilesSource
 from hilum.model import Ack, Arrival, Finding
+from hilum.protocols import sync_folder
 from hilum.store import fault
 
 __all__ = ["FolderWatch"]

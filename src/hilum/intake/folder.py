@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from hilum.model import Finding
+from hilum.protocols import sync_folder, write_all
 
 __all__ = [
     "MARKER",
@@ -161,17 +162,6 @@ def _reserve(folder: Path, name: str) -> Path:
 def write_reason(target: Path, findings: list[str]) -> None:
     """NAME.reason beside a failed file: codes and what to do, no content."""
     reason = target.with_name(target.name + ".reason")
-    with reason.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in findings)
-        file.flush()
-        os.fsync(file.fileno())
+    with reason.open("wb") as file:
+        write_all(file.fileno(), "".join(f"{line}\n" for line in findings).encode())
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 from hilum.errors import StoreError
+from hilum.protocols import write_all
 
 __all__ = ["HashLedger"]
 
@@ -50,9 +50,7 @@ class HashLedger:
             return
         line = digest.hex().encode() + b"\n"
         try:
-            if os.write(self._file, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file)
+            write_all(self._file, line)
         except OSError:
             os.ftruncate(self._file, self._size)
             raise

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import structlog
 
+from hilum.config import is_loopback
 from hilum.errors import ConfigError, HilumError
 from hilum.intake.mllp_connection import MllpConnection
 from hilum.intake.pressure import Pressure
@@ -230,7 +231,7 @@ class MllpListener:
 
     def _exposure(self) -> list[Finding]:
         config = self._config
-        if _is_loopback(config.host) or config.tls is not None:
+        if is_loopback(config.host) or config.tls is not None:
             return []
         text = "Messages cross the network in clear: set `tls`, or listen on loopback behind a tunnel"
         return [Finding("mllp-exposed", text, self.name, Severity.WARNING)]
@@ -248,13 +249,6 @@ def _is_in(host: str, networks: tuple[_Network, ...]) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return any(address in network for network in networks)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _peer(address: tuple[object, ...]) -> str:

@@ -1,5 +1,6 @@
-"""Wire code that both sides of a connection need. Framing here does no I/O."""
+"""What both sides of a connection, or of a folder, need."""
 
+from hilum.protocols.disk import sync_folder, write_all
 from hilum.protocols.mllp import Fault, Frame, MllpDecoder, frame
 from hilum.protocols.tls import (
     ClientTls,
@@ -20,5 +21,7 @@ __all__ = [
     "client_context",
     "frame",
     "server_context",
+    "sync_folder",
     "tls_reason",
+    "write_all",
 ]
