@@ -1,0 +1,202 @@
+"""What the compiler must know of FHIR R4 (4.0.1): lists, required elements and choices of the types that rows write.
+
+Written as one line per type: `name` a single element, `name*` a list, `name!` required, `name[x]` a choice. Types that
+are not here are taken as they are written (the workbook check says so).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from msgspec import Struct
+
+__all__ = ["CHOICES", "NESTED_REQUIRED", "Shape", "choice_of", "shape"]
+
+_COMMON = "id meta implicitRules language text contained* extension* modifierExtension*"
+
+_TYPES = {
+    "Account": "identifier* status! type name subject* servicePeriod coverage* owner description guarantor* partOf",
+    "AllergyIntolerance": (
+        "identifier* clinicalStatus verificationStatus type category* criticality code patient! encounter onset[x]"
+        " recordedDate recorder asserter lastOccurrence note* reaction*"
+    ),
+    "Appointment": (
+        "identifier* status! cancelationReason serviceCategory* serviceType* specialty* appointmentType reasonCode*"
+        " reasonReference* priority description supportingInformation* start end minutesDuration slot* created comment"
+        " patientInstruction basedOn* participant*! requestedPeriod*"
+    ),
+    "ChargeItem": (
+        "identifier* definitionUri* definitionCanonical* status! partOf* code! subject! context occurrence[x] performer*"
+        " performingOrganization requestingOrganization costCenter quantity bodysite* factorOverride priceOverride"
+        " overrideReason enterer enteredDate reason* service* product[x] account* note* supportingInformation*"
+    ),
+    "Composition": (
+        "identifier status! type! category* subject encounter date! author*! title! confidentiality attester* custodian"
+        " relatesTo* event* section*"
+    ),
+    "Condition": (
+        "identifier* clinicalStatus verificationStatus category* severity code bodySite* subject! encounter onset[x]"
+        " abatement[x] recordedDate recorder asserter stage* evidence* note*"
+    ),
+    "Coverage": (
+        "identifier* status! type policyHolder subscriber subscriberId beneficiary! dependent relationship period payor*!"
+        " class* order network costToBeneficiary* subrogation contract*"
+    ),
+    "Device": (
+        "identifier* definition udiCarrier* status statusReason* distinctIdentifier manufacturer manufactureDate"
+        " expirationDate lotNumber serialNumber deviceName* modelNumber partNumber type specialization* version*"
+        " property* patient owner contact* location url note* safety* parent"
+    ),
+    "DiagnosticReport": (
+        "identifier* basedOn* status! category* code! subject encounter effective[x] issued performer* resultsInterpreter*"
+        " specimen* result* imagingStudy* media* conclusion conclusionCode* presentedForm*"
+    ),
+    "DocumentReference": (
+        "masterIdentifier identifier* status! docStatus type category* subject date author* authenticator custodian"
+        " relatesTo* description securityLabel* content*! context"
+    ),
+    "Encounter": (
+        "identifier* status! statusHistory* class! classHistory* type* serviceType priority subject episodeOfCare* basedOn*"
+        " participant* appointment* period length reasonCode* reasonReference* diagnosis* account* hospitalization"
+        " location* serviceProvider partOf"
+    ),
+    "Immunization": (
+        "identifier* status! statusReason vaccineCode! patient! encounter occurrence[x]! recorded primarySource reportOrigin"
+        " location manufacturer lotNumber expirationDate site route doseQuantity performer* note* reasonCode*"
+        " reasonReference* isSubpotent subpotentReason* education* programEligibility* fundingSource reaction*"
+        " protocolApplied*"
+    ),
+    "Location": (
+        "identifier* status operationalStatus name alias* description mode type* telecom* address physicalType position"
+        " managingOrganization partOf hoursOfOperation* availabilityExceptions endpoint*"
+    ),
+    "Medication": "identifier* code status manufacturer form amount ingredient* batch",
+    "MedicationAdministration": (
+        "identifier* instantiates* partOf* status! statusReason* category medication[x]! subject! context"
+        " supportingInformation* effective[x]! performer* reasonCode* reasonReference* request device* note* dosage"
+    ),
+    "MedicationDispense": (
+        "identifier* partOf* status! statusReason[x] category medication[x]! subject context supportingInformation*"
+        " performer* location authorizingPrescription* type quantity daysSupply whenPrepared whenHandedOver destination"
+        " receiver* note* dosageInstruction* substitution"
+    ),
+    "MedicationRequest": (
+        "identifier* status! statusReason intent! category* priority doNotPerform reported[x] medication[x]! subject!"
+        " encounter supportingInformation* authoredOn requester performer performerType recorder reasonCode*"
+        " reasonReference* basedOn* groupIdentifier courseOfTherapyType insurance* note* dosageInstruction*"
+        " dispenseRequest substitution priorPrescription"
+    ),
+    "MessageHeader": (
+        "event[x]! destination* sender enterer author source! responsible reason response focus* definition"
+    ),
+    "Observation": (
+        "identifier* basedOn* partOf* status! category* code! subject focus* encounter effective[x] issued performer*"
+        " value[x] dataAbsentReason interpretation* note* bodySite method specimen device referenceRange* hasMember*"
+        " derivedFrom* component*"
+    ),
+    "Organization": "identifier* active type* name alias* telecom* address* partOf contact* endpoint*",
+    "Patient": (
+        "identifier* active name* telecom* gender birthDate deceased[x] address* maritalStatus multipleBirth[x] photo*"
+        " contact* communication* generalPractitioner* managingOrganization link*"
+    ),
+    "Practitioner": "identifier* active name* telecom* address* gender birthDate photo* qualification* communication*",
+    "PractitionerRole": (
+        "identifier* active period practitioner organization code* specialty* location* healthcareService* telecom*"
+        " availableTime* notAvailable* availabilityExceptions endpoint*"
+    ),
+    "Procedure": (
+        "identifier* basedOn* partOf* status! statusReason category code subject! encounter performed[x] recorder asserter"
+        " performer* location reasonCode* reasonReference* bodySite* outcome report* complication* followUp* note*"
+    ),
+    "Provenance": (
+        "target*! occurred[x] recorded! policy* location reason* activity agent*! entity* signature*"
+    ),
+    "RelatedPerson": (
+        "identifier* active patient! relationship* name* telecom* gender birthDate address* photo* period communication*"
+    ),
+    "ServiceRequest": (
+        "identifier* basedOn* replaces* requisition status! intent! category* priority doNotPerform code orderDetail*"
+        " quantity[x] subject! encounter occurrence[x] asNeeded[x] authoredOn requester performerType performer*"
+        " locationCode* locationReference* reasonCode* reasonReference* insurance* supportingInfo* specimen* bodySite*"
+        " note* patientInstruction relevantHistory*"
+    ),
+    "Slot": (
+        "identifier* serviceCategory* serviceType* specialty* appointmentType schedule! status! start! end! overbooked"
+        " comment"
+    ),
+    "Specimen": (
+        "identifier* accessionIdentifier status type subject receivedTime parent* request* collection processing*"
+        " container* condition* note*"
+    ),
+    "Task": (
+        "identifier* basedOn* groupIdentifier partOf* status! statusReason businessStatus intent! priority code"
+        " description focus for encounter executionPeriod authoredOn lastModified requester performerType* owner location"
+        " reasonCode reasonReference insurance* note* relevantHistory* restriction input* output*"
+    ),
+}
+
+NESTED_REQUIRED: dict[str, tuple[str, ...]] = {
+    "Account.coverage": ("coverage",),
+    "Account.guarantor": ("party",),
+    "AllergyIntolerance.reaction": ("manifestation",),
+    "Appointment.participant": ("status",),
+    "Coverage.class": ("type", "value"),
+    "DocumentReference.content": ("attachment",),
+    "DocumentReference.relatesTo": ("code", "target"),
+    "Encounter.classHistory": ("class", "period"),
+    "Encounter.diagnosis": ("condition",),
+    "Encounter.location": ("location",),
+    "Encounter.statusHistory": ("status", "period"),
+    "Observation.component": ("code",),
+    "Patient.communication": ("language",),
+    "Patient.link": ("other", "type"),
+    "Practitioner.qualification": ("code",),
+    "Provenance.agent": ("who",),
+    "Provenance.entity": ("role", "what"),
+    "Immunization.performer": ("actor",),
+    "Procedure.performer": ("actor",),
+}
+
+# Every data type that R4 allows behind a choice name that rows may write.
+_SUFFIXES = (
+    "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period Date Instant Age Timing"
+    " Annotation Reference Attachment Coding Uri Code Identifier Money Decimal"
+).split()
+CHOICES = frozenset(_SUFFIXES)
+
+
+class Shape(Struct, frozen=True):
+    """Top-level elements of one type."""
+
+    lists: frozenset[str]
+    singles: frozenset[str]
+    required: tuple[str, ...]  # choices as `value[x]`
+    choices: frozenset[str]  # "value" of value[x]
+
+
+@cache
+def shape(type_: str) -> Shape | None:
+    """What R4 says of a type's top level; None for a type that is not in the table."""
+    text = _TYPES.get(type_)
+    if text is None:
+        return None
+    words = f"{_COMMON} {text}".split()
+    bare = [(word.rstrip("*!"), word) for word in words]
+    return Shape(
+        frozenset(name for name, word in bare if "*" in word),
+        frozenset(name for name, word in bare if "*" not in word and not name.endswith("[x]")),
+        tuple(name for name, word in bare if word.endswith("!")),
+        frozenset(name.removesuffix("[x]") for name, _ in bare if name.endswith("[x]")),
+    )
+
+
+@cache
+def choice_of(type_: str, name: str) -> str:
+    """`value` for `valueQuantity` of an Observation; "" when the element is no choice."""
+    known = shape(type_)
+    if known is None or name in known.singles or name in known.lists:
+        return ""
+    for choice in known.choices:
+        if name.startswith(choice) and (name[len(choice) :] in CHOICES or name == f"{choice}[x]"):
+            return choice
+    return ""

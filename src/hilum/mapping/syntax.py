@@ -1,0 +1,463 @@
+"""The small languages of the workbook's cells, parsed to values: sources, conditions, transforms, anchors, targets.
+
+One tokenizer and one recursive parser serve sources, conditions and transform arguments; docs/workbook.md is the
+grammar. Nothing here runs anything: the result is a tree of the structs below.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from msgspec import Struct
+
+__all__ = [
+    "Anchor",
+    "Binary",
+    "Call",
+    "Expression",
+    "Literal",
+    "Logic",
+    "Membership",
+    "Negation",
+    "Param",
+    "Path",
+    "Step",
+    "SyntaxProblem",
+    "Target",
+    "Word",
+    "parse_anchor",
+    "parse_applies",
+    "parse_condition",
+    "parse_source",
+    "parse_target",
+    "parse_transform",
+]
+
+
+class SyntaxProblem(ValueError):
+    """A cell that does not follow the grammar; the text says what was expected."""
+
+
+class Path(Struct, frozen=True):
+    """`SEG[s]-F[r].C.S`. `segment` is "" for `@`; `field` 0 is the segment itself; index 0 is "not said", -1 is `[*]`."""
+
+    segment: str
+    occurrence: int = 0
+    field: int = 0
+    repetition: int = 0
+    component: int = 0
+    sub: int = 0
+
+    def __str__(self) -> str:
+        if not self.segment:
+            text = "@"
+        else:
+            text = self.segment + _index(self.occurrence)
+            if self.field:
+                text += f"-{self.field}{_index(self.repetition)}"
+        text += f".{self.component}" if self.component else ""
+        return text + (f".{self.sub}" if self.sub else "")
+
+
+class Literal(Struct, frozen=True):
+    """A text or a number written in the cell."""
+
+    text: str
+    number: bool = False
+
+
+class Param(Struct, frozen=True):
+    """`param.zone`."""
+
+    name: str
+
+
+class Word(Struct, frozen=True):
+    """A bare name: `kind`, `Patient`, `namespaces`, `true`."""
+
+    name: str
+
+
+class Call(Struct, frozen=True):
+    """`name(arg, key=arg)`."""
+
+    name: str
+    args: tuple[Expression, ...] = ()
+    named: tuple[tuple[str, Expression], ...] = ()
+
+
+class Binary(Struct, frozen=True):
+    """A comparison."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+class Membership(Struct, frozen=True):
+    """`x in ("a", "b")`, or `not in`."""
+
+    left: Expression
+    choices: tuple[Expression, ...]
+    negated: bool
+
+
+class Logic(Struct, frozen=True):
+    """`and` / `or` over two or more."""
+
+    operator: str
+    parts: tuple[Expression, ...]
+
+
+class Negation(Struct, frozen=True):
+    """`not x`."""
+
+    part: Expression
+
+
+Expression = Path | Literal | Param | Word | Call | Binary | Membership | Logic | Negation
+
+
+class Anchor(Struct, frozen=True):
+    """Where a row runs: a chain of segment names, the last one its own; `field` > 0 makes it a field anchor."""
+
+    chain: tuple[str, ...]
+    field: int = 0
+    every: bool = False  # each repetition, else the first
+
+    @property
+    def segment(self) -> str:
+        """The segment that the row runs on."""
+        return self.chain[-1]
+
+
+class Step(Struct, frozen=True):
+    """One step of a target. `item`: None, "+" (each value an item), "+label" (zipped items) or "label" (shared)."""
+
+    name: str
+    item: str | None = None
+    url: str = ""  # of an extension
+
+
+class Target(Struct, frozen=True):
+    """What a row writes. `role`: element, key (`Type.id`), merge (`merge(Type)`)."""
+
+    type: str
+    label: str
+    steps: tuple[Step, ...]
+    default: bool = False
+    role: str = "element"
+
+    @property
+    def resource(self) -> str:
+        """`Type` or `Type:label`."""
+        return f"{self.type}:{self.label}" if self.label else self.type
+
+
+def _index(value: int) -> str:
+    return "" if value == 0 else "[*]" if value < 0 else f"[{value}]"
+
+
+_PATH = (
+    r"(?P<path>(?P<seg>[A-Z][A-Z0-9]{2})(?:\[(?P<occ>\*|[1-9]\d*)\])?-(?P<field>[1-9]\d*)(?:\[(?P<rep>\*|[1-9]\d*)\])?"
+    r"(?:\.(?P<comp>[1-9]\d*))?(?:\.(?P<sub>[1-9]\d*))?(?![\w-])"
+    r"|@(?:\.(?P<acomp>[1-9]\d*))?(?:\.(?P<asub>[1-9]\d*))?)"
+)
+_TOKEN = re.compile(
+    r"\s*(?:"
+    + _PATH
+    + r'|(?P<text>"(?:[^"\\]|\\.)*")'
+    + r"|(?P<number>-?\d+(?:\.\d+)?)"
+    + r"|param\.(?P<param>[A-Za-z_]\w*)"
+    + r"|(?P<json>\{.*\})"
+    + r"|(?P<word>[A-Za-z_]\w*(?:(?:[:-])[A-Za-z_]\w*)*)"
+    + r"|(?P<op><=|>=|!=|[=<>(),|])"
+    + r")",
+    re.DOTALL,
+)
+_KEYWORDS = frozenset({"and", "or", "not", "in"})
+_SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
+
+
+class _Token(Struct, frozen=True):
+    kind: str  # value, word, op, end
+    text: str
+    at: int
+    value: Expression | None = None
+
+
+def _number(text: str | None) -> int:
+    if not text:
+        return 0
+    return -1 if text == "*" else int(text)
+
+
+def _tokens(text: str) -> list[_Token]:
+    found: list[_Token] = []
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        match = _TOKEN.match(text, at)
+        if match is None or match.end() == at:
+            raise SyntaxProblem(f"cannot read `{text[at : at + 20].strip()}`")
+        found.append(_token(match))
+        at = match.end()
+    found.append(_Token("end", "the end", at))
+    return found
+
+
+def _token(match: re.Match[str]) -> _Token:
+    at, text = match.start(), match.group().strip()
+    if match["path"]:
+        return _Token("value", text, at, _path(match))
+    if match["text"] is not None:
+        return _Token("value", text, at, Literal(re.sub(r"\\(.)", r"\1", match["text"][1:-1])))
+    if match["number"]:
+        return _Token("value", text, at, Literal(match["number"], number=True))
+    if match["param"]:
+        return _Token("value", text, at, Param(match["param"]))
+    if match["json"]:
+        return _Token("value", text, at, Word(match["json"]))
+    if match["word"]:
+        return _Token("op" if match["word"] in _KEYWORDS else "word", match["word"], at)
+    return _Token("op", match["op"], at)
+
+
+def _path(match: re.Match[str]) -> Path:
+    if match["seg"]:
+        return Path(
+            match["seg"],
+            _number(match["occ"]),
+            int(match["field"]),
+            _number(match["rep"]),
+            _number(match["comp"]),
+            _number(match["sub"]),
+        )
+    return Path("", component=_number(match["acomp"]), sub=_number(match["asub"]))
+
+
+class _Parser:
+    """Recursive descent over the tokens of one cell."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = _tokens(text)
+        self.at = 0
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.at]
+
+    def take(self, *texts: str) -> bool:
+        if self.next.kind == "op" and self.next.text in texts:
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        if not self.take(text):
+            raise SyntaxProblem(f"expected `{text}` before `{self.next.text}`")
+
+    def finish(self) -> None:
+        if self.next.kind != "end":
+            raise SyntaxProblem(f"did not expect `{self.next.text}`")
+
+    def condition(self) -> Expression:
+        return self._logic("or", lambda: self._logic("and", self._negation))
+
+    def _logic(self, operator: str, part: object) -> Expression:
+        parse = part
+        assert callable(parse)
+        parts: list[Expression] = [parse()]
+        while self.take(operator):
+            parts.append(parse())
+        return parts[0] if len(parts) == 1 else Logic(operator, tuple(parts))
+
+    def _negation(self) -> Expression:
+        if self.take("not"):
+            return Negation(self._negation())
+        if self.take("("):
+            inner = self.condition()
+            self.expect(")")
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Expression:
+        left = self.operand()
+        if self.take("in"):
+            return Membership(left, self._choices(), negated=False)
+        if self.next.text == "not" and self.tokens[self.at + 1].text == "in":
+            self.at += 2
+            return Membership(left, self._choices(), negated=True)
+        operator = self.next.text
+        if self.take("=", "!=", "<", "<=", ">", ">="):
+            return Binary(operator, left, self.operand())
+        if not isinstance(left, Call):
+            raise SyntaxProblem(f"expected a comparison before `{self.next.text}`; to ask whether it is there use valued(..)")
+        return left
+
+    def _choices(self) -> tuple[Expression, ...]:
+        self.expect("(")
+        choices = [self.operand()]
+        while self.take(","):
+            choices.append(self.operand())
+        self.expect(")")
+        return tuple(choices)
+
+    def operand(self) -> Expression:
+        token = self.next
+        if token.kind == "value":
+            self.at += 1
+            assert token.value is not None
+            return token.value
+        if token.kind == "word":
+            self.at += 1
+            return self._call(token.text) if self.take("(") else _word(token.text)
+        raise SyntaxProblem(f"expected a value before `{token.text}`")
+
+    def _call(self, name: str) -> Call:
+        args: list[Expression] = []
+        named: list[tuple[str, Expression]] = []
+        while not self.take(")"):
+            if args or named:
+                self.expect(",")
+            if self.next.kind == "word" and self.tokens[self.at + 1].text == "=":
+                key = self.next.text
+                self.at += 2
+                named.append((key, self.operand()))
+            else:
+                args.append(self.operand())
+        return Call(name, tuple(args), tuple(named))
+
+
+def _word(text: str) -> Expression:
+    return Path(text) if _SEGMENT.fullmatch(text) else Word(text)
+
+
+@lru_cache(4096)
+def parse_source(text: str) -> tuple[Expression, ...]:
+    """Alternatives of a source cell, first to last; () when the cell is empty. Raises SyntaxProblem."""
+    if not text.strip():
+        return ()
+    parser = _Parser(text)
+    found = [parser.operand()]
+    while parser.take("|"):
+        found.append(parser.operand())
+    parser.finish()
+    return tuple(found)
+
+
+@lru_cache(4096)
+def parse_condition(text: str) -> Expression | None:
+    """The tree of a `when` cell; None when it is empty (always). Raises SyntaxProblem."""
+    if not text.strip():
+        return None
+    parser = _Parser(text)
+    found = parser.condition()
+    parser.finish()
+    return found
+
+
+@lru_cache(4096)
+def parse_transform(text: str) -> Call:
+    """`name` or `name(args)`; an empty cell is `text`. Raises SyntaxProblem."""
+    if not text.strip():
+        return Call("text")
+    parser = _Parser(text)
+    found = parser.operand()
+    parser.finish()
+    if isinstance(found, Path) and not found.field and found.segment:
+        return Call(found.segment)
+    if isinstance(found, Word):
+        return Call(found.name)
+    if not isinstance(found, Call):
+        raise SyntaxProblem("expected the name of a transform")
+    return found
+
+
+_ANCHOR = re.compile(r"([A-Z][A-Z0-9]{2}(?:>[A-Z][A-Z0-9]{2})*)(?:-([1-9]\d*)(\[\*\])?)?")
+
+
+@lru_cache(4096)
+def parse_anchor(text: str) -> tuple[Anchor, ...]:
+    """The alternatives of an anchor cell. Raises SyntaxProblem."""
+    found = []
+    for part in text.split("|"):
+        match = _ANCHOR.fullmatch(part.strip())
+        if match is None:
+            raise SyntaxProblem(f"`{part.strip()}` is no anchor such as PID, OBR>OBX or PV1-7[*]")
+        found.append(Anchor(tuple(match[1].split(">")), int(match[2] or 0), bool(match[3])))
+    if len({bool(anchor.field) for anchor in found}) > 1:
+        raise SyntaxProblem("segment anchors and field anchors do not mix")
+    return tuple(found)
+
+
+_KIND = re.compile(r"([A-Z][A-Z0-9]{2})\^(\*|[A-Z0-9]+(?:\|[A-Z0-9]+)*)|[A-Z][A-Z0-9]{2}|\*")
+
+
+@lru_cache(4096)
+def parse_applies(text: str) -> tuple[str, ...]:
+    """`ADT^A01|A04 ORU^R01` to ("ADT^A01", "ADT^A04", "ORU^R01"); `ADT^*` stays; () means every kind. Raises SyntaxProblem."""
+    found: list[str] = []
+    for part in text.replace(";", " ").split():
+        match = _KIND.fullmatch(part)
+        if match is None:
+            raise SyntaxProblem(f"`{part}` is no kind such as ADT^A01|A04, ADT^* or *")
+        if part == "*":
+            return ()
+        if match[1]:
+            found.extend(f"{match[1]}^{event}" for event in match[2].split("|"))
+        else:
+            found.append(part)
+    return tuple(found)
+
+
+_RESOURCE = re.compile(r"([A-Z][A-Za-z]+)(?::([A-Za-z0-9_-]+))?")
+_STEP = re.compile(
+    r'\.(?:extension\((?:"(?P<url>[^"]+)"|(?P<short>[\w-]+))\)|(?P<name>[a-z]\w*(?:\[x\])?))(?:\[(?P<item>\+?[\w-]*)\])?'
+)
+_HL7 = "http://hl7.org/fhir/StructureDefinition/"
+_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
+
+
+@lru_cache(4096)
+def parse_target(text: str) -> Target:
+    """`Patient.name[+]`, `Observation:x.id`, `merge(Patient)`, `Encounter.status?`. Raises SyntaxProblem."""
+    text = text.strip()
+    if text.startswith("merge(") and text.endswith(")"):
+        match = _RESOURCE.fullmatch(text[6:-1].strip())
+        if match is None:
+            raise SyntaxProblem("merge(..) names a resource type")
+        return Target(match[1], match[2] or "", (), role="merge")
+    default = text.endswith("?")
+    match = _RESOURCE.match(text)
+    if match is None:
+        raise SyntaxProblem("a target starts with a resource type: Patient.birthDate")
+    steps = _steps(text.rstrip("?"), match.end())
+    if len(steps) == 1 and steps[0] == Step("id"):
+        return Target(match[1], match[2] or "", (), role="key")
+    if not steps:
+        raise SyntaxProblem("a target names an element: Patient.birthDate, or Patient.id for the key row")
+    return Target(match[1], match[2] or "", tuple(steps), default)
+
+
+def _steps(text: str, at: int) -> list[Step]:
+    steps: list[Step] = []
+    inside = False
+    while at < len(text):
+        match = _STEP.match(text, at)
+        if match is None or match["item"] == "":
+            raise SyntaxProblem(f"cannot read `{text[at:]}` of the target")
+        if match["name"]:
+            steps.append(Step(match["name"], match["item"]))
+        else:
+            url = match["url"] or _extension_url(match["short"], inside=inside)
+            steps.append(Step("extension", match["item"], url))
+            inside = True
+        at = match.end()
+    return steps
+
+
+def _extension_url(short: str, *, inside: bool) -> str:
+    if inside:
+        return short
+    return (_CORE if short.startswith("us-core-") else _HL7) + short

@@ -1,0 +1,350 @@
+"""The tables of a workbook: reading CSV with every finding at once, and laying a site's tables over the base."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct, structs
+
+from hilum.errors import ConfigError
+from hilum.model import Finding, Severity
+
+__all__ = [
+    "CodeSystem",
+    "Ignore",
+    "MapEntry",
+    "Namespace",
+    "ParamLine",
+    "Row",
+    "TestCase",
+    "Where",
+    "Workbook",
+    "load_base",
+    "load_workbook",
+    "read_workbook",
+]
+
+
+class Where(Struct, frozen=True):
+    """Where a line of a table was written."""
+
+    file: str = ""
+    line: int = 0
+    layer: str = "base"
+
+    def column(self, table: type[Struct], name: str) -> str:
+        """`rows.csv:12:7`: file, line, and the cell counted from 1 in the documented order of columns."""
+        names = [field.name for field in structs.fields(table)]
+        return f"{self.file}:{self.line}:{names.index(name) + 1 if name in names else 1}"
+
+
+class Row(Struct, frozen=True):
+    """One line of `rows`: source path to target path. All cells are text as written; docs/workbook.md explains them."""
+
+    row_id: str
+    applies: str = ""
+    anchor: str = ""
+    source: str = ""
+    type: str = ""
+    when: str = ""
+    target: str = ""
+    transform: str = ""
+    map: str = ""
+    missing: str = ""
+    unmapped: str = ""
+    repeats: str = ""
+    owner: str = ""
+    approver: str = ""
+    status: str = ""
+    origin: str = ""
+    sample: str = ""
+    expect: str = ""
+    recon: str = ""
+    phi: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class ParamLine(Struct, frozen=True):
+    """A decision that the standard leaves open. `inspection` serves when the base runs without a site."""
+
+    param: str
+    value: str = ""
+    inspection: str = ""
+    owner: str = ""
+    approver: str = ""
+    status: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class Namespace(Struct, frozen=True):
+    """(sender, assigning authority) to the system URI of its identifiers."""
+
+    sender: str = ""
+    authority: str = ""
+    system: str = ""
+    type: str = ""
+    owner: str = ""
+    status: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class CodeSystem(Struct, frozen=True):
+    """A coding system's name as senders write it (CWE.3) to its URI."""
+
+    name: str
+    system: str = ""
+    owner: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class MapEntry(Struct, frozen=True):
+    """One code of one map, for one sender or (empty) for all."""
+
+    map: str
+    sender: str = ""
+    code: str = ""
+    target: str = ""
+    system: str = ""
+    display: str = ""
+    owner: str = ""
+    approver: str = ""
+    status: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class Ignore(Struct, frozen=True):
+    """A field that is not mapped on purpose: `PID-2`, or `ZPI-*` for a whole segment."""
+
+    field: str
+    applies: str = ""
+    sender: str = ""
+    reason: str = ""
+    owner: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class TestCase(Struct, frozen=True):
+    """A sample and what must come of it: for one row, or for a whole message and a path of its resources."""
+
+    __test__ = False
+
+    test_id: str
+    row_id: str = ""
+    message: str = ""
+    path: str = ""
+    sample: str = ""
+    expect: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
+class Workbook(Struct, frozen=True):
+    """The tables that run, overlays applied, and everything found wrong on the way (`findings`)."""
+
+    rows: tuple[Row, ...] = ()
+    params: tuple[ParamLine, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    codesystems: tuple[CodeSystem, ...] = ()
+    maps: tuple[MapEntry, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+    tests: tuple[TestCase, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    inspection: bool = False  # no site: params may use their `inspection` value, unknown authorities are local
+
+    def param(self, name: str) -> str:
+        """The value that runs; "" when it is not set."""
+        for line in self.params:
+            if line.param == name:
+                return line.value or (line.inspection if self.inspection else "")
+        return ""
+
+    def raise_findings(self) -> None:
+        """Raise ConfigError `workbook-invalid` when a finding is an error."""
+        errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
+        if errors:
+            text = "; ".join(str(finding) for finding in errors[:3])
+            more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
+            raise ConfigError(f"the workbook has {len(errors)} errors: {text}{more}", errors, code="workbook-invalid")
+
+
+Line = TypeVar("Line", bound=Struct)
+
+_NAMESPACE_NOT_EMPTY = ("authority", "system")
+_REQUIRED: dict[type[Struct], tuple[str, ...]] = {
+    Row: ("row_id", "anchor", "target"),
+    ParamLine: ("param",),
+    Namespace: _NAMESPACE_NOT_EMPTY,
+    CodeSystem: ("name", "system"),
+    MapEntry: ("map", "code"),
+    Ignore: ("field", "reason"),
+    TestCase: ("test_id", "expect"),
+}
+_KEYS: dict[type[Struct], tuple[str, ...]] = {
+    Row: ("row_id",),
+    ParamLine: ("param",),
+    Namespace: ("sender", "authority"),
+    CodeSystem: ("name",),
+    MapEntry: ("map", "sender", "code"),
+    Ignore: ("field", "applies", "sender"),
+    TestCase: ("test_id",),
+}
+_FILES: dict[str, type[Struct]] = {
+    "rows": Row,
+    "params": ParamLine,
+    "namespaces": Namespace,
+    "codesystems": CodeSystem,
+    "maps": MapEntry,
+    "ignores": Ignore,
+    "tests": TestCase,
+}
+_RETIRED = "retired"
+
+
+def _key(line: Struct) -> tuple[str, ...]:
+    return tuple(getattr(line, name) for name in _KEYS[type(line)])
+
+
+def _columns(table: type[Struct]) -> list[str]:
+    return [field.name for field in structs.fields(table) if field.name not in ("where", "cells")]
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Lines of a CSV text with the number of the line on which each starts; comments and empty lines left out."""
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    start = 1
+    for cells in reader:
+        if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith("#"):
+            yield start, [cell.strip() for cell in cells]
+        start = reader.line_num + 1
+
+
+def _read_table(
+    table: type[Line], text: str, file: str, layer: str, report: Callable[[Finding], None]
+) -> Iterator[Line]:
+    try:
+        records = list(_records(text))
+    except csv.Error as error:
+        report(Finding("table-unreadable", f"is not CSV: {error}", f"{file}:1:1"))
+        return
+    if not records:
+        return
+    header_line, header = records[0]
+    known = _columns(table)
+    for column, name in enumerate(header, 1):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"columns are {', '.join(known)}"
+            report(Finding("column-unknown", f"no column `{name}`", f"{file}:{header_line}:{column}", hint=hint))
+    cells = {name: column for column, name in enumerate(header, 1)}
+    for line, values in records[1:]:
+        if len(values) > len(header):
+            report(Finding("line-too-long", f"{len(values)} cells, {len(header)} columns", f"{file}:{line}:{len(header) + 1}"))
+            continue
+        content = {name: value for name, value in zip(header, values, strict=False) if name in known}
+        bad = False
+        for name in _REQUIRED[table]:
+            if not content.get(name):
+                bad = True
+                report(Finding("cell-missing", f"`{name}` must be filled", f"{file}:{line}:{cells.get(name, 1)}"))
+        if not bad:
+            yield table(**content, where=Where(file, line, layer), cells=cells)  # type: ignore[arg-type]
+
+
+def _read_layer(
+    files: Iterable[tuple[str, str]], layer: str, report: Callable[[Finding], None]
+) -> dict[type[Struct], dict[tuple[str, ...], Struct]]:
+    layers: dict[type[Struct], dict[tuple[str, ...], Struct]] = {table: {} for table in _KEYS}
+    for file, text in files:
+        table = _FILES.get(file.removesuffix(".csv").split("-")[0])
+        if table is None:
+            near = ", ".join(f"{name}.csv" for name in _FILES)
+            report(Finding("table-unknown", f"`{file}` is no table of a workbook", f"{file}:1:1", hint=f"tables are {near}"))
+            continue
+        for line in _read_table(table, text, file, layer, report):
+            key = _key(line)
+            earlier = layers[table].get(key)
+            if earlier is not None:
+                where: Where = line.where  # type: ignore[attr-defined]
+                before: Where = earlier.where  # type: ignore[attr-defined]
+                report(
+                    Finding(
+                        "line-twice",
+                        f"`{' '.join(part for part in key if part)}` is already at {before.file}:{before.line}",
+                        f"{where.file}:{where.line}:{line.cells.get(_KEYS[table][-1], 1)}",  # type: ignore[attr-defined]
+                    )
+                )
+            layers[table][key] = line
+    return layers
+
+
+def _overlay(base: dict[tuple[str, ...], Struct], site: dict[tuple[str, ...], Struct]) -> tuple[Struct, ...]:
+    merged = dict(base)
+    for key, line in site.items():
+        earlier = merged.get(key)
+        if isinstance(line, ParamLine) and isinstance(earlier, ParamLine) and not line.inspection:
+            line = structs.replace(line, inspection=earlier.inspection)  # noqa: PLW2901
+        merged[key] = line
+    return tuple(line for line in merged.values() if getattr(line, "status", "") != _RETIRED)
+
+
+def read_workbook(
+    base: Iterable[tuple[str, str]], site: Iterable[tuple[str, str]] = (), *, inspection: bool = False
+) -> Workbook:
+    """Tables given as (file name, text): `site` laid over `base` by key. Findings are in the result, nothing is raised."""
+    findings: list[Finding] = []
+    lower = _read_layer(base, "base", findings.append)
+    upper = _read_layer(site, "site", findings.append)
+    tables = {name: _overlay(lower[table], upper[table]) for name, table in _FILES.items()}
+    return Workbook(**tables, findings=tuple(findings), inspection=inspection)  # type: ignore[arg-type]
+
+
+def _base_files() -> list[tuple[str, str]]:
+    folder = resources.files("hilum.mapping").joinpath("base")
+    if not folder.is_dir():
+        return []
+    found = [entry for entry in folder.iterdir() if entry.name.endswith(".csv")]
+    return [(entry.name, entry.read_text("utf-8")) for entry in sorted(found, key=lambda entry: entry.name)]
+
+
+def _folder_files(folder: Path, report: Callable[[Finding], None]) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            yield path.name, path.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            report(Finding("table-unreadable", f"cannot be read as UTF-8: {type(error).__name__}", f"{path.name}:1:1"))
+
+
+def load_base() -> Workbook:
+    """The base workbook alone, for looking at messages without an integration: unknown authorities stay local."""
+    return read_workbook(_base_files(), inspection=True)
+
+
+def load_workbook(folder: Path | None) -> Workbook:
+    """The base extended by `folder/workbook/*.csv` (or by `folder/*.csv` when it has no such subfolder).
+
+    None is `load_base()`. All problems of all files are in `.findings`.
+    """
+    if folder is None:
+        return load_base()
+    inner = folder / "workbook"
+    findings: list[Finding] = []
+    site = list(_folder_files(inner if inner.is_dir() else folder, findings.append))
+    book = read_workbook(_base_files(), site)
+    return structs.replace(book, findings=(*findings, *book.findings))

@@ -1,0 +1,174 @@
+"""Coded datatypes (CWE, CE, CNE, CF, IS, ID, JCC) as CodeableConcept, Coding, code and boolean."""
+
+from __future__ import annotations
+
+from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
+from hilum.mapping.tables import MapEntry
+
+__all__ = ["codeable", "unmapped"]
+
+_V2 = "http://terminology.hl7.org/CodeSystem/v2-"
+
+
+def unmapped(spec: Spec, env: Env, code: str) -> str:
+    """What the row's `unmapped` policy makes of a code without a map entry: `x` of `fixed:x`, else "" (and an item)."""
+    if spec.unmapped.startswith("fixed:"):
+        return spec.unmapped[6:]
+    if spec.unmapped in ("exception", "reject"):
+        table = spec.map or spec.location
+        env.report(
+            spec,
+            "code-unmapped",
+            f"the code `{code}` is not in the map {table}",
+            f"{table}|{code}",
+            hold=spec.unmapped == "reject",
+        )
+    return ""
+
+
+def _coding(system: str, code: str, display: str, version: str = "") -> bytes:
+    parts = []
+    if system:
+        parts.append(b'"system":' + json_text(system))
+    if version:
+        parts.append(b'"version":' + json_text(version))
+    if code:
+        parts.append(b'"code":' + json_text(code))
+    if display:
+        parts.append(b'"display":' + json_text(display))
+    return b"{%b}" % b",".join(parts)
+
+
+def _entry_coding(entry: MapEntry) -> bytes:
+    return _coding(entry.system, entry.target, entry.display)
+
+
+class _Local:
+    """The codings that a field itself states."""
+
+    def __init__(self, spec: Spec, env: Env) -> None:
+        self._spec, self._env = spec, env
+        table = env.constant(spec, "table")
+        self._default = env.constant(spec, "system") or (f"{_V2}{int(table):04d}" if table.isdecimal() else "")
+
+    def coding(self, code: str, display: str, system: str, version: str) -> bytes:
+        if not code:
+            return b""
+        uri = self._uri(system) if system else self._default
+        return _coding(uri, code, display, version)
+
+    def _uri(self, system: str) -> str:
+        uri, known = self._env.codesystems.find(system)
+        if not known:
+            message = f"no coding system is known by the name `{system}`"
+            self._env.report(self._spec, "codesystem-unknown", message, system, warn=True)
+        return uri
+
+
+def codeable(spec: Spec, env: Env) -> Evaluator:
+    """CodeableConcept: the mapped coding first, then the codings of the field, then its text (CWE.9, or what it shows)."""
+    local = _Local(spec, env)
+    simple = spec.type in ("IS", "ID", "ST", "JCC", "")
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        parts = env.parts(raw, 9)
+        code, display, system, other, other_text, other_system = (env.text(part) for part in parts[:6])
+        if simple:
+            other = other_text = other_system = system = ""
+        codings, stop = _mapped_codings(spec, env, code or display)
+        if stop:
+            return NOTHING
+        keep = spec.unmapped not in ("exception", "reject") or bool(codings)
+        if keep:
+            for found in (
+                local.coding(code, display, system, "" if simple else env.text(parts[6])),
+                local.coding(other, other_text, other_system, "" if simple else env.text(parts[7])),
+            ):
+                if found and found not in codings:
+                    codings.append(found)
+        text = ("" if simple else env.text(parts[8])) or display or other_text or (code if not codings else "")
+        if not codings and not text:
+            return NOTHING
+        inner = b'"coding":[%b]' % b",".join(codings) if codings else b""
+        if text:
+            inner += (b',"text":' if inner else b'"text":') + json_text(text)
+        return b"{%b}" % inner
+
+    return evaluate
+
+
+def _mapped_codings(spec: Spec, env: Env, code: str) -> tuple[list[bytes], bool]:
+    """(codings by the map, whether to write nothing at all)."""
+    if not spec.map or not code:
+        return [], False
+    entry = env.mapped(spec.map, code)
+    if entry is not None:
+        return ([_entry_coding(entry)], False) if entry.target else ([], True)
+    fixed = unmapped(spec, env, code)
+    if fixed:
+        known = env.mapped(spec.map, fixed)
+        return [_entry_coding(known) if known and known.target else _coding("", fixed, "")], False
+    return [], spec.unmapped in ("exception", "reject")
+
+
+@register("CWE", "CE", "CNE", "CF", "IS", "ID", "JCC", "CodeableConcept")
+def as_codeable(spec: Spec, env: Env) -> Evaluator:
+    """CodeableConcept."""
+    return codeable(spec, env)
+
+
+@register("coding", "Coding")
+def as_coding(spec: Spec, env: Env) -> Evaluator:
+    """Coding: the mapped one, else the first of the field."""
+    local = _Local(spec, env)
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        code, display, system = (env.text(part) for part in env.parts(raw, 3)[:3])
+        codings, stop = _mapped_codings(spec, env, code)
+        if codings or stop:
+            return codings[0] if codings else NOTHING
+        return local.coding(code, display, system, "")
+
+    return evaluate
+
+
+@register("code")
+def as_code(spec: Spec, env: Env) -> Evaluator:
+    """The code that the map gives; `code(raw)` takes the text itself."""
+    raw_code = not spec.map
+    answers: dict[str, bytes] = {}
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        known = answers.get(raw)
+        if known is not None and env.entries is None:
+            return known
+        code = env.first(raw)
+        if not code:
+            return NOTHING
+        entry = None if raw_code else env.mapped(spec.map, code)
+        target = code if raw_code else entry.target if entry is not None else unmapped(spec, env, code)
+        found = json_text(target) if target else NOTHING
+        if found and len(answers) < 4096:
+            answers[raw] = found
+        return found
+
+    return evaluate
+
+
+_YES, _NO = frozenset({"Y", "1", "T", "YES", "TRUE"}), frozenset({"N", "0", "F", "NO", "FALSE"})
+
+
+@register("boolean")
+def as_boolean(spec: Spec, env: Env) -> Evaluator:
+    """True or false: through the map when there is one, else Y and N."""
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        code = env.first(raw)
+        entry = env.mapped(spec.map, code) if spec.map and code else None
+        text = (entry.target if entry is not None else code).upper()
+        if text in _YES or text in _NO:
+            return b"true" if text in _YES else b"false"
+        fixed = unmapped(spec, env, code) if text else ""
+        return fixed.encode() if fixed in ("true", "false") else NOTHING
+
+    return evaluate

@@ -1,0 +1,318 @@
+"""CX, EI, XON, XCN, CNN, PL, HD, EIP and DLN as identifiers, and the keys of resources.
+
+An identifier always has a system: that of its assigning authority (namespaces), else it holds the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from hilum.mapping.identity import resource_id
+from hilum.mapping.lookup import local_uri
+from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
+from hilum.mapping.transforms.times import moment, period_json
+
+__all__ = ["Identity", "identity_of", "key_evaluator"]
+
+_TYPE_SYSTEM = b"http://terminology.hl7.org/CodeSystem/v2-0203"
+_LICENCE = "urn:oid:2.16.840.1.113883.4.3."  # HL7 OID registry: driver's licence number by FIPS state code
+_FIPS = {
+    state: number
+    for state, number in (
+        pair.split(":")
+        for pair in (
+            "AL:1 AK:2 AZ:4 AR:5 CA:6 CO:8 CT:9 DE:10 DC:11 FL:12 GA:13 HI:15 ID:16 IL:17 IN:18 IA:19 KS:20 KY:21 LA:22 ME:23"
+            " MD:24 MA:25 MI:26 MN:27 MS:28 MO:29 MT:30 NE:31 NV:32 NH:33 NJ:34 NM:35 NY:36 NC:37 ND:38 OH:39 OK:40 OR:41 PA:42"
+            " RI:44 SC:45 SD:46 TN:47 TX:48 UT:49 VT:50 VA:51 WA:53 WV:54 WI:55 WY:56"
+        ).split()
+    )
+}
+
+
+class Identity(Struct, frozen=True):
+    """What a datatype says of who or what is meant. `system` is "" only when the message is to be held."""
+
+    value: str
+    system: str = ""
+    type: str = ""
+    start: str = ""
+    end: str = ""
+    display: str = ""
+
+
+Reader = Callable[[str], Identity | None]
+
+
+def _constant_system(spec: Spec, env: Env) -> str:
+    return env.constant(spec, "system")
+
+
+def _cx(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        if env.component not in raw:
+            value = env.text(raw)
+            return Identity(value, fixed or env.system(spec, "")) if value else None
+        parts = env.parts(raw, 8)
+        value = env.text(parts[0])
+        if not value:
+            return None
+        system = fixed or env.system(spec, *env.hierarchic(parts[3]))
+        return Identity(value, system, env.text(parts[4]), env.text(parts[6]), env.text(parts[7]))
+
+    return read
+
+
+def _ei(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        value, namespace, universal, type_ = (env.text(part) for part in env.parts(raw, 4)[:4])
+        if not value:
+            return None
+        return Identity(value, fixed or env.system(spec, namespace, universal, type_))
+
+    return read
+
+
+def _eip(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+    part = max(int(env.constant(spec, "part", "1")), 1) - 1
+
+    def read(raw: str) -> Identity | None:
+        inner = env.parts(raw, 2)[part].split(env.subcomponent)
+        value, namespace, universal, type_ = (env.text(text) for text in (*inner, "", "", "")[:4])
+        return Identity(value, fixed or env.system(spec, namespace, universal, type_)) if value else None
+
+    return read
+
+
+def _xon(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        parts = env.parts(raw, 10)
+        name, value = env.first(parts[0]), env.text(parts[9]) or env.text(parts[2])
+        if value:
+            return Identity(value, fixed or env.system(spec, *env.hierarchic(parts[5])), env.text(parts[6]), display=name)
+        if not name or spec.transform == "XON_ID":
+            return None  # a name is a key of last resort, but no identifier
+        return Identity(name.casefold(), local_uri("organization", env.facility), display=name)
+
+    return read
+
+
+def person_display(env: Env, parts: list[str]) -> str:
+    """`Dr Jane Doe` from the name components of an XCN, CNN or (shifted by one) XPN."""
+    found = (parts[5], parts[2], parts[3], parts[1], parts[4])
+    return " ".join(text for text in (env.text(part.split(env.subcomponent, 1)[0]) for part in found) if text)
+
+
+def shifted(env: Env, parts: list[str]) -> bool:
+    """Whether an XCN holds a name one component too early (`SMITH^JOHN`): letters for an id, no given name, no authority."""
+    head = env.text(parts[0].split(env.subcomponent, 1)[0])
+    if not head or any(character.isdigit() for character in head):
+        return False
+    return bool(parts[1]) and not any(parts[at] for at in (2, 7, 8, 12) if at < len(parts))
+
+
+def _xcn(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+    short = spec.type == "CNN"
+
+    def read(raw: str) -> Identity | None:
+        if short and env.component not in raw:
+            raw = raw.replace(env.subcomponent, env.component)  # a CNN inside an NDL is split by sub-components
+        parts = env.parts(raw, 14)
+        value = env.text(parts[0])
+        if not value:
+            return None
+        if shifted(env, parts):
+            env.report(spec, "name-shifted", "a name where the identifier of a person belongs: nobody was identified")
+            return None
+        authority = (env.text(parts[8]), env.text(parts[9]), env.text(parts[10])) if short else env.hierarchic(parts[8])
+        type_ = "" if short else env.text(parts[12])
+        return Identity(value, fixed or env.system(spec, *authority), type_, display=person_display(env, parts))
+
+    return read
+
+
+def location_display(env: Env, parts: list[str]) -> str:
+    """`Ward 3, Room 12, Bed A` as written: point of care, room, bed, then building and facility."""
+    found = [env.first(parts[at]) for at in (0, 1, 2)] + [env.text(parts[6]), env.first(parts[3])]
+    return env.text(parts[8]) or " ".join(text for text in found if text)
+
+
+def _pl(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        parts = env.parts(raw, 11)
+        places = [env.first(parts[at]) for at in (0, 1, 2, 6, 7)]
+        facility = env.first(parts[3])
+        if not any(places) and not facility:
+            return None
+        value = "|".join(places).rstrip("|") or facility
+        return Identity(value, fixed or local_uri("pl", facility or env.facility), display=location_display(env, parts))
+
+    return read
+
+
+def _hd(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        namespace, universal, type_ = (env.text(part) for part in env.parts(raw, 3)[:3])
+        uri = env.namespaces.find("", universal, type_) if universal else ""
+        if uri and not fixed:
+            return Identity(uri, "urn:ietf:rfc:3986", display=namespace)
+        value = namespace or universal
+        return Identity(value, fixed or local_uri("hd", env.facility), display=value) if value else None
+
+    return read
+
+
+def _cwe(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        code, text, system = (env.text(part) for part in env.parts(raw, 3)[:3])
+        if not code and not text:
+            return None
+        uri = env.codesystems.find(system)[0] if system else local_uri("code", env.facility)
+        return Identity(code or text.casefold(), fixed or uri, display=text or code)
+
+    return read
+
+
+def _dln(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        value, state, end = (env.first(part) for part in env.parts(raw, 3)[:3])
+        if not value:
+            return None
+        number = _FIPS.get(state.upper())
+        return Identity(value, fixed or (_LICENCE + number if number else env.system(spec, state)), "DL", end=end)
+
+    return read
+
+
+def _text(spec: Spec, env: Env) -> Reader:
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        value = env.first(raw)
+        return Identity(value, fixed or local_uri("key", spec.row_id, *env.sender.split("|"))) if value else None
+
+    return read
+
+
+_READERS: dict[str, Callable[[Spec, Env], Reader]] = {
+    "CX": _cx,
+    "EI": _ei,
+    "EIP": _eip,
+    "XON": _xon,
+    "XCN": _xcn,
+    "CNN": _xcn,
+    "PL": _pl,
+    "HD": _hd,
+    "CWE": _cwe,
+    "CE": _cwe,
+    "CNE": _cwe,
+    "CF": _cwe,
+    "DLN": _dln,
+}
+
+
+def identity_of(spec: Spec, env: Env, type_: str = "") -> Reader:
+    """How a datatype says who is meant: (system, value), its type and a name to show. Plain texts are their own key."""
+    return _READERS.get(type_ or spec.type, _text)(spec, env)
+
+
+@register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "HD")
+def as_identifier(spec: Spec, env: Env) -> Evaluator:
+    """Identifier {use, type, system, value, period}."""
+    named = spec.transform.removesuffix("_ID")
+    read = identity_of(spec, env, spec.type if spec.type in _READERS else named)
+    return _identifier(spec, env, read)
+
+
+@register("identifier")
+def as_plain_identifier(spec: Spec, env: Env) -> Evaluator:
+    """Identifier whose value is the text and whose system is `system=`."""
+    read = _text(spec, env)
+    return _identifier(spec, env, read)
+
+
+def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
+    use = env.constant(spec, "use")
+    fixed_type = env.constant(spec, "type")
+    make = moment(env, spec, whole=False)
+    use_json = b'"use":%b,' % json_text(use) if use else b""
+    types: dict[str, bytes] = {}
+
+    def type_json(code: str) -> bytes:
+        known = types.get(code)
+        if known is None:
+            known = _type_json(spec, env, code)
+            if not env.pending and env.entries is None:
+                types[code] = known
+        return known
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        found = read(raw)
+        if found is None or not found.system:
+            return NOTHING
+        code = fixed_type or found.type
+        type_ = type_json(code) if code else b""
+        if found.start or found.end:
+            period = period_json(make(found.start) if found.start else "", make(found.end) if found.end else "")
+            tail = b',"period":' + period if period else b""
+        else:
+            tail = b""
+        return b'{%b%b"system":%b,"value":%b%b}' % (use_json, type_, json_text(found.system), json_text(found.value), tail)
+
+    return evaluate
+
+
+def _type_json(spec: Spec, env: Env, code: str) -> bytes:
+    system = _TYPE_SYSTEM.decode()
+    if spec.map:
+        entry = env.mapped(spec.map, code)
+        if entry is None:
+            return _unmapped_type(spec, env, code)
+        if not entry.target:
+            return b""
+        code, system = entry.target, entry.system or system
+    return b'"type":{"coding":[{"system":%b,"code":%b}]},' % (json_text(system), json_text(code))
+
+
+def _unmapped_type(spec: Spec, env: Env, code: str) -> bytes:
+    if spec.unmapped in ("exception", "reject"):
+        env.report(
+            spec,
+            "code-unmapped",
+            f"the code `{code}` is not in the map {spec.map}",
+            f"{spec.map}|{code}",
+            hold=spec.unmapped == "reject",
+            warn=True,
+        )
+    return b'"type":{"text":%b},' % json_text(code)
+
+
+def key_evaluator(spec: Spec, env: Env, type_: str) -> Callable[..., str]:
+    """For `Type.id` and `merge(Type)`: raw text to resource id; "" when the datatype names nobody."""
+    read = identity_of(spec, env)
+
+    def evaluate(raw: str, owner: str = "") -> str:
+        found = read(raw)
+        if found is None or not found.system:
+            return ""
+        value = f"{owner}|{found.value}" if owner else found.value
+        return resource_id(type_, found.system, value)
+
+    return evaluate

@@ -1,0 +1,206 @@
+"""DTM, TS, DT, TM and DR: dates and times with the precision and the zone that they were sent with.
+
+HL7 v2.9 section 2A.2.22: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]. FHIR R4 (datatypes, dateTime): a time has
+seconds and a zone. A time without a zone is local to `param.zone`; a local time that the clocks skip or repeat is
+flagged, never guessed in silence. A zone that the sender did not write is never `Z`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
+
+__all__ = ["Clock", "zone_of"]
+
+_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?")
+_TM = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?([+-]\d{4})?")
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """The IANA zone of that name; None when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _offset(delta: timedelta) -> str:
+    seconds = int(delta.total_seconds())
+    sign = "-" if seconds < 0 else "+"
+    hours, rest = divmod(abs(seconds), 3600)
+    return f"{sign}{hours:02d}:{rest // 60:02d}"
+
+
+class Clock:
+    """Local times of one zone. `hours` caches the offset of hours in which nothing changes: `2024010203` to (date, `+01:00`)."""
+
+    __slots__ = ("hours", "zone")
+
+    def __init__(self, name: str) -> None:
+        self.zone = zone_of(name)
+        self.hours: dict[str, tuple[str, str]] = {}
+
+    def resolve(self, local: datetime) -> tuple[str, str]:
+        """(offset, problem): problem is "", `time-skipped` (DST gap) or `time-repeated` (overlap, first pass taken)."""
+        assert self.zone is not None
+        early = local.replace(tzinfo=self.zone, fold=0).utcoffset()
+        late = local.replace(tzinfo=self.zone, fold=1).utcoffset()
+        assert early is not None
+        assert late is not None
+        if early == late:
+            return _offset(early), ""
+        return _offset(early), "time-skipped" if late > early else "time-repeated"
+
+    def hour(self, text: str) -> tuple[str, str] | None:
+        """(`2024-01-02`, offset) of an hour `2024010203` that is whole and plain; None: look closer."""
+        try:
+            start = datetime(int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]))  # noqa: DTZ001
+        except ValueError:
+            return None
+        first, problem = self.resolve(start)
+        last, other = self.resolve(start + timedelta(minutes=59, seconds=59))
+        if problem or other or first != last:
+            return None
+        if len(self.hours) > 20_000:
+            self.hours.clear()
+        found = self.hours[text] = (f"{text[:4]}-{text[4:6]}-{text[6:8]}", first)
+        return found
+
+
+def _date_text(match: re.Match[str]) -> str:
+    """The date part as FHIR writes it. Raises ValueError for a day that does not exist."""
+    year, month, day = match[1], match[2], match[3]
+    date(int(year), int(month or 1), int(day or 1))
+    return "-".join(part for part in (year, month, day) if part)
+
+
+def _bad(env: Env, spec: Spec) -> bytes:
+    env.report(spec, "time-invalid", "is no date or time of HL7 v2")
+    return NOTHING
+
+
+@register("date")
+def as_date(spec: Spec, env: Env) -> Evaluator:
+    """Date: as written, any time dropped (`197902` stays `1979-02`)."""
+
+    def evaluate(raw: str) -> bytes:
+        raw = env.first(raw)
+        match = _DTM.fullmatch(raw)
+        try:
+            return b'"%b"' % _date_text(match).encode() if match else _bad(env, spec)
+        except ValueError:
+            return _bad(env, spec)
+
+    return evaluate
+
+
+def moment(env: Env, spec: Spec, *, whole: bool) -> Callable[[str], str]:
+    """A function from a DTM text to FHIR dateTime text, "" when it is not possible (reported). `whole`: instants only."""
+    name = env.constant(spec, "zone", env.params.get("zone", ""))
+    clock = Clock(name)
+    hours = clock.hours
+
+    def slow(raw: str) -> str:
+        raw = env.first(raw)
+        match = _DTM.fullmatch(raw)
+        try:
+            day = _date_text(match) if match else ""
+        except ValueError:
+            day = ""
+        if not match or not day:
+            _bad(env, spec)
+            return ""
+        if match[4] is None:
+            if whole:
+                env.report(spec, "time-imprecise", "a date where an instant is needed")
+            return "" if whole else day
+        hour, minute, second = match[4], match[5] or "00", match[6] or "00"
+        if hour > "23" or minute > "59" or second > "60":
+            _bad(env, spec)
+            return ""
+        text = f"{day}T{hour}:{minute}:{second}{match[7] or ''}"
+        if match[8]:
+            return f"{text}{match[8][:3]}:{match[8][3:]}"
+        return text + local(f"{day}T{hour}:{minute}:{min(second, '59')}") if clock.zone else unzoned(day)
+
+    def local(text: str) -> str:
+        offset, problem = clock.resolve(datetime.fromisoformat(text))
+        if problem:
+            what = "does not exist" if problem == "time-skipped" else "happened twice"
+            env.report(spec, problem, f"a local time that {what} in {name}: write the zone", warn=True)
+        return offset
+
+    def unzoned(day: str) -> str:
+        env.report(spec, "zone-missing", "a time without a zone and no `zone` parameter: the date alone is kept", warn=True)
+        return "" if whole else day
+
+    def evaluate(raw: str) -> str:
+        if len(raw) == 14 and raw.isdecimal() and raw[10:12] < "60" and raw[12:] < "60" and clock.zone:
+            plain = hours.get(raw[:10]) or clock.hour(raw[:10])
+            if plain is not None:
+                return f"{plain[0]}T{raw[8:10]}:{raw[10:12]}:{raw[12:]}{plain[1]}"
+        return slow(raw)
+
+    return evaluate
+
+
+@register("datetime", "DTM", "TS", "DT")
+def as_datetime(spec: Spec, env: Env) -> Evaluator:
+    """DateTime: precision kept, zone as written or that of `zone=`."""
+    make = moment(env, spec, whole=False)
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        text = make(raw)
+        return b'"%b"' % text.encode() if text else NOTHING
+
+    return evaluate
+
+
+@register("instant")
+def as_instant(spec: Spec, env: Env) -> Evaluator:
+    """Instant: a whole date and time, zone as in `datetime`."""
+    make = moment(env, spec, whole=True)
+
+    def evaluate(raw: str) -> bytes:
+        text = make(raw)
+        return b'"%b"' % text.encode() if text else NOTHING
+
+    return evaluate
+
+
+@register("time", "TM")
+def as_time(spec: Spec, env: Env) -> Evaluator:
+    """Time of day (R4 has no zone in it: one that was written is dropped, and said)."""
+
+    def evaluate(raw: str) -> bytes:
+        match = _TM.fullmatch(env.first(raw))
+        if match is None or match[1] > "23" or (match[2] or "00") > "59" or (match[3] or "00") > "59":
+            return _bad(env, spec)
+        if match[5]:
+            env.report(spec, "time-zone-dropped", "a time of day has no zone in FHIR", warn=True)
+        return f'"{match[1]}:{match[2] or "00"}:{match[3] or "00"}{match[4] or ""}"'.encode()
+
+    return evaluate
+
+
+@register("period", "DR")
+def as_period(spec: Spec, env: Env) -> Evaluator:
+    """Period from a DR (components 1 and 2), or from a start and `end=`."""
+    make = moment(env, spec, whole=False)
+    has_end = "end" in spec.path_arguments()
+
+    def evaluate(raw: str, *extra: str) -> bytes:
+        start, end = (raw, extra[-1]) if has_end else env.parts(raw, 2)[:2]
+        return period_json(make(start) if start and start != '""' else "", make(end) if end and end != '""' else "")
+
+    return evaluate
+
+
+def period_json(start: str, end: str) -> bytes:
+    """A Period of the ends that are there; NOTHING when none is."""
+    ends = [b'"%b":%b' % (name, json_text(text)) for name, text in ((b"start", start), (b"end", end)) if text]
+    return b"{%b}" % b",".join(ends) if ends else NOTHING
