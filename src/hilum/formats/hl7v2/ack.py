@@ -46,6 +46,9 @@ class Wish(StrEnum):
     SUCCESS = "SU"  # only when the answer is yes
 
 
+_WISHES = {str(wish): wish for wish in Wish}
+
+
 class AckWanted(Struct, frozen=True):
     """What the header asks for. A blank field beside a valued one means never (section 2.15.9.15)."""
 
@@ -62,7 +65,7 @@ class AckWanted(Struct, frozen=True):
 
 
 def wants(message: Hl7Message | bytes) -> AckWanted:
-    """Which answers MSH-15 and MSH-16 ask for; original mode for what has no readable header. Unknown values mean always."""
+    """Which answers MSH-15 and MSH-16 ask for; original mode where there is no header. Unknown values mean always."""
     header = _header(message)
     accept, application = (_field(header, number).strip().upper() for number in (15, 16))
     if not accept and not application:
@@ -78,10 +81,10 @@ def acknowledge(
     finding: Finding | None = None,
     now: int,
 ) -> bytes:
-    """The answer `code` to a message, or to any bytes whatever. `now`: microseconds since 1970; `text` must hold no PHI.
+    """The answer `code` to a message, or to any bytes whatever; `text` must hold no PHI. `now`: microseconds since 1970.
 
-    MSH is mirrored: sender and receiver change places, version, processing id, delimiters and charset stay. MSA-2 is MSH-10 byte for
-    byte. `finding` becomes ERR: ERR-2 to ERR-4 and ERR-7, ERR-8 from v2.5 on, ERR-1 and MSA-3 before.
+    MSH is mirrored: sender and receiver change places; version, processing id, delimiters and charset stay. MSA-2 is
+    MSH-10 as sent. `finding` becomes ERR: ERR-2 to ERR-5, ERR-7 and ERR-8 from v2.5 on, ERR-1 before.
     """
     if code not in CODES:
         raise ValueError(f"no acknowledgement code: {code}")
@@ -113,7 +116,7 @@ def _field(header: Hl7Message | None, number: int) -> str:
 def _wish(value: str) -> Wish:
     if not value:
         return Wish.NEVER
-    return Wish(value) if value in Wish else Wish.ALWAYS
+    return _WISHES.get(value, Wish.ALWAYS)
 
 
 def _msh(header: Hl7Message | None, delimiters: Delimiters, now: int) -> str:
@@ -180,7 +183,7 @@ def _err_old(finding: Finding, delimiters: Delimiters) -> str:
 
 
 def _erl(location: str, component: str) -> str:
-    """ERL (section 2.A.28): segment, its sequence, field, repetition, component, subcomponent; "" for what is no path."""
+    """ERL (section 2.A.28): segment, sequence, field, repetition, component, subcomponent; "" for what is no path."""
     match = _LOCATION.fullmatch(location)
     if match is None:
         return ""

@@ -1,4 +1,4 @@
-"""Batches and files of messages (FHS BHS ... BTS FTS; section 2.10.3), and messages that merely stand one after the other."""
+"""Batches and files of messages (FHS BHS ... BTS FTS; section 2.10.3), and messages that merely follow each other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 class Batch(Struct, frozen=True):
     """What a file or frame holds: the exact bytes of each message, in order, and what is wrong with the whole.
 
-    `disposition` speaks of the whole: AE means that its own counts contradict it, so that no message of it may be taken.
+    `disposition` speaks of the whole: AE means that its own counts contradict it, so that no message may be taken.
     """
 
     messages: tuple[bytes, ...]
@@ -38,7 +38,7 @@ def is_batch(raw: bytes) -> bool:
 
 
 def split_batch(raw: bytes) -> Batch:
-    """Cut a file or frame into messages and check its counts. Never raises: garbage comes out as one message for the gate."""
+    """Cut a file or frame into messages and check its counts. Never raises: garbage is one message for the gate."""
     reader = _Reader()
     for line in _lines(raw, reader):
         reader.read(line)

@@ -73,8 +73,7 @@ WIDE = frozenset({"utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "ut
 def codec_of(declared: str) -> tuple[str, bool]:
     """The Python codec for MSH-18 as sent, and whether table 0211 knows the name; ("", False) when nobody does.
 
-    Only the first repetition counts: the others are sets reached by escape sequences (section 2.15.9.18). UNICODE alone is
-    read as UTF-8: a message in UTF-16 could not have been read as far as MSH-18.
+    UNICODE alone is read as UTF-8: a message in UTF-16 could not have been read as far as MSH-18.
     """
     name = " ".join(declared.split()).upper()
     codec = TABLE_0211.get(name)

@@ -1,4 +1,4 @@
-"""Every code that reading HL7 v2 can give: what becomes of the message unless the source says otherwise, and what the sender is told."""
+"""Every code that reading HL7 v2 can give: what becomes of the message by default, and what the sender is told."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hilum.errors import FormatError
 from hilum.formats.hl7v2.delimiters import read_delimiters
-from hilum.formats.hl7v2.message import Hl7Message, Segment
+from hilum.formats.hl7v2.message import Hl7Message
 from hilum.formats.hl7v2.path import compile_path
 from hilum.formats.hl7v2.times import instant
 from hilum.model import Disposition, Envelope
@@ -20,7 +20,7 @@ def envelope_of(
     disposition: Disposition,
     codes: tuple[str, ...],
 ) -> Envelope:
-    """The envelope; `key` is the path of the ordering identifier, "" for a message of which only the header was read."""
+    """The envelope; `key` is the path of the ordering identifier, "" when only the header was read."""
     header = message.header
     own, other = keys(message, key) if key else ("", "")
     return Envelope(
@@ -41,28 +41,38 @@ def envelope_of(
 def keys(message: Hl7Message, path: str) -> tuple[str, str]:
     """Key and other key. The other one is of the patient merged away (MRG-1), or of the second patient (swap, link)."""
     where = compile_path(path)
-    segment = message.find(where.segment, where.index or 1)
-    if segment is None:
+    names = message.names
+    at = _position(where.segment, names, where.index or 1)
+    if at < 0:
         return "", ""
-    own = key_text(message, segment, where.field, where.repetition)
-    merged = message.find("MRG")
-    if merged is not None:
+    own = key_text(message, at, where.field, where.repetition)
+    merged = _position("MRG", names, 1)
+    if merged >= 0:
         other = key_text(message, merged, 1, 1)
     else:
-        second = message.find("PID", 2) if where.segment == "PID" else None
-        other = key_text(message, second, where.field, where.repetition) if second is not None else ""
+        second = _position("PID", names, 2) if where.segment == "PID" else -1
+        other = key_text(message, second, where.field, where.repetition) if second >= 0 else ""
     return own, other if other != own else ""
 
 
-def key_text(message: Hl7Message, segment: Segment, field: int, repetition: int) -> str:
-    """`value|authority` of a CX (CX.1 and CX.4.1), "" when it has no value."""
+def _position(name: str, names: tuple[str, ...], count: int) -> int:
+    """Index of the count-th segment of that name, -1 when there is none."""
+    at = -1
+    for _ in range(count):
+        if name not in names[at + 1 :]:
+            return -1
+        at = names.index(name, at + 1)
+    return at
+
+
+def key_text(message: Hl7Message, at: int, field: int, repetition: int) -> str:
+    """`value|authority` of a CX (CX.1 and CX.4.1) in the segment at that index, "" when it has no value."""
     delimiters = message.delimiters
-    text = segment.field(field)
-    if delimiters.repetition in text or repetition > 1:
-        parts = text.split(delimiters.repetition)
-        at = max(repetition, 1) - 1
-        text = parts[at] if at < len(parts) else ""
-    components = text.split(delimiters.component, 4)
+    fields = message.lines[at].split(delimiters.field, field + 1)
+    text = fields[field] if field < len(fields) else ""
+    parts = text.split(delimiters.repetition)
+    number = max(repetition, 1) - 1
+    components = (parts[number] if number < len(parts) else "").split(delimiters.component, 4)
     value = components[0].strip()
     if not value or value == '""':
         return ""
@@ -71,7 +81,7 @@ def key_text(message: Hl7Message, segment: Segment, field: int, repetition: int)
 
 
 def header_of(raw: bytes) -> Hl7Message | None:
-    """The header line alone, read byte by byte as Latin-1: for what cannot be read as a whole. None when there is no header."""
+    """The header line alone, read as Latin-1: for what cannot be read as a whole. None when there is no header."""
     at = raw.find(b"MSH", 0, 64)
     if at < 0:
         return None

@@ -22,8 +22,8 @@ _MUST_ESCAPE = "\r\n\0\x0b\x1c"
 def unescape(text: str, delimiters: Delimiters = STANDARD, charset: str = "utf-8") -> str:
     r"""The text meant by one leaf value as sent.
 
-    `\F\ \S\ \T\ \R\ \E\ \P\` give the delimiters, `\X..\` the bytes in `charset`, `\.br\` and `\.sp\` line breaks, `\.sk n\`
-    blanks; highlighting (`\H\ \N\`) and indentation vanish; `\C..\ \M..\` switch the character set (ISO 2022).
+    `\F\ \S\ \T\ \R\ \E\ \P\` give the delimiters, `\X..\` the bytes in `charset`, `\.br\` and `\.sp\` line breaks,
+    `\.sk\` blanks; highlighting (`\H\ \N\`) and indentation vanish; `\C..\ \M..\` switch the character set (ISO 2022).
     """
     if delimiters.escape not in text:
         return text

@@ -1,4 +1,4 @@
-"""The gate: what becomes of a message before it is stored, decided from its bytes alone and cheap enough for every one of them."""
+"""The gate: what becomes of a message before it is stored, decided from its bytes alone, cheap enough for all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from hilum.errors import ConfigError, FormatError
 from hilum.formats.hl7v2.charset import canonical
-from hilum.formats.hl7v2.checks import Found, inspect
+from hilum.formats.hl7v2.checks import inspect
 from hilum.formats.hl7v2.codes import CODES, UNREADABLE, finding
 from hilum.formats.hl7v2.envelope import envelope_of, header_of
 from hilum.formats.hl7v2.message import Hl7Message, parse
 from hilum.formats.hl7v2.path import compile_path
+from hilum.formats.hl7v2.shape import Found
 from hilum.model import Disposition, Envelope, Finding
 
 __all__ = ["Admission", "Rules", "admit"]
@@ -23,9 +24,9 @@ _RANK = {disposition: rank for rank, disposition in enumerate(Disposition)}
 class Rules(Struct, frozen=True):
     """What a source says about its messages.
 
-    `default_charset` is a Python codec, used where MSH-18 is empty or unknown. `key` is the path of the identifier that orders
-    messages. `tolerances` maps a code of this package to the disposition that it shall have (accept says nothing, warning
-    says it, hold keeps the message for a person, AE and AR refuse it). Raises ConfigError with all that is wrong.
+    `default_charset` is a Python codec, used where MSH-18 is empty or unknown. `key` is the path of the identifier that
+    orders messages. `tolerances` maps a code of this package to the disposition that it shall have: accept says nothing,
+    warning says it, hold keeps the message for a person, AE and AR refuse it. Raises ConfigError with all that is wrong.
     """
 
     default_charset: str = "utf-8"
@@ -55,7 +56,7 @@ class Admission(Struct, frozen=True):
 
 
 def admit(raw: bytes, rules: Rules, *, source: str, received_at: int) -> Admission:
-    """Decide on one message as it came in. Never raises for what is in the bytes. `received_at`: microseconds since 1970."""
+    """Decide on one message as it came in; never raises for what is in it. `received_at`: microseconds since 1970."""
     try:
         message = parse(raw, default_charset=rules.default_charset)
     except FormatError as error:

@@ -5,8 +5,9 @@ parsed against a grammar: every segment looks back for the nearest open segment 
 
 - A segment closes everything below the one it attaches to: an OBX after the second OBR never reaches the first.
 - NTE belongs to the segment before it that is no NTE.
-- A Z-segment belongs to the segment before it that is neither NTE nor Z-segment, and never takes children of the standard.
-- ORC right before its OBR belongs to that OBR (so do TQ1, TQ2 and PRT between them); alone it heads its order: RXA, RXO, RXE...
+- A Z-segment belongs to the segment before it that is neither NTE nor Z-segment; only NTE may belong to a Z-segment.
+- ORC right before its OBR belongs to that OBR (so do TQ1, TQ2 and PRT between them); without OBR it heads its order:
+  RXA, RXO, RXE...
 - A segment that no rule knows belongs to the patient, when there is one.
 """
 
@@ -102,7 +103,7 @@ class Node(Struct, frozen=True):
 
 
 def parents_of(kind: str, names: tuple[str, ...]) -> tuple[int, ...]:
-    """For each segment the index of the one it belongs to, -1 at the top. Always the same for the same kind and names."""
+    """For each segment the index of the one it belongs to, -1 at the top. Depends on nothing but kind and names."""
     return _remembered(kind, names) if len(names) <= REMEMBERED else _parents_of(kind, names)
 
 
@@ -132,7 +133,7 @@ _remembered = lru_cache(maxsize=2048)(_parents_of)
 def grow(parents: tuple[int, ...]) -> list[Node]:
     """The nested form of `parents`."""
     children: list[list[int]] = [[] for _ in parents]
-    top = []
+    top: list[int] = []
     for index, parent in enumerate(parents):
         (top if parent < 0 else children[parent]).append(index)
 

@@ -22,9 +22,10 @@ def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:
     else:
         end = "\r\n"
     lines = text.split(end)
-    if lines[-1] == "" and "" not in lines[:-1] and _only(text, end, len(lines) - 1):
+    if lines[-1] == "" and _only(text, end, len(lines) - 1):
         lines.pop()
-        return lines, end, None
+        if "" not in lines:
+            return lines, end, None
     pieces = _BREAKS.split(text)
     ends = pieces[1::2]
     lines = pieces[0::2]

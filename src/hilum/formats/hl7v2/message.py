@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+
+from msgspec import Struct
 
 from hilum.errors import FormatError
 from hilum.formats.hl7v2.charset import WIDE, canonical, codec_of
@@ -12,40 +14,36 @@ from hilum.formats.hl7v2.delimiters import Delimiters, read_delimiters
 from hilum.formats.hl7v2.escape import escape, unescape
 from hilum.formats.hl7v2.grouping import Node, grow, parents_of
 from hilum.formats.hl7v2.lines import split_lines
+from hilum.formats.hl7v2.names import SEGMENT_NAMES
 from hilum.formats.hl7v2.path import Path, compile_path
 from hilum.formats.hl7v2.start import find_start
 
 __all__ = ["Hl7Message", "Segment", "parse"]
 
-_HEADERS = ("MSH", "FHS", "BHS")
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})
 _READ_ONLY = frozenset({("MSH", 1), ("MSH", 2), ("MSH", 18), ("FHS", 1), ("FHS", 2), ("BHS", 1), ("BHS", 2)})
 
 
-class Segment:
-    """One segment. `fields[n]` is SEG-n, still escaped; `fields[0]` the name. In MSH, FHS and BHS `fields[1]` is the separator."""
+class Segment(Struct, gc=False):
+    """One segment. `raw` is its text, `fields[n]` SEG-n, still escaped; `fields[0]` the name.
 
-    __slots__ = ("_separator", "fields", "name", "raw")
+    In MSH, FHS and BHS `fields[1]` is the field separator, as the standard counts.
+    """
 
     name: str
     raw: str
-    fields: list[str]
+    separator: str
+    _fields: list[str] | None = None
 
-    def __init__(self, name: str, raw: str, separator: str) -> None:
-        self.name = name
-        self.raw = raw
-        self._separator = separator
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, attribute: str) -> Any:
-            """Reached once per segment: the first touch of `fields` cuts it, later ones read the slot."""
-            if attribute != "fields":
-                raise AttributeError(attribute)
-            fields = self.raw.split(self._separator)
+    @property
+    def fields(self) -> list[str]:
+        """Cut on first touch."""
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = self.raw.split(self.separator)
             if self.name in _HEADERS:
-                fields.insert(1, self._separator)
-            self.fields = fields
-            return fields
+                fields.insert(1, self.separator)
+        return fields
 
     def field(self, number: int) -> str:
         """SEG-n as sent, "" when the segment ends before it."""
@@ -58,43 +56,40 @@ class Segment:
         fields.extend([""] * (number + 1 - len(fields)))
         fields[number] = text
         rest = fields[2:] if self.name in _HEADERS else fields[1:]
-        self.raw = self._separator.join([fields[0], *rest])
+        self.raw = self.separator.join([fields[0], *rest])
 
     def __repr__(self) -> str:
-        return f"<Segment {self.name}>"
+        return f"<Segment {self.name}>"  # never its text: it may be logged
 
 
 class Hl7Message:
-    """A parsed message. What a reader does not touch is never cut; what is not set is written back byte for byte."""
+    """A parsed message. What a reader does not touch is never cut; what is not set is written back byte for byte.
+
+    raw         the bytes as received
+    text        decoded, without what stood before MSH
+    lines       the text of each segment as received
+    delimiters  from MSH-1 and MSH-2
+    charset     Python codec
+    notes       codes of what reading tolerated
+    """
 
     __slots__ = (
         "_end",
         "_ends",
-        "_lines",
+        "_header",
+        "_kind",
+        "_names",
+        "_parents",
         "_prefix",
+        "_segments",
         "_touched",
         "charset",
         "delimiters",
-        "header",
-        "kind",
-        "names",
+        "lines",
         "notes",
-        "parents",
         "raw",
-        "segments",
         "text",
     )
-
-    raw: bytes
-    text: str  # as received, without what stood before MSH
-    delimiters: Delimiters
-    charset: str  # Python codec
-    notes: tuple[str, ...]  # codes of what reading tolerated
-    header: list[str]  # fields of MSH as in Segment.fields
-    names: tuple[str, ...]  # of the segments
-    segments: list[Segment]
-    parents: tuple[int, ...]  # see hilum.formats.hl7v2.grouping
-    kind: str  # "ADT^A01"
 
     def __init__(
         self,
@@ -110,33 +105,71 @@ class Hl7Message:
         self.delimiters = delimiters
         self.charset = charset
         self.notes = notes
+        self.lines, self._end, self._ends = split_lines(text)
         self._prefix = prefix
         self._touched = False
-        self._lines, self._end, self._ends = split_lines(text)
+        self._header: list[str] | None = None
+        self._kind: str | None = None
+        self._names: tuple[str, ...] | None = None
+        self._parents: tuple[int, ...] | None = None
+        self._segments: list[Segment] | None = None
 
-    if not TYPE_CHECKING:
+    @property
+    def header(self) -> list[str]:
+        """The fields of MSH as in `Segment.fields`."""
+        header = self._header
+        if header is None:
+            separator = self.delimiters.field
+            header = self.lines[0].split(separator)
+            header.insert(1, separator)
+            self._header = header
+        return header
 
-        def __getattr__(self, attribute: str) -> Any:
-            """Reached once per attribute: computes it and keeps it in its slot."""
-            compute = _LAZY.get(attribute)
-            if compute is None:
-                raise AttributeError(attribute)
-            value = compute(self)
-            setattr(self, attribute, value)
-            return value
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each segment: what stands before its first separator."""
+        names = self._names
+        if names is None:
+            separator = self.delimiters.field
+            known = _starts(separator).get
+            names = tuple([known(line[:4]) or line.partition(separator)[0] for line in self.lines])
+            self._names = names
+        return names
+
+    @property
+    def segments(self) -> list[Segment]:
+        """All segments, in order."""
+        segments = self._segments
+        if segments is None:
+            segments = list(map(Segment, self.names, self.lines, repeat(self.delimiters.field)))
+            self._segments = segments
+        return segments
+
+    @property
+    def kind(self) -> str:
+        """Message type and trigger event as `ADT^A01`, whatever the delimiters; the type alone without an event."""
+        kind = self._kind
+        if kind is None:
+            parts = _at(self.header, 9).split(self.delimiters.component, 2)
+            kind = f"{parts[0]}^{parts[1]}" if len(parts) > 1 and parts[1] else parts[0]
+            self._kind = kind
+        return kind
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """For each segment the index of the one it belongs to, -1 at the top; see `parents_of`."""
+        parents = self._parents
+        if parents is None:
+            parents = self._parents = parents_of(self.kind, self.names)
+        return parents
 
     @property
     def ends(self) -> tuple[str, ...]:
         """What ended each segment, blank lines included."""
-        return tuple(self._ends) if self._ends is not None else (self._end,) * len(self._lines)
+        return tuple(self._ends) if self._ends is not None else (self._end,) * len(self.lines)
 
     @property
-    def lines(self) -> list[str]:
-        """The segments' text as received."""
-        return self._lines
-
-    @property
-    def ends_differ(self) -> str | None:
+    def terminator(self) -> str | None:
         """The one way in which all segments end (the last may not end at all), None when there are several."""
         if self._ends is None:
             return self._end
@@ -182,8 +215,8 @@ class Hl7Message:
     def get(self, path: str | Path) -> str:
         """The first value at the path, "" when there is none.
 
-        A leaf is unescaped. A path that stops above its parts (`PID-5` of a name with components) gives the text as sent,
-        for the parts can only be told apart before unescaping.
+        A leaf is unescaped. A path that stops above its parts (`PID-5` of a name with components) gives the text as
+        sent, for the parts can only be told apart before unescaping.
         """
         return next(self._values(compile_path(path) if isinstance(path, str) else path), "")
 
@@ -212,7 +245,7 @@ class Hl7Message:
         self._touched = True
 
     def to_bytes(self) -> bytes:
-        """The message as it goes out: `raw` when nothing was set, else every untouched segment byte for byte as it came."""
+        """The message as it goes out: `raw` when nothing was set, else every untouched segment as it came."""
         if not self._touched:
             return self.raw
         ends = self.ends
@@ -229,7 +262,7 @@ class Hl7Message:
     def _pieces(self, body: bytes, ends: tuple[str, ...]) -> Iterator[bytes]:
         """Segment by segment, for codecs that can write one text in two ways (ISO 2022, Big5)."""
         codec, at = self.charset, 0
-        for segment, line, end in zip(self.segments, self._lines, ends, strict=True):
+        for segment, line, end in zip(self.segments, self.lines, ends, strict=True):
             mark = end.encode(codec)
             stop = body.find(mark, at) if mark else len(body)
             came = body[at:stop]
@@ -289,8 +322,9 @@ class Hl7Message:
 def parse(raw: bytes, *, default_charset: str = "utf-8") -> Hl7Message:
     """Read one message; nothing is cut that is not needed to find its delimiters, charset and segments.
 
-    Raises FormatError with the codes `frame-empty`, `frame-not-hl7`, `header-missing`, `batch-unexpected`, `delimiters-missing`,
-    `delimiters-duplicate`, `delimiters-invalid`, `charset-undecodable`; LookupError when Python has no `default_charset`.
+    Raises FormatError with the codes `frame-empty`, `frame-not-hl7`, `header-missing`, `batch-unexpected`,
+    `delimiters-missing`, `delimiters-duplicate`, `delimiters-invalid`, `charset-undecodable`; LookupError when Python has
+    no `default_charset`.
     """
     prefix, wide, notes = find_start(raw)
     body = raw[len(prefix) :] if prefix else raw
@@ -369,35 +403,11 @@ def _replaced(text: str, levels: list[tuple[str, int]], value: str) -> str:
     return separator.join(parts)
 
 
-def _names(message: Hl7Message) -> tuple[str, ...]:
-    separator = message.delimiters.field
-    return tuple([line[:3] if line[3:4] == separator else line.partition(separator)[0] for line in message._lines])
-
-
-def _segments(message: Hl7Message) -> list[Segment]:
-    separator = message.delimiters.field
-    return [Segment(name, line, separator) for name, line in zip(message.names, message._lines, strict=True)]
-
-
-def _kind(message: Hl7Message) -> str:
-    component = message.delimiters.component
-    parts = _at(message.header, 9).split(component, 2)
-    return f"{parts[0]}^{parts[1]}" if len(parts) > 1 and parts[1] else parts[0]
-
-
-def _header(message: Hl7Message) -> list[str]:
-    separator = message.delimiters.field
-    fields = message._lines[0].split(separator)
-    fields.insert(1, separator)
-    return fields
-
-
 def _at(fields: list[str], number: int) -> str:
     return fields[number] if number < len(fields) else ""
 
 
-def _parents(message: Hl7Message) -> tuple[int, ...]:
-    return parents_of(message.kind, message.names)
-
-
-_LAZY = {"header": _header, "names": _names, "segments": _segments, "kind": _kind, "parents": _parents}
+@lru_cache(maxsize=64)
+def _starts(separator: str) -> dict[str, str]:
+    """`PID|` -> `PID`: one look-up instead of a search, and one string object for all PID."""
+    return {f"{name}{separator}": name for name in SEGMENT_NAMES}

@@ -19,7 +19,7 @@ _PATH = re.compile(
 
 
 class Path(Struct, frozen=True):
-    """Where a value stands. Numbers count from 1; 0 means all (`*`) for index and repetition, and the whole for the others."""
+    """Where a value stands. Numbers count from 1; 0 is `*` for index and repetition, and the whole for the others."""
 
     segment: str
     index: int

@@ -1,4 +1,4 @@
-"""HL7 v2 time stamps as far as the gate needs them (DTM, section 2.A.22: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ])."""
+"""HL7 v2 time stamps as far as the gate needs them (DTM, section 2.A.22: YYYY[MM[DD[HH[MM[SS[.SSSS]]]]]][+/-ZZZZ])."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def has_zone(text: str) -> bool:
     return text[-5:-4] in ("+", "-") and len(text) > 5
 
 
+@lru_cache(maxsize=1024)
 def instant(text: str) -> int:
-    """Microseconds since 1970 in UTC for a time with an offset; 0 when it has none or is not a time. Missing parts are lowest."""
+    """Microseconds since 1970 for a time with an offset; 0 when it has none or is no time. Missing parts are lowest."""
     if not has_zone(text):
         return 0
     digits, _, fraction = text[:-5].partition(".")
@@ -31,6 +32,7 @@ def instant(text: str) -> int:
     return days * _DAY + (seconds - (offset if text[-5] == "+" else -offset)) * 1_000_000 + micros
 
 
+@lru_cache(maxsize=1024)
 def is_time(text: str) -> bool:
     """Whether a text has the form of a time stamp."""
     digits = text[:-5] if has_zone(text) else text
