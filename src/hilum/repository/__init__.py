@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .memory import MemoryRepository
 from .seam import (
     Delivery,
     DeliveryState,
@@ -23,6 +24,7 @@ __all__ = [
     "ExceptionRecord",
     "Hold",
     "HoldState",
+    "MemoryRepository",
     "Page",
     "Query",
     "ReplayRequest",
