@@ -28,6 +28,7 @@ TESTS = (
     ("1975-2", "Bilirubin.total [Mass/volume] in Serum", "mg/dL", 2, 19, "0.1-1.2"),
     ("1742-6", "Alanine aminotransferase [Enzymatic activity/volume]", "U/L", 80, 640, "7-56"),
 )
+VITALS = (("8302-2", "Body height", "cm"), ("29463-7", "Body weight", "kg"))
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
 
@@ -59,7 +60,7 @@ def adt(rng: random.Random, number: int, patient: int) -> bytes:
         "AL1|2|FA^Food allergy^HL70127|762952008^Peanut^SCT|MO^Moderate^HL70128|Rash|20110302",
         "AL1|3|EA^Environmental allergy^HL70127|256277009^Grass pollen^SCT|MI^Mild^HL70128|Sneezing|20050517",
         f"DG1|1||I10^Essential (primary) hypertension^I10C|Hypertension|{at}|A|||||||||1|{rng.choice(DOCTORS)}",
-        f"DG1|2||E11.9^Type 2 diabetes mellitus without complications^I10C|Diabetes|{at}|A|||||||||2|{rng.choice(DOCTORS)}",
+        f"DG1|2||E11.9^Type 2 diabetes mellitus^I10C|Diabetes|{at}|A|||||||||2|{rng.choice(DOCTORS)}",
         f"DG1|3||R07.9^Chest pain, unspecified^I10C|Chest pain|{at}|W|||||||||3|{rng.choice(DOCTORS)}",
         f"GT1|1|G{patient:07}|{_name(rng)}||{_address(rng)}|{_phone(rng)}|||M|P|SEL^Self^HL70063",
         *_insurance(rng, patient),
@@ -100,8 +101,8 @@ def siu(rng: random.Random, number: int, patient: int) -> bytes:
     begin, end = f"{start:%Y%m%d%H%M%S}+0000", f"{start + timedelta(minutes=30):%Y%m%d%H%M%S}+0000"
     segments = [
         _msh(f"SIU^{event}^SIU_S12", number),
-        f"SCH|A{number:08}^EHR|A{number:08}^SCHED|||||FOLLOWUP^Follow-up visit^HL70276|OFFICE^Office visit^HL70277|30|min^^UCUM|"
-        f"^^30^{begin}^{end}|{rng.choice(DOCTORS)}|{_phone(rng)}|{_address(rng)}||{rng.choice(DOCTORS)}|||||Booked",
+        f"SCH|A{number:08}^EHR|A{number:08}^SCHED|||||FOLLOWUP^Follow-up visit^HL70276|OFFICE^Office visit^HL70277|30|"
+        f"min^^UCUM|^^30^{begin}^{end}|{rng.choice(DOCTORS)}|{_phone(rng)}|{_address(rng)}||{rng.choice(DOCTORS)}|||||Booked",
         f"TQ1|1||||||{begin}|{end}",
         "NTE|1||Bring the list of medicines and the results of the last visit",
         *_patient(rng, patient),
@@ -116,7 +117,8 @@ def siu(rng: random.Random, number: int, patient: int) -> bytes:
             for i, role in enumerate(("ATT^Attending^HL70182", "NUR^Nurse^HL70182", "TEC^Technician^HL70182"), 1)
         ],
         *[
-            f"AIL|{i}|A|CLIN{i}^R{i}0{i}^^GENHOSP|EXAM^Examination room^HL70305|CARD|{begin}|0|min^^UCUM|30|min^^UCUM|NO|Booked"
+            f"AIL|{i}|A|CLIN{i}^R{i}0{i}^^GENHOSP|EXAM^Examination room^HL70305|CARD|{begin}|0|min^^UCUM|30|min^^UCUM|"
+            "NO|Booked"
             for i in range(1, 3)
         ],
         f"AIG|1|A|ECG7^Electrocardiograph^L|EQ^Equipment^L|||1|{begin}|0|min^^UCUM|30|min^^UCUM|NO|Booked^^HL70278",
@@ -170,15 +172,15 @@ def _contact(rng: random.Random, number: int) -> str:
 def _visit(rng: random.Random, number: int, patient: int) -> str:
     doctors = "|".join(rng.choice(DOCTORS) for _ in range(3))
     return (
-        f"PV1|1|{rng.choice('IIOE')}|4W^4{rng.randrange(10, 60)}^B^GENHOSP||||{doctors}|MED||||7|A0||{rng.choice(DOCTORS)}|IP|"
-        f"V{patient:06}{number:04}^^^GENHOSP^VN|||||||||||||||||||||||||{_at(number)}"
+        f"PV1|1|{rng.choice('IIOE')}|4W^4{rng.randrange(10, 60)}^B^GENHOSP||||{doctors}|MED||||7|A0||"
+        f"{rng.choice(DOCTORS)}|IP|V{patient:06}{number:04}^^^GENHOSP^VN|||||||||||||||||||||||||{_at(number)}"
     )
 
 
 def _insurance(rng: random.Random, patient: int) -> list[str]:
     return [
         f"IN1|1|PPO^Preferred provider^L|60054^^^NAIC|Northern Mutual|PO Box 14079^^Lexington^KY^40512^USA||"
-        f"^WPN^PH^^1^555^8723862|GRP{patient % 97:05}|Northern Industries|||20260101|20261231|||{_name(rng)}|SEL^Self^HL70063|"
-        f"19{patient % 60 + 30}0214|{_address(rng)}|||1||||||||||||||W{patient:09}",
-        f"IN2|{patient:09}|{rng.randrange(10**8, 10**9)}|||||||||||||||||||||||||||||||||||||||||||||||||||||||||||W{patient:09}",
+        f"^WPN^PH^^1^555^8723862|GRP{patient % 97:05}|Northern Industries|||20260101|20261231|||"
+        f"{_name(rng)}|SEL^Self^HL70063|19{patient % 60 + 30}0214|{_address(rng)}|||1||||||||||||||W{patient:09}",
+        f"IN2|{patient:09}|{rng.randrange(10**8, 10**9)}{'|' * 59}W{patient:09}",
     ]

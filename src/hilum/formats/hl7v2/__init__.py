@@ -7,9 +7,10 @@ from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters
 from hilum.formats.hl7v2.escape import escape, unescape
 from hilum.formats.hl7v2.gate import Admission, Rules, admit
 from hilum.formats.hl7v2.grouping import Node, parents_of
-from hilum.formats.hl7v2.message import Hl7Message, Segment, parse
+from hilum.formats.hl7v2.message import Hl7Message, Segment
 from hilum.formats.hl7v2.names import FieldInfo, SegmentInfo, component_name, describe, field_info
 from hilum.formats.hl7v2.path import Path, compile_path
+from hilum.formats.hl7v2.reader import parse
 
 __all__ = [
     "CODES",

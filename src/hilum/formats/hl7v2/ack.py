@@ -81,7 +81,7 @@ def acknowledge(
     finding: Finding | None = None,
     now: int,
 ) -> bytes:
-    """The answer `code` to a message, or to any bytes whatever; `text` must hold no PHI. `now`: microseconds since 1970.
+    """The answer `code` to a message, or to any bytes; `text` must hold no PHI. `now`: microseconds since 1970.
 
     MSH is mirrored: sender and receiver change places; version, processing id, delimiters and charset stay. MSA-2 is
     MSH-10 as sent. `finding` becomes ERR: ERR-2 to ERR-5, ERR-7 and ERR-8 from v2.5 on, ERR-1 before.

@@ -92,6 +92,12 @@ def _usable(codec: str) -> str:
 
 @lru_cache(maxsize=64)
 def canonical(codec: str) -> str:
-    """The codec's own short name where it is one of the fast ones. Raises LookupError when Python does not know it."""
+    """The codec's own short name where it is one of the fast ones.
+
+    Raises LookupError when Python does not know it, or when it does not write delimiters as ASCII does.
+    """
+    probe = "MSH|^~\\&\r"
+    if probe.encode(codec) != probe.encode("ascii"):
+        raise LookupError(f"{codec} does not write ASCII as ASCII")
     name = codecs.lookup(codec).name
     return {"iso8859-1": "latin-1"}.get(name, name)

@@ -11,8 +11,9 @@ from hilum.formats.hl7v2.charset import canonical
 from hilum.formats.hl7v2.checks import inspect
 from hilum.formats.hl7v2.codes import CODES, UNREADABLE, finding
 from hilum.formats.hl7v2.envelope import envelope_of, header_of
-from hilum.formats.hl7v2.message import Hl7Message, parse
+from hilum.formats.hl7v2.message import Hl7Message
 from hilum.formats.hl7v2.path import compile_path
+from hilum.formats.hl7v2.reader import parse
 from hilum.formats.hl7v2.shape import Found
 from hilum.model import Disposition, Envelope, Finding
 
@@ -25,8 +26,8 @@ class Rules(Struct, frozen=True):
     """What a source says about its messages.
 
     `default_charset` is a Python codec, used where MSH-18 is empty or unknown. `key` is the path of the identifier that
-    orders messages. `tolerances` maps a code of this package to the disposition that it shall have: accept says nothing,
-    warning says it, hold keeps the message for a person, AE and AR refuse it. Raises ConfigError with all that is wrong.
+    orders messages. `tolerances` maps a code of this package to the disposition it shall have: accept says nothing,
+    warning says it, hold keeps the message for a person, AE and AR refuse it. Raises ConfigError with all findings.
     """
 
     default_charset: str = "utf-8"
