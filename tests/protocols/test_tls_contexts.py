@@ -27,10 +27,7 @@ def pair(authority: Authority) -> Pair:
 
 def refusal(tls: ServerTls | ClientTls) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        if isinstance(tls, ServerTls):
-            server_context(tls)
-        else:
-            client_context(tls)
+        server_context(tls) if isinstance(tls, ServerTls) else client_context(tls)
     return caught.value
 
 
