@@ -54,6 +54,8 @@ class Work(Struct, frozen=True):
 
 def prepare(incoming: Incoming, packer: Packer) -> Prepared:
     """Hash, pack and encode. What is wrong with one message comes out here, where only its caller hears it."""
+    if len(incoming.partitions) > 2 or len(set(incoming.partitions)) < len(incoming.partitions):
+        raise ValueError("a message has a home partition and at most one other")
     hashed = body_hash(incoming.body)
     return Prepared(
         incoming=incoming,

@@ -1,4 +1,4 @@
-"""The journal in memory: the same words and the same chain, gone with the process. For tests and for trying things out."""
+"""The journal in memory: the same words and the same chain, gone with the process. For tests and for trying out."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Segments:
         names: Names,
         body_of: Callable[[apsw.Connection], BodyOf],
     ) -> list[Sealed]:
-        """Seal whole groups up to `up_to` that every reader has passed; one transaction per segment. StoreBusy: another seals."""
+        """Seal whole groups up to `up_to` that every reader has passed; one transaction for each segment."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         lock = ProcessLock(self.folder / "sealing.lock", "is sealing this journal: let it finish")
         try:
