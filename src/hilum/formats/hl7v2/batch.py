@@ -11,7 +11,7 @@ from hilum.model import Disposition, Finding
 
 __all__ = ["Batch", "is_batch", "split_batch"]
 
-_FRAMING = re.compile(rb"[\x0b\x1c]+")
+_FRAMING = re.compile(rb"\x1c[\r\n]*(?=\x0b|\Z)|\x0b(?=MSH|FHS|BHS)")
 _LINE = re.compile(rb"[^\r\n]+[\r\n]*")
 _WRAPPERS = (b"FHS", b"BHS", b"BTS", b"FTS")
 _SECOND = re.compile(rb"[\r\n\x0b\x1c][ \t]*(?:MSH[^A-Za-z0-9\r\n]|[FB][HT]S(?:[^A-Za-z0-9]|$))")
@@ -33,8 +33,13 @@ class Batch(Struct, frozen=True):
 
 def is_batch(raw: bytes) -> bool:
     """Whether the bytes are anything but one message alone: batch headers or trailers, or several MSH."""
-    start = raw[:64].lstrip(_BOM + b" \t\r\n\x0b")
-    return start[:3] in _WRAPPERS or _SECOND.search(raw, 1) is not None
+    if raw[:3] != b"MSH" and raw[:64].lstrip(_BOM + b" \t\r\n\x0b")[:3] in _WRAPPERS:
+        return True
+    # Two plain searches first: this is asked of every message.
+    if raw.find(b"MSH", 1) < 0:
+        tail = raw[-80:]
+        return b"TS" in tail and _SECOND.search(tail) is not None
+    return _SECOND.search(raw, 1) is not None
 
 
 def split_batch(raw: bytes) -> Batch:
@@ -46,14 +51,14 @@ def split_batch(raw: bytes) -> Batch:
 
 
 def _lines(raw: bytes, reader: _Reader) -> list[bytes]:
-    """Lines with their terminators; MLLP framing between messages of a file is taken out and said."""
+    """Lines with their terminators; MLLP framing around the messages of a file is left out and said."""
     if raw.startswith(_BOM) and raw[3:6] in _WRAPPERS:
         raw = raw[3:]
         reader.note("byte-order-mark", "1")
-    if b"\x0b" in raw or b"\x1c" in raw:
-        raw = _FRAMING.sub(b"\r", raw)
+    pieces = _FRAMING.split(raw)
+    if len(pieces) > 1:
         reader.note("batch-framed", "1")
-    return _LINE.findall(raw)
+    return [line for piece in pieces for line in _LINE.findall(piece)]
 
 
 class _Reader:

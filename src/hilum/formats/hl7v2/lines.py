@@ -6,8 +6,8 @@ import re
 
 __all__ = ["split_lines"]
 
-# A terminator takes the blank lines after it along; so does the end of the text its trailing blanks.
-_BREAKS = re.compile(r"([\r\n](?:[ \t]*[\r\n])*(?:[ \t\x1a]+\Z)?)")
+# A terminator takes the blank lines after it along, and at the end of the text whatever blanks and end marks follow.
+_BREAKS = re.compile(r"([\r\n](?:[ \t]*[\r\n])*(?:[ \t\x1a\x1c\r\n]+\Z)?)")
 
 
 def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:
@@ -24,7 +24,8 @@ def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:
     lines = text.split(end)
     if lines[-1] == "" and _only(text, end, len(lines) - 1):
         lines.pop()
-        if "" not in lines:
+        # What starts with a blank or a control character is no segment.
+        if lines and lines[-1] > " " and "" not in lines:
             return lines, end, None
     pieces = _BREAKS.split(text)
     ends = pieces[1::2]

@@ -53,8 +53,12 @@ class Segment(Struct, gc=False):
         fields = self.fields
         fields.extend([""] * (number + 1 - len(fields)))
         fields[number] = text
-        rest = fields[2:] if self.name in _HEADERS else fields[1:]
-        self.raw = self.separator.join([fields[0], *rest])
+        self.join()
+
+    def join(self) -> None:
+        """Make `raw` what the fields say."""
+        rest = self.fields[2:] if self.name in _HEADERS else self.fields[1:]
+        self.raw = self.separator.join([self.fields[0], *rest])
 
     def __repr__(self) -> str:
         return f"<Segment {self.name}>"  # never its text: it may be logged
@@ -216,7 +220,25 @@ class Hl7Message:
         A leaf is unescaped. A path that stops above its parts (`PID-5` of a name with components) gives the text as
         sent, for the parts can only be told apart before unescaping.
         """
-        return next(self._values(compile_path(path) if isinstance(path, str) else path), "")
+        if isinstance(path, str):
+            path = compile_path(path)
+        repetition = path.repetition
+        if path.index != 1 or not repetition:
+            return next(self._values(path), "")
+        # Slots first: this is where readers spend their time.
+        segments = self._segments or self.segments
+        names = self._names or self.names
+        try:
+            segment = segments[names.index(path.segment)]
+            text = (segment._fields or segment.fields)[path.field]
+        except (ValueError, IndexError):
+            return ""
+        separators = self.delimiters
+        if repetition != 1 or separators.repetition in text:
+            if path.field <= 2 and path.segment in _HEADERS:
+                return text
+            text = _nth(text, separators.repetition, repetition)
+        return self._part(text, path) if text else text
 
     def all(self, path: str | Path) -> list[str]:
         """Every value at the path, in order, "" for a repetition that lacks the part; [] when no field is there."""
@@ -244,18 +266,25 @@ class Hl7Message:
 
     def to_bytes(self) -> bytes:
         """The message as it goes out: `raw` when nothing was set, else every untouched segment as it came."""
-        if not self._touched:
-            return self.raw
-        ends = self.ends
-        whole = "".join(s.raw + end for s, end in zip(self.segments, ends, strict=True))
-        body = self.raw[len(self._prefix) :]
-        if self.text.encode(self.charset) == body:
-            return self._prefix + whole.encode(self.charset)
-        return self._prefix + b"".join(self._pieces(body, ends))
+        return self._written() if self._touched else self.raw
+
+    def rebuilt(self) -> bytes:
+        """The message written anew from the fields of every segment: the proof that cutting it lost nothing."""
+        for segment in self.segments:
+            segment.join()
+        return self._written()
 
     def tree(self) -> list[Node]:
         """The segments nested by `parents`."""
         return grow(self.parents)
+
+    def _written(self) -> bytes:
+        ends = self.ends
+        whole = "".join([segment.raw + end for segment, end in zip(self.segments, ends, strict=True)])
+        body = self.raw[len(self._prefix) :]
+        if self.text.encode(self.charset) == body:
+            return self._prefix + whole.encode(self.charset)
+        return self._prefix + b"".join(self._pieces(body, ends))
 
     def _pieces(self, body: bytes, ends: tuple[str, ...]) -> Iterator[bytes]:
         """Segment by segment, for codecs that can write one text in two ways (ISO 2022, Big5)."""
@@ -307,17 +336,28 @@ class Hl7Message:
         return iter(() if segment is None else (segment,))
 
     def _part(self, text: str, path: Path) -> str:
+        """A component or subcomponent of one repetition, or all of it; unescaped when it is a leaf."""
         separators = self.delimiters
-        if path.component:
-            text = _nth(text, separators.component, path.component)
-        if path.subcomponent:
-            text = _nth(text, separators.subcomponent, path.subcomponent)
-        if separators.component in text or separators.subcomponent in text:
-            return text
-        return self.unescape(text)
+        number = path.component
+        if separators.component in text:
+            if not number:
+                return text
+            text = _nth(text, separators.component, number)
+        elif number > 1:
+            return ""
+        number = path.subcomponent
+        if separators.subcomponent in text:
+            if not number:
+                return text
+            text = _nth(text, separators.subcomponent, number)
+        elif number > 1:
+            return ""
+        return unescape(text, separators, self.charset) if separators.escape in text else text
 
 
 def _nth(text: str, separator: str, number: int) -> str:
+    if number == 1:
+        return text.partition(separator)[0]
     parts = text.split(separator, number)
     return parts[number - 1] if number <= len(parts) else ""
 
