@@ -29,6 +29,7 @@ class Dialect(Struct, frozen=True):
     codec: str = "utf-8"
     charset: str = "UNICODE UTF-8"  # MSH-18
     has_zone: bool = True
+    enhanced: bool = False  # asks for CA instead of AA (MSH-15 AL, MSH-16 NE)
 
     def time(self, moment: datetime) -> str:
         """A DTM; some applications leave the offset from UTC out."""
@@ -39,7 +40,9 @@ class Dialect(Struct, frozen=True):
         encoding = self.component + self.repetition + self.escape + self.subcomponent
         message_type = self.component.join((*kind.split("^"), structure))
         fields = ["MSH", encoding, self.application, self.facility, "HILUM", "HILUM", self.time(moment), ""]
-        fields += [message_type, control_id, "P", self.version, "", "", "AL", "NE", "", self.charset]
+        fields += [message_type, control_id, "P", self.version, "", ""]
+        fields += ["AL", "NE"] if self.enhanced else ["", ""]
+        fields += ["", self.charset]
         return "|".join(fields)
 
     def text(self, value: Value) -> str:
@@ -79,6 +82,15 @@ def segment(dialect: Dialect, name: str, values: dict[int, Value]) -> str:
 
 ADT = Dialect("adt", "HIS", "GENERAL")
 # An old laboratory system: Latin-1, CRLF, local times.
-LAB = Dialect("lab", "LABSYS", "GENERAL", terminator="\r\n", codec="iso-8859-1", charset="8859/1", has_zone=False)
+LAB = Dialect(
+    "lab",
+    "LABSYS",
+    "GENERAL",
+    terminator="\r\n",
+    codec="iso-8859-1",
+    charset="8859/1",
+    has_zone=False,
+    enhanced=True,
+)
 # A scheduling system with delimiters of its own.
 SCHED = Dialect("sched", "SCHED", "CLINICS", version="2.4", component="$", repetition="*", subcomponent="@")
