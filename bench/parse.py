@@ -1,6 +1,7 @@
 """Parsing: messages per second on one core, against the two best known Python parsers, in the same run.
 
-The work is the same for all: parse, read 22 fields, read code, value, units and status of every OBX. CPU time, best of the rounds.
+The work is the same for all: parse, read 22 fields, read code, value, units and status of every OBX.
+CPU time, best of the rounds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from bench.samples import messages
+
 from hilum.formats.hl7v2 import Rules, admit, compile_path, parse
 
 FIELDS = (
@@ -61,9 +63,7 @@ def _hl7(raw: bytes) -> list[str]:
     values = []
     for path in PATHS:
         try:
-            value = message.extract_field(
-                path.segment, 1, path.field, 1, path.component or 1, path.subcomponent or 1
-            )
+            value = message.extract_field(path.segment, 1, path.field, 1, path.component or 1, path.subcomponent or 1)
         except (LookupError, KeyError):
             value = ""
         values.append(message.unescape(str(value)))

@@ -11,11 +11,12 @@ from hilum.model import Disposition, Finding
 
 __all__ = ["Batch", "is_batch", "split_batch"]
 
-_FRAMING = re.compile(rb"\x1c[\r\n]*(?=\x0b|\Z)|\x0b(?=MSH|FHS|BHS)")
+_FRAMING = re.compile(rb"\x1c[\r\n]*(?:\x0b|\Z)|\x0b(?=MSH|FHS|BHS)")
 _LINE = re.compile(rb"[^\r\n]+[\r\n]*")
 _WRAPPERS = (b"FHS", b"BHS", b"BTS", b"FTS")
 _SECOND = re.compile(rb"[\r\n\x0b\x1c][ \t]*(?:MSH[^A-Za-z0-9\r\n]|[FB][HT]S(?:[^A-Za-z0-9]|$))")
 _BOM = b"\xef\xbb\xbf"
+_BLANK = _BOM + b" \t\r\n\x0b"
 
 
 class Batch(Struct, frozen=True):
@@ -33,32 +34,38 @@ class Batch(Struct, frozen=True):
 
 def is_batch(raw: bytes) -> bool:
     """Whether the bytes are anything but one message alone: batch headers or trailers, or several MSH."""
-    if raw[:3] != b"MSH" and raw[:64].lstrip(_BOM + b" \t\r\n\x0b")[:3] in _WRAPPERS:
+    if raw[:3] == b"MSH":
+        start = 0
+    elif raw[:64].lstrip(_BLANK)[:3] in _WRAPPERS:
         return True
+    else:
+        start = raw.find(b"MSH", 0, 64)
     # Two plain searches first: this is asked of every message.
-    if raw.find(b"MSH", 1) < 0:
+    if raw.find(b"MSH", start + 1) < 0:
         tail = raw[-80:]
         return b"TS" in tail and _SECOND.search(tail) is not None
-    return _SECOND.search(raw, 1) is not None
+    return _SECOND.search(raw, start + 1) is not None
 
 
 def split_batch(raw: bytes) -> Batch:
     """Cut a file or frame into messages and check its counts. Never raises: garbage is one message for the gate."""
     reader = _Reader()
-    for line in _lines(raw, reader):
-        reader.read(line)
+    for frame in _frames(raw, reader):
+        for line in _LINE.findall(frame):
+            reader.read(line)
+        reader.close_message()
     return reader.finish()
 
 
-def _lines(raw: bytes, reader: _Reader) -> list[bytes]:
-    """Lines with their terminators; MLLP framing around the messages of a file is left out and said."""
+def _frames(raw: bytes, reader: _Reader) -> list[bytes]:
+    """The bytes between MLLP framing characters, which have no business in a file; that is said."""
     if raw.startswith(_BOM) and raw[3:6] in _WRAPPERS:
         raw = raw[3:]
         reader.note("byte-order-mark", "1")
-    pieces = _FRAMING.split(raw)
-    if len(pieces) > 1:
+    frames = _FRAMING.split(raw)
+    if len(frames) > 1:
         reader.note("batch-framed", "1")
-    return [line for piece in pieces for line in _LINE.findall(piece)]
+    return frames
 
 
 class _Reader:

@@ -86,8 +86,14 @@ _BY_TYPE: dict[str, dict[str, tuple[str, ...]]] = {
     "PPR": {"PRB": _PATIENT, "GOL": ("PRB", "PID")},
     "PGL": {"GOL": _PATIENT, "PRB": ("GOL", "PID")},
     "PPP": {"PTH": _PATIENT, "PRB": ("PTH", "PID"), "GOL": ("PRB", "PTH", "PID")},
-    # The specimen heads its orders here.
-    "OUL": {"SPM": _PATIENT, "OBR": ("SPM", "PID"), "SAC": ("SPM", "PID"), "ORC": ("SPM", "PID")},
+    # The specimen heads its orders here, and ORC follows its OBR.
+    "OUL": {
+        "SPM": _PATIENT,
+        "SAC": ("SPM", "PID"),
+        "OBR": ("SPM", "PID"),
+        "ORC": ("OBR", "SPM", "PID"),
+        "OBX": ("OBR", "SPM", "PID"),
+    },
     "SIU": {"OBX": ("PID",), "DG1": _PATIENT},
     "SRM": {"APR": ("ARQ",), **dict.fromkeys(("AIS", "AIG", "AIL", "AIP"), ("RGS", "ARQ"))},
     "ADT": {"OBX": _PATIENT, "OBR": _PATIENT, "ORC": _PATIENT},
@@ -108,7 +114,8 @@ def parents_of(kind: str, names: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _parents_of(kind: str, names: tuple[str, ...]) -> tuple[int, ...]:
-    rules = _rules(kind.partition("^")[0])
+    type_ = "ORU" if kind == "OUL^R21" else kind.partition("^")[0]
+    rules = _rules(type_)
     parents: list[int] = []
     open_: list[int] = []  # a path from the top down to the segment before
     before = -1  # the last segment that is no NTE
@@ -123,7 +130,8 @@ def _parents_of(kind: str, names: tuple[str, ...]) -> tuple[int, ...]:
         _close(open_, names, rules.get(name, _PATIENT))
         parents.append(open_[-1] if open_ else -1)
         open_.append(index)
-    _join_orders(names, parents)
+    if type_ != "OUL":
+        _join_orders(names, parents)
     return tuple(parents)
 
 

@@ -25,7 +25,7 @@ def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:
     if lines[-1] == "" and _only(text, end, len(lines) - 1):
         lines.pop()
         # What starts with a blank or a control character is no segment.
-        if lines and lines[-1] > " " and "" not in lines:
+        if lines and lines[-1][:1] > " " and "" not in lines:
             return lines, end, None
     pieces = _BREAKS.split(text)
     ends = pieces[1::2]
