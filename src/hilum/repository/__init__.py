@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .desk import count
 from .memory import MemoryRepository
 from .seam import (
     Delivery,
@@ -17,8 +18,10 @@ from .seam import (
     SearchTerm,
     Stored,
 )
+from .sqlite import SCHEMA, SqliteRepository
 
 __all__ = [
+    "SCHEMA",
     "Delivery",
     "DeliveryState",
     "ExceptionRecord",
@@ -31,5 +34,7 @@ __all__ = [
     "Repository",
     "RepositoryCounts",
     "SearchTerm",
+    "SqliteRepository",
     "Stored",
+    "count",
 ]

@@ -375,8 +375,9 @@ class MemoryRepository:
     # outbox
 
     def due(self, destination: str, now: int, limit: int = 100) -> list[Delivery]:
-        heads = self._heads(destination)
-        return [one for one in heads if one.state is DeliveryState.DUE and one.next_at <= now][:limit]
+        heads = [one for one in self._heads(destination) if one.state is DeliveryState.DUE and one.next_at <= now]
+        first = sorted(heads, key=lambda one: (one.next_at, one.id))[:limit]
+        return sorted(first, key=lambda one: one.id)
 
     def next_due(self, destination: str) -> int | None:
         return min((one.next_at for one in self._heads(destination) if one.state is DeliveryState.DUE), default=None)
@@ -468,7 +469,7 @@ def _sort_key(row: _Row, sort: Sort) -> int | str:
         return row.versions[-1].tick
     if sort.is_string:
         return min((fact[3] for fact in row.facts if fact[1] == sort.number), default="")
-    return min((fact[2] for fact in row.facts if fact[1] == sort.number), default=fhir.FAR_PAST)
+    return min((fact[2] for fact in row.facts if fact[1] == sort.number), default=fhir.FAR_PAST - 1)
 
 
 def _is_after(row: _Row, sort: Sort, place: tuple[int | str, int]) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from hilum.errors import MappingError
 from hilum.formats import fhir
 from hilum.model import Accounting, Effects, ExceptionItem, Held, Merge, Outgoing
 
@@ -250,7 +251,16 @@ class Planner:
     def _load(self, records: set[str]) -> None:
         found = self._view.find(records)
         for record in records:
+            _check_name(record)
             self._lives[record] = Live(record, found.get(record))
+
+
+def _check_name(record: str) -> None:
+    type_, _, id_ = record.partition("/")
+    if not (fhir.is_resource_type(type_) and fhir.is_id(id_)):
+        raise MappingError(
+            "the workbook made a resource without a type or id that R4 allows", code="resource-name-invalid"
+        )
 
 
 def _references(stated: Stated) -> set[str]:

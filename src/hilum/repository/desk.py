@@ -1,0 +1,265 @@
+"""What is left for people and for the engine: holds, replays, exceptions, counts. Outbox: outbox.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from hilum.model import Accounting, ExceptionItem, Held
+from hilum.store import Store
+
+from .outbox import Outbox, enqueue
+from .plan import Plan
+from .rules import missing, with_sample
+from .seam import DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
+from .sql import Row, number, row, rows
+
+__all__ = ["Desk", "count", "record_work"]
+
+_HOLD = "seq, partition, key, code, message, location, owner, behind, at, tries, state, settled_at, settled_by, note"
+_EXCEPTION = (
+    'id, code, message, location, owner, "row", "group", count, first_at, last_at, samples, '
+    "is_open, settled_at, settled_by, note"
+)
+
+
+class Desk(Outbox):
+    """Reads are of the last commit; writes return after theirs."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        super().__init__(store)
+        self._clock = clock
+
+    def positions(self) -> dict[int, int]:
+        return dict(self._rows("SELECT partition, seq FROM reader_position"))
+
+    def counts(self) -> RepositoryCounts:
+        return self._store.read(count)
+
+    # holds and replays
+
+    def held_keys(self) -> dict[str, int]:
+        return dict(self._rows("SELECT key, min(seq) FROM hold WHERE state = 'open' AND key <> '' GROUP BY key"))
+
+    def holds(
+        self,
+        *,
+        key: str | None = None,
+        code: str | None = None,
+        state: HoldState | None = HoldState.OPEN,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Hold]:
+        where, values = _where(("key", key), ("code", code), ("state", state))
+        found = self._rows(
+            f"SELECT {_HOLD} FROM hold WHERE seq > ?{where} ORDER BY seq LIMIT ?",  # noqa: S608
+            (after, *values, limit),
+        )
+        return [_hold(one) for one in found]
+
+    def hold(self, seq: int) -> Hold:
+        found = self._row(f"SELECT {_HOLD} FROM hold WHERE seq = ?", (seq,))  # noqa: S608
+        if found is None:
+            raise missing("hold", seq)
+        return _hold(found)
+
+    async def discard(self, seq: int, by: str, note: str) -> None:
+        at = self._clock()
+
+        def job(connection: apsw.Connection) -> None:
+            _end_holds(connection, [seq], HoldState.DISCARDED, at, by, note)
+            if connection.changes() == 0:
+                raise missing("hold", seq)
+            connection.execute(_TICK, (at // 1000,))  # a plan made before this may not apply the message
+            connection.execute("DELETE FROM replay_request WHERE seq = ?", (seq,))
+
+        await self._store.write(job)
+
+    async def request_replay(self, seq: int | None, by: str, *, code: str | None = None) -> int:
+        where, values = _where(("seq", seq), ("code", code))
+        open_ = f"FROM hold WHERE state = 'open'{where}"
+        at = self._clock()
+
+        def job(connection: apsw.Connection) -> int:
+            asked = number(connection, f"SELECT count(*) {open_}", values)
+            if seq is not None and not asked:
+                raise missing("hold", seq)
+            connection.execute(
+                f"INSERT OR IGNORE INTO replay_request (seq, by, at) SELECT seq, ?, ? {open_} ORDER BY seq",
+                (by, at, *values),
+            )
+            return asked
+
+        return await self._store.write(job)
+
+    def requests(self, limit: int = 1000) -> list[ReplayRequest]:
+        found = self._rows("SELECT id, seq, by, at FROM replay_request ORDER BY seq LIMIT ?", (limit,))
+        return [ReplayRequest(*one) for one in found]
+
+    async def answer_requests(self, ids: Sequence[int]) -> None:
+        wanted = [(id_,) for id_ in ids]
+        await self._store.write(
+            lambda connection: connection.executemany("DELETE FROM replay_request WHERE id = ?", wanted)
+        )
+
+    # exceptions
+
+    def exceptions(
+        self,
+        *,
+        code: str | None = None,
+        owner: str | None = None,
+        is_open: bool | None = True,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[ExceptionRecord]:
+        where, values = _where(("code", code), ("owner", owner), ("is_open", is_open))
+        found = self._rows(
+            f"SELECT {_EXCEPTION} FROM exception_item WHERE id > ?{where} ORDER BY id LIMIT ?",  # noqa: S608
+            (after, *values, limit),
+        )
+        return [_exception(one) for one in found]
+
+    def exception(self, id_: int) -> ExceptionRecord:
+        found = self._row(f"SELECT {_EXCEPTION} FROM exception_item WHERE id = ?", (id_,))  # noqa: S608
+        if found is None:
+            raise missing("exception", id_)
+        return _exception(found)
+
+    async def settle(self, id_: int, by: str, note: str) -> None:
+        values = (self._clock(), by, note, id_)
+
+        def job(connection: apsw.Connection) -> None:
+            connection.execute(
+                "UPDATE exception_item SET is_open = 0, settled_at = ?, settled_by = ?, note = ? "
+                "WHERE id = ? AND is_open = 1",
+                values,
+            )
+            if connection.changes() == 0:
+                raise missing("exception", id_)
+
+        await self._store.write(job)
+
+
+_TICK = (
+    "INSERT INTO apply_commit SELECT coalesce(max(tick), 0) + 1, max(coalesce(max(at), 0) + 1, ?), "
+    "coalesce(max(last_rid), 0), coalesce(max(last_term), 0) FROM apply_commit"
+)
+
+
+def count(connection: apsw.Connection) -> RepositoryCounts:
+    """All counts on one snapshot: for a reader that counts the journal on the same one."""
+    applied, *fields = rows(
+        connection, "SELECT count(*), total(valued), total(mapped), total(ignored), total(exceptions) FROM outcome"
+    )[0]
+    by_state = rows(connection, "SELECT state, behind, count(*) FROM hold GROUP BY state, behind")
+    holds = {(state, bool(behind)): found for state, behind, found in by_state}
+    states: dict[str, int] = dict(rows(connection, "SELECT state, count(*) FROM outbox GROUP BY state"))
+    return RepositoryCounts(
+        applied=applied,
+        held=holds.get(("open", False), 0),
+        behind=holds.get(("open", True), 0),
+        discarded=holds.get(("discarded", False), 0) + holds.get(("discarded", True), 0),
+        fields=Accounting(*map(int, fields)),
+        exceptions=number(connection, "SELECT count(*) FROM exception_item WHERE is_open = 1"),
+        resources=number(connection, "SELECT count(*) FROM resource WHERE type > 0"),
+        deliveries={state.value: states.get(state.value, 0) for state in DeliveryState},
+    )
+
+
+def record_work(connection: apsw.Connection, plan: Plan, now: int) -> None:
+    """The parts of a plan that are not resources. `now` in microseconds."""
+    if plan.settled:
+        _end_holds(connection, plan.settled, HoldState.APPLIED, now, "engine", "")
+        connection.executemany("DELETE FROM replay_request WHERE seq = ?", [(seq,) for seq in plan.settled])
+    if plan.held:
+        connection.executemany(_HELD, [_held(held, now) for held in plan.held.values()])
+    if plan.exceptions:
+        _count_exceptions(connection, plan.exceptions, now)
+    if plan.outgoing:
+        enqueue(connection, plan.outgoing, now)
+
+
+_HELD = """
+INSERT INTO hold (seq, partition, key, code, message, location, owner, behind, at, tries, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'open')
+ON CONFLICT (seq) DO UPDATE SET code = excluded.code, message = excluded.message, location = excluded.location,
+  owner = excluded.owner, behind = excluded.behind, tries = tries + 1
+"""
+
+
+def _held(held: Held, now: int) -> Row:
+    return (
+        held.seq,
+        held.partition,
+        held.key,
+        held.code,
+        held.message,
+        held.location,
+        held.owner,
+        held.behind,
+        now,
+    )
+
+
+def _end_holds(connection: apsw.Connection, seqs: Iterable[int], state: HoldState, at: int, by: str, note: str) -> None:
+    connection.executemany(
+        "UPDATE hold SET state = ?, settled_at = ?, settled_by = ?, note = ? WHERE seq = ? AND state = 'open'",
+        [(state.value, at, by, note, seq) for seq in seqs],
+    )
+
+
+def _count_exceptions(connection: apsw.Connection, items: Iterable[tuple[int, ExceptionItem]], now: int) -> None:
+    """One record per group, with a count; an item without a group is a record of its own."""
+    groups: dict[str, tuple[ExceptionItem, list[int]]] = {}
+    for seq, item in items:
+        if item.group:
+            groups.setdefault(item.group, (item, []))[1].append(seq)
+        else:
+            connection.execute(_NEW_EXCEPTION, (*_said(item), "", 1, now, now, f"[{seq}]"))
+    for group, (item, seqs) in groups.items():
+        found = row(connection, 'SELECT id, samples FROM exception_item WHERE "group" = ?', (group,))
+        samples: tuple[int, ...] = tuple(msgspec.json.decode(found[1])) if found else ()
+        for seq in seqs:
+            samples = with_sample(samples, seq)
+        text = msgspec.json.encode(samples).decode()
+        if found:
+            connection.execute(_AGAIN_EXCEPTION, (*_said(item), len(seqs), now, text, found[0]))
+        else:
+            connection.execute(_NEW_EXCEPTION, (*_said(item), group, len(seqs), now, now, text))
+
+
+_NEW_EXCEPTION = """
+INSERT INTO exception_item
+  (code, message, location, owner, "row", "group", count, first_at, last_at, samples, is_open)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+"""
+_AGAIN_EXCEPTION = """
+UPDATE exception_item SET code = ?, message = ?, location = ?, owner = ?, "row" = ?, count = count + ?, last_at = ?,
+  samples = ?, is_open = 1, settled_at = 0, settled_by = '', note = ''
+WHERE id = ?
+"""
+
+
+def _said(item: ExceptionItem) -> tuple[str, ...]:
+    return item.code, item.message, item.location, item.owner, item.row
+
+
+def _where(*terms: tuple[str, Any]) -> tuple[str, Row]:
+    """` AND column = ?` for each value that is given. Columns are names of ours."""
+    given = [(column, value) for column, value in terms if value is not None]
+    return "".join(f" AND {column} = ?" for column, _ in given), tuple(value for _, value in given)
+
+
+def _hold(one: Row) -> Hold:
+    made = Hold(*one)
+    return replace(made, behind=bool(made.behind), state=HoldState(made.state))
+
+
+def _exception(one: Row) -> ExceptionRecord:
+    made = ExceptionRecord(*one)
+    return replace(made, samples=tuple(msgspec.json.decode(one[10])), is_open=bool(made.is_open))

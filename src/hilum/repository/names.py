@@ -1,0 +1,93 @@
+"""What numbers stand for, remembered between commits: a rid and a term, once committed, never change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import apsw
+
+from .keys import pack_name
+from .sql import as_json, rows
+
+__all__ = ["Numbers", "Remembered", "find_rids"]
+
+LARGEST = 200_000  # entries remembered of each; then it starts over
+
+_FIND = "SELECT key, rid FROM resource_name WHERE key IN (SELECT unhex(value) FROM json_each(?))"
+
+Term = tuple[int, str, str]  # parameter, code, system
+
+
+class Remembered:
+    """Shared by all snapshots of one repository. Only committed numbers come in."""
+
+    def __init__(self) -> None:
+        self.rids: dict[str, int] = {}
+        self.terms: dict[Term, int] = {}
+
+    def take(self, numbers: Numbers) -> None:
+        """After the commit of what these numbers were given out for."""
+        if len(self.rids) > LARGEST:
+            self.rids.clear()
+        if len(self.terms) > LARGEST:
+            self.terms.clear()
+        self.rids.update(numbers.new_rids)
+        self.terms.update(numbers.new_terms)
+
+
+class Numbers:
+    """The numbers of one plan: looked up, or given out anew after the last ones of its tick."""
+
+    def __init__(self, connection: apsw.Connection, remembered: Remembered, last_rid: int, last_term: int) -> None:
+        self._connection = connection
+        self._remembered = remembered
+        self.last_rid = last_rid
+        self.last_term = last_term
+        self.new_rids: dict[str, int] = {}
+        self.new_terms: dict[Term, int] = {}
+
+    def rebind(self, connection: apsw.Connection) -> None:
+        """Go on with another connection to the same tick."""
+        self._connection = connection
+
+    def know(self, records: Iterable[str]) -> None:
+        """Look these up in one go."""
+        known = self._remembered.rids
+        unknown = [one for one in records if one not in known and one not in self.new_rids]
+        known.update(find_rids(self._connection, unknown))
+
+    def peek(self, record: str) -> int | None:
+        """The number of a resource if it has one already."""
+        return self._remembered.rids.get(record) or self.new_rids.get(record)
+
+    def rid(self, record: str) -> int:
+        """The number of a resource that was stored, referred to, or made `know`n before; else a new one."""
+        found = self.peek(record)
+        if found is None:
+            self.last_rid += 1
+            found = self.new_rids[record] = self.last_rid
+        return found
+
+    def term(self, term: Term) -> int:
+        """The number of a code, unit or system."""
+        found = self._remembered.terms.get(term) or self.new_terms.get(term)
+        if found is not None:
+            return found
+        stored = self._connection.execute(
+            "SELECT id FROM term WHERE parameter = ? AND code = ? AND system = ?", term
+        ).get
+        if isinstance(stored, int):
+            self._remembered.terms[term] = stored
+            return stored
+        self.last_term += 1
+        self.new_terms[term] = self.last_term
+        return self.last_term
+
+
+def find_rids(connection: apsw.Connection, records: Iterable[str]) -> dict[str, int]:
+    """`Type/id` -> rid, of those that have one."""
+    keys = {pack_name(one): one for one in records}
+    if not keys:
+        return {}
+    found = rows(connection, _FIND, (as_json([key.hex() for key in keys]),))
+    return {keys[key]: rid for key, rid in found}

@@ -1,0 +1,177 @@
+"""Deliveries to make. Of each key only the oldest open one may be sent (`is_head`): order is kept without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import apsw
+
+from hilum.model import Outgoing, Receipt
+from hilum.store import Store
+
+from .codec import compress, decompress
+from .rules import missing
+from .seam import Delivery, DeliveryState
+from .sql import Row, row, rows
+
+__all__ = ["Outbox", "enqueue"]
+
+_DELIVERY = (
+    "id, seq, state, attempts, next_at, code, created_at, destination, key, idempotency_key, payload, content_type, "
+    "reference, detail"
+)
+
+
+class Outbox:
+    """The outbox over the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def due(self, destination: str, now: int, limit: int = 100) -> list[Delivery]:
+        rows = self._rows(
+            f"SELECT {_DELIVERY} FROM outbox WHERE destination = ? AND next_at <= ? AND state = 'due' AND is_head = 1 "  # noqa: S608
+            "ORDER BY next_at, id LIMIT ?",
+            (destination, now, limit),
+        )
+        return sorted(map(_delivery, rows), key=lambda one: one.id)
+
+    def next_due(self, destination: str) -> int | None:
+        found = self._row(
+            "SELECT next_at FROM outbox WHERE destination = ? AND state = 'due' AND is_head = 1 "
+            "ORDER BY next_at LIMIT 1",
+            (destination,),
+        )
+        return found[0] if found else None
+
+    def deliveries(
+        self,
+        destination: str | None = None,
+        *,
+        state: DeliveryState | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Delivery]:
+        where = ""
+        values: Row = ()
+        if destination is not None:
+            where, values = " AND destination = ?", (destination,)
+        if state is not None:
+            where, values = f"{where} AND state = ?", (*values, state.value)
+        rows = self._rows(
+            f"SELECT {_DELIVERY} FROM outbox WHERE id > ?{where} ORDER BY id LIMIT ?",  # noqa: S608
+            (after, *values, limit),
+        )
+        return [_delivery(row) for row in rows]
+
+    async def claim(self, ids: Sequence[int]) -> None:
+        await self._change(
+            ids, "UPDATE outbox SET state = 'claimed', attempts = attempts + 1 WHERE id = ? AND state = 'due'"
+        )
+
+    async def release(self, destination: str | None = None) -> list[Delivery]:
+        found = self.deliveries(destination, state=DeliveryState.CLAIMED, limit=-1)
+        await self._change(
+            [one.id for one in found], "UPDATE outbox SET state = 'due' WHERE id = ? AND state = 'claimed'"
+        )
+        return found
+
+    async def delivered(self, id_: int, receipt: Receipt) -> None:
+        await self._change(
+            [id_],
+            f"UPDATE outbox SET state = 'delivered', {_ATTEMPT}, payload = x'', reference = ?, detail = ? {_OPEN}",  # noqa: S608
+            (receipt.reference, receipt.detail),
+            _next_head,
+        )
+
+    async def failed(self, id_: int, next_at: int, code: str) -> None:
+        await self._change(
+            [id_],
+            f"UPDATE outbox SET state = 'due', {_ATTEMPT}, next_at = ?, code = ? {_OPEN}",  # noqa: S608
+            (next_at, code),
+        )
+
+    async def dead(self, id_: int, code: str) -> None:
+        await self._change(
+            [id_],
+            f"UPDATE outbox SET state = 'dead', {_ATTEMPT}, code = ? {_OPEN}",  # noqa: S608
+            (code,),
+            _next_head,
+        )
+
+    async def revive(self, id_: int) -> None:
+        await self._change(
+            [id_], "UPDATE outbox SET state = 'due', next_at = 0 WHERE id = ? AND state = 'dead'", (), _next_head
+        )
+
+    async def _change(
+        self,
+        ids: Sequence[int],
+        sql: str,
+        values: Row = (),
+        then: Callable[[apsw.Connection, int], None] | None = None,
+    ) -> None:
+        """Each of these, or none."""
+
+        def job(connection: apsw.Connection) -> None:
+            for id_ in ids:
+                connection.execute(sql, (*values, id_))
+                if connection.changes() == 0:
+                    raise missing("delivery", id_)
+                if then is not None:
+                    then(connection, id_)
+
+        if ids:
+            await self._store.write(job)
+
+    def _rows(self, sql: str, values: Row = ()) -> list[Row]:
+        return self._store.read(lambda connection: rows(connection, sql, values))
+
+    def _row(self, sql: str, values: Row = ()) -> Row | None:
+        return self._store.read(lambda connection: row(connection, sql, values))
+
+
+# An attempt that was not claimed before it was made counts when its outcome is told.
+_ATTEMPT = "attempts = attempts + (state = 'due')"
+_OPEN = "WHERE id = ? AND state IN ('due', 'claimed')"
+
+_ENQUEUE = """
+INSERT OR IGNORE INTO outbox
+  (seq, destination, key, idempotency_key, content_type, payload, state, created_at, is_head)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'due', ?7, NOT EXISTS (
+  SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('due', 'claimed')))
+"""
+
+
+def enqueue(connection: apsw.Connection, outgoing: Iterable[tuple[int, Outgoing]], now: int) -> None:
+    """Put deliveries in. One that is there already (same destination and idempotency key) is not put in again."""
+    connection.executemany(
+        _ENQUEUE,
+        [
+            (seq, one.destination, one.key, one.idempotency_key, one.content_type, compress(one.payload), now)
+            for seq, one in outgoing
+        ],
+    )
+
+
+def _next_head(connection: apsw.Connection, id_: int) -> None:
+    """The key of this delivery goes on with its oldest open one."""
+    destination, key = rows(connection, "SELECT destination, key FROM outbox WHERE id = ?", (id_,))[0]
+    connection.execute(
+        "UPDATE outbox SET is_head = 0 "
+        "WHERE destination = ? AND key = ? AND state IN ('due', 'claimed') AND is_head = 1",
+        (destination, key),
+    )
+    connection.execute(
+        "UPDATE outbox SET is_head = 1 WHERE id = (SELECT min(id) FROM outbox "
+        "WHERE destination = ? AND key = ? AND state IN ('due', 'claimed'))",
+        (destination, key),
+    )
+
+
+def _delivery(one: Row) -> Delivery:
+    id_, seq, state, attempts, next_at, code, created_at, *said, payload, content_type, reference, detail = one
+    destination, key, idempotency_key = said
+    outgoing = Outgoing(destination, key, idempotency_key, decompress(payload), content_type)
+    receipt = Receipt(reference, detail) if state == DeliveryState.DELIVERED else None
+    return Delivery(id_, seq, outgoing, DeliveryState(state), attempts, next_at, code, created_at, receipt)

@@ -1,0 +1,63 @@
+"""Taking all facts again when their definitions have changed: the index follows from the bodies."""
+
+from __future__ import annotations
+
+import hashlib
+
+import apsw
+import msgspec
+
+from hilum.formats import fhir
+from hilum.store import Store
+
+from .body import unpack
+from .codec import decompress
+from .names import Numbers, Remembered
+from .snapshot import last_tick
+from .sql import rows
+from .writing import FACT_TABLES, dated_facts, fact_rows, insert_facts
+
+__all__ = ["ensure_facts", "rebuild_facts"]
+
+FACTS_VERSION = 1  # raise it when facts are read differently though the table of parameters is the same
+BATCH = 500
+
+
+def definition_digest() -> str:
+    """Stands for the search parameters, their numbers and how facts are read."""
+    table = msgspec.json.encode((FACTS_VERSION, fhir.PARAMETERS))
+    return hashlib.sha256(table).hexdigest()[:16]
+
+
+def ensure_facts(store: Store) -> None:
+    """Rebuild the index if this hilum defines it otherwise than the one that wrote it."""
+    digest = definition_digest()
+    if store.read(lambda connection: connection.execute("SELECT digest FROM fact_definition").get) != digest:
+        store.write_now(lambda connection: rebuild_facts(connection, digest))
+
+
+def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
+    """All facts of all resources, in one transaction."""
+    for table, _ in FACT_TABLES:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
+    connection.execute("DELETE FROM fact_definition")
+    connection.execute("INSERT INTO fact_definition VALUES (?)", (digest,))
+    tick = last_tick(connection)
+    numbers = Numbers(connection, Remembered(), tick.last_rid, tick.last_term)
+    after = 0
+    while batch := rows(connection, _BATCH, (after, BATCH)):
+        for rid, type_, at, body in batch:
+            record = unpack(decompress(body), at)
+            facts, date = dated_facts(fhir.RESOURCE_TYPES[type_ - 1], record)
+            first, span = date or (None, None)
+            connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
+            insert_facts(connection, fact_rows(facts, date, rid, numbers))
+        after = batch[-1][0]
+    connection.executemany(
+        "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)",
+        [(id_, *term) for term, id_ in numbers.new_terms.items()],
+    )
+    connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.last_term, tick.tick))
+
+
+_BATCH = "SELECT rid, type, at, body FROM resource WHERE rid > ? AND type > 0 ORDER BY rid LIMIT ?"

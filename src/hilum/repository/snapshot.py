@@ -1,0 +1,118 @@
+"""The planner's view of one snapshot of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import apsw
+from msgspec import Struct
+
+from hilum.formats import fhir
+
+from .codec import decompress
+from .links import MergeOp
+from .names import Numbers, Remembered, find_rids
+from .plan import Found
+from .seam import HoldState
+from .sql import as_json, row, rows
+
+__all__ = ["Snapshot", "Tick", "last_tick"]
+
+
+_APPLIED = "SELECT seq FROM outcome WHERE seq IN (SELECT value FROM json_each(?))"
+_HELD = "SELECT seq, state FROM hold WHERE seq IN (SELECT value FROM json_each(?))"
+_FIND = "SELECT rid, version, at, body FROM resource WHERE rid IN (SELECT value FROM json_each(?))"
+
+_SAID = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op WHERE survivor = ?1 OR retired = ?1"
+_REFERRERS = "SELECT type, body FROM resource WHERE rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
+
+
+class Tick(Struct, frozen=True):
+    """The last commit of effects, and the last numbers given out."""
+
+    tick: int = 0
+    at: int = 0  # milliseconds
+    last_rid: int = 0
+    last_term: int = 0
+
+
+def last_tick(connection: apsw.Connection) -> Tick:
+    """Where the repository stands."""
+    last = row(connection, "SELECT tick, at, last_rid, last_term FROM apply_commit ORDER BY tick DESC LIMIT 1")
+    return Tick(*last) if last else Tick()
+
+
+class Snapshot:
+    """Reads for one plan. Between its reads it may be given another connection, as long as the tick is the same."""
+
+    def __init__(self, connection: apsw.Connection, remembered: Remembered) -> None:
+        self.tick = last_tick(connection)
+        self.numbers = Numbers(connection, remembered, self.tick.last_rid, self.tick.last_term)
+        self._connection = connection
+        self._seen: set[int] = set()
+        self._applied: set[int] = set()
+        self._holds: dict[int, HoldState] = {}
+        self._has_links = bool(connection.execute("SELECT EXISTS (SELECT 1 FROM merge_link)").get)
+        self._links: dict[str, str | None] = {}
+
+    def rebind(self, connection: apsw.Connection) -> None:
+        """Go on reading here."""
+        self._connection = connection
+        self.numbers.rebind(connection)
+
+    def know_seqs(self, seqs: Iterable[int]) -> None:
+        """Look up what became of these messages in one go."""
+        asked = list(seqs)
+        self._seen.update(asked)
+        places = as_json(asked)
+        self._applied.update(seq for (seq,) in rows(self._connection, _APPLIED, (places,)))
+        holds = rows(self._connection, _HELD, (places,))
+        self._holds.update((seq, HoldState(state)) for seq, state in holds)
+
+    def find(self, records: Iterable[str]) -> dict[str, Found]:
+        wanted = list(records)
+        self.numbers.know(wanted)
+        rids = {rid: one for one in wanted if (rid := self.numbers.peek(one)) is not None}
+        if not rids:
+            return {}
+        found = rows(self._connection, _FIND, (as_json(list(rids)),))
+        return {rids[rid]: Found(rid, version, at, decompress(body)) for rid, version, at, body in found}
+
+    def is_applied(self, seq: int) -> bool:
+        if seq not in self._seen:
+            self.know_seqs((seq,))
+        return seq in self._applied
+
+    def hold_state(self, seq: int) -> HoldState | None:
+        if seq not in self._seen:
+            self.know_seqs((seq,))
+        return self._holds.get(seq)
+
+    def has_links(self) -> bool:
+        return self._has_links
+
+    def link(self, record: str) -> str | None:
+        if not self._has_links:
+            return None
+        if record not in self._links:
+            found = self._connection.execute("SELECT survivor FROM merge_link WHERE retired = ?", (record,)).get
+            self._links[record] = found if isinstance(found, str) else None
+        return self._links[record]
+
+    def merge_ops(self, records: Iterable[str]) -> set[MergeOp]:
+        ops: set[MergeOp] = set()
+        for record in records:
+            said = rows(self._connection, _SAID, (record,))
+            ops.update(MergeOp(at, seq, ordinal, a, b, bool(undo)) for at, seq, ordinal, a, b, undo in said)
+        return ops
+
+    def referrers(self, record: str) -> Iterable[str]:
+        rid = find_rids(self._connection, (record,)).get(record)
+        if rid is None:
+            return []
+        return [_record(type_, body) for type_, body in rows(self._connection, _REFERRERS, (rid,)) if type_ > 0]
+
+
+def _record(type_: int, body: bytes) -> str:
+    id_, _, _ = decompress(body).partition(b"\0")
+    return f"{fhir.RESOURCE_TYPES[type_ - 1]}/{id_.decode()}"

@@ -1,0 +1,234 @@
+"""The repository in the store's SQLite file.
+
+`apply` plans on a snapshot in the caller's thread, a few messages at a time, and hands finished rows to the writer. A
+plan holds for one tick: when another process committed effects meanwhile, the writer makes it again before it writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import resources
+
+import apsw
+from msgspec import Struct
+
+from hilum.errors import NotFound, StoreError
+from hilum.model import Effects, Held
+from hilum.store import Schema, Store, fault
+
+from .body import serve
+from .codec import decompress
+from .desk import Desk, record_work
+from .lookup import search
+from .names import Remembered, find_rids
+from .plan import Live, Plan, Planner
+from .rebuilding import ensure_facts
+from .rules import check_positions
+from .seam import Page, Query, Stored
+from .snapshot import Snapshot, last_tick
+from .writing import Rows, rows_of, write
+
+__all__ = ["SCHEMA", "SqliteRepository"]
+
+SCHEMA = Schema(
+    name="repository",
+    version=1,
+    script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
+)
+
+CHUNK = 8  # messages planned before other tasks get their turn
+ROUND = 64  # messages at most in one job of the writer
+
+fault.declare("repository.before_write", "the plan is made, nothing is written")
+fault.declare("repository.after_write", "all rows are written, the transaction is not committed")
+fault.declare("repository.after_commit", "the effects are on the disk, nobody was told")
+
+
+class _Call(Struct):
+    """One call of `apply` that waits."""
+
+    work: Sequence[Effects | Held]
+    positions: Mapping[int, int]
+    expected: Mapping[int, int] | None
+    done: asyncio.Future[None]
+
+
+class _Ready(Struct):
+    """What a round brings to the writer."""
+
+    snapshot: Snapshot
+    plan: Plan
+    rows: Rows
+
+
+class SqliteRepository(Desk):
+    """See `Repository`. The store must have been opened with `SCHEMA`. `clock` gives microseconds."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+        super().__init__(store, clock)
+        self._remembered = Remembered()
+        self._calls: list[_Call] = []
+        self._drainer: asyncio.Task[None] | None = None
+        ensure_facts(store)
+
+    # apply
+
+    async def apply(
+        self,
+        work: Sequence[Effects | Held],
+        positions: Mapping[int, int],
+        expected: Mapping[int, int] | None = None,
+    ) -> None:
+        """Calls that come while one is being written share the next transaction."""
+        call = _Call(work, positions, expected, asyncio.get_running_loop().create_future())
+        self._calls.append(call)
+        if self._drainer is None or self._drainer.done():
+            self._drainer = asyncio.create_task(self._drain())
+        await call.done
+
+    async def _drain(self) -> None:
+        while self._calls:
+            calls = [self._calls.pop(0)]
+            while self._calls and sum(len(call.work) for call in calls) + len(self._calls[0].work) <= ROUND:
+                calls.append(self._calls.pop(0))
+            await self._round(calls)
+
+    async def _round(self, calls: Sequence[_Call]) -> None:
+        """Commit these together; when that fails, each alone, so that one bad call fails alone."""
+        try:
+            await self._commit(calls)
+        except Exception as error:  # noqa: BLE001 - it is given to the caller
+            is_about_one = not isinstance(error, StoreError) or error.code == "position-stale"
+            if len(calls) > 1 and is_about_one:
+                for call in calls:
+                    await self._round([call])
+                return
+            for call in calls:
+                if not call.done.cancelled():
+                    call.done.set_exception(error)
+        else:
+            for call in calls:
+                if not call.done.cancelled():
+                    call.done.set_result(None)
+
+    async def _commit(self, calls: Sequence[_Call]) -> None:
+        ready = await self._prepare([one for call in calls for one in call.work])
+        used = await self._store.write(lambda connection: self._write(connection, calls, ready))
+        self._remembered.take(used.snapshot.numbers)
+        fault.reach("repository.after_commit")
+
+    async def _prepare(self, work: Sequence[Effects | Held]) -> _Ready:
+        """Plan in small steps on one tick; when the tick moves on between them, the writer plans again."""
+        snapshot = self._store.read(lambda connection: Snapshot(connection, self._remembered))
+        planner = Planner(snapshot)
+        for start in range(0, len(work), CHUNK):
+            self._store.read(partial(_plan, snapshot=snapshot, planner=planner, work=work[start : start + CHUNK]))
+            await asyncio.sleep(0)
+        rows = Rows()
+        changed = list(planner.plan.changed.values())
+        for start in range(0, len(changed), 8 * CHUNK):
+            some = changed[start : start + 8 * CHUNK]
+            self._store.read(partial(_rows, snapshot=snapshot, changed=some, rows=rows))
+            await asyncio.sleep(0)
+        return _Ready(snapshot, planner.plan, rows)
+
+    def _write(self, connection: apsw.Connection, calls: Sequence[_Call], ready: _Ready) -> _Ready:
+        """The writer's part."""
+        fault.reach("repository.before_write")
+        tick = last_tick(connection)
+        if tick != ready.snapshot.tick:
+            ready = self._prepare_now(connection, [one for call in calls for one in call.work])
+        positions = dict(connection.execute("SELECT partition, seq FROM reader_position"))
+        for call in calls:
+            check_positions(positions, call.positions, call.expected)
+            positions.update(call.positions)
+        now = max(self._clock() // 1000, tick.at + 1)
+        numbers = ready.snapshot.numbers
+        connection.execute(
+            "INSERT INTO apply_commit VALUES (?, ?, ?, ?)", (tick.tick + 1, now, numbers.last_rid, numbers.last_term)
+        )
+        write(connection, ready.rows, ready.plan, numbers, tick.tick + 1)
+        record_work(connection, ready.plan, now * 1000)
+        moved = [(partition, seq) for call in calls for partition, seq in call.positions.items()]
+        connection.executemany("INSERT OR REPLACE INTO reader_position VALUES (?, ?)", moved)
+        fault.reach("repository.after_write")
+        return ready
+
+    def _prepare_now(self, connection: apsw.Connection, work: Sequence[Effects | Held]) -> _Ready:
+        snapshot = Snapshot(connection, self._remembered)
+        planner = Planner(snapshot)
+        _plan(connection, snapshot, planner, work)
+        rows = Rows()
+        _rows(connection, snapshot, list(planner.plan.changed.values()), rows)
+        return _Ready(snapshot, planner.plan, rows)
+
+    # resources
+
+    def get(self, type_: str, id_: str, version: int | None = None) -> Stored:
+        return self._store.read(lambda connection: self._get(connection, type_, id_, version))
+
+    def _get(self, connection: apsw.Connection, type_: str, id_: str, version: int | None) -> Stored:
+        rid = self._rid(connection, type_, id_)
+        row = connection.execute(_CURRENT, (rid,)).fetchone()
+        if row is not None and version not in (None, row[0]):
+            row = connection.execute(_SUPERSEDED, (rid, version)).fetchone()
+        if row is None:
+            what = "resource" if version is None else "version"
+            raise NotFound(f"there is no such {what}", location=f"{type_}/{id_}")
+        return stored(type_, id_, *row)
+
+    def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
+        return self._store.read(lambda connection: self._history(connection, type_, id_, limit))
+
+    def _history(self, connection: apsw.Connection, type_: str, id_: str, limit: int) -> list[Stored]:
+        rid = self._rid(connection, type_, id_)
+        rows = [connection.execute(_CURRENT, (rid,)).fetchone(), *connection.execute(_VERSIONS, (rid, limit))]
+        if rows[0] is None:
+            raise NotFound("there is no such resource", location=f"{type_}/{id_}")
+        return [stored(type_, id_, *row) for row in rows[:limit]]
+
+    def _rid(self, connection: apsw.Connection, type_: str, id_: str) -> int | None:
+        record = f"{type_}/{id_}"
+        found = self._remembered.rids.get(record)
+        if found is None:
+            found = find_rids(connection, (record,)).get(record)
+        return found
+
+    def search(self, query: Query) -> Page:
+        return self._store.read(lambda connection: search(connection, query))
+
+
+_CURRENT = (
+    "SELECT r.version, c.at, r.seq, r.body FROM resource r JOIN apply_commit c ON c.tick = r.tick WHERE r.rid = ?"
+)
+_SUPERSEDED = (
+    "SELECT h.version, c.at, h.seq, h.body FROM resource_history h JOIN apply_commit c ON c.tick = h.tick "
+    "WHERE h.rid = ? AND h.version = ?"
+)
+_VERSIONS = (
+    "SELECT h.version, c.at, h.seq, h.body FROM resource_history h JOIN apply_commit c ON c.tick = h.tick "
+    "WHERE h.rid = ? ORDER BY h.version DESC LIMIT ?"
+)
+
+
+def stored(type_: str, id_: str, version: int, at: int, seq: int, body: bytes) -> Stored:
+    """A row as the seam gives it."""
+    text = decompress(body)
+    whole = serve(type_, text, version, at)[1] if text else b""
+    return Stored(type_, id_, version, at * 1000, whole, seq, not text)
+
+
+def _plan(connection: apsw.Connection, snapshot: Snapshot, planner: Planner, work: Sequence[Effects | Held]) -> None:
+    snapshot.rebind(connection)
+    snapshot.know_seqs(one.seq for one in work)
+    planner.prefetch(work)
+    for one in work:
+        planner.add(one)
+
+
+def _rows(connection: apsw.Connection, snapshot: Snapshot, changed: Sequence[Live], rows: Rows) -> None:
+    snapshot.rebind(connection)
+    rows_of(changed, snapshot.numbers, rows)
