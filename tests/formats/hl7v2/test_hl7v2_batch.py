@@ -59,6 +59,13 @@ def test_a_wrong_count_refuses_the_whole_and_says_both_numbers() -> None:
     assert "2 said, 1 there" in batch.findings[0].message
 
 
+def test_a_source_can_tolerate_less_or_more() -> None:
+    cut_off = BHS + ADT
+    assert split_batch(cut_off, {"batch-trailer-missing": Disposition.AE}).disposition is Disposition.AE
+    assert split_batch(BHS + ADT + b"BTS|2\r", {"batch-count": Disposition.WARNING}).disposition is Disposition.WARNING
+    assert split_batch(ADT + ORU, {"batch-glued": Disposition.ACCEPT}).findings == ()
+
+
 def test_framed_messages_of_a_file_are_cut_clean() -> None:
     assert split_batch(b"\x0b" + ADT + b"\x1c\r\x0b" + ORU + b"\x1c\r").messages == (ADT, ORU)
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.formats.hl7v2 import Node, describe, parents_of, parse
+from hilum.formats.hl7v2.grouping import _rules
 from hilum.formats.hl7v2.names import SEGMENT_NAMES
 
 
@@ -84,6 +85,19 @@ def test_the_groups_of_any_names_are_trees(kind: str, names: list[str]) -> None:
             assert index not in seen
             seen.add(index)
             index = parents[index]
+
+
+@pytest.mark.parametrize("type_", ["ADT", "ORU", "OUL", "PPR", "PGL", "PPP", "SIU", "SRM", "MFN", "VXU"])
+def test_no_segment_can_belong_to_itself_by_any_way(type_: str) -> None:
+    rules = _rules(type_)
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " < ".join((*path, name))
+        for parent in rules.get(name, ("PID",)):
+            visit(parent, (*path, name))
+
+    for name in rules:
+        visit(name, ())
 
 
 def test_a_tree_holds_every_segment_once() -> None:

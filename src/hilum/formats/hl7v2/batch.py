@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -16,6 +18,8 @@ _LINE = re.compile(rb"[^\r\n]+[\r\n]*")
 _WRAPPERS = (b"FHS", b"BHS", b"BTS", b"FTS")
 _SECOND = re.compile(rb"[\r\n\x0b\x1c][ \t]*(?:MSH[^A-Za-z0-9\r\n]|[FB][HT]S(?:[^A-Za-z0-9]|$))")
 _BOM = b"\xef\xbb\xbf"
+_NONE: Mapping[str, Disposition] = MappingProxyType({})
+_ORDER = list(Disposition)
 _BLANK = _BOM + b" \t\r\n\x0b"
 
 
@@ -47,9 +51,12 @@ def is_batch(raw: bytes) -> bool:
     return _SECOND.search(raw, start + 1) is not None
 
 
-def split_batch(raw: bytes) -> Batch:
-    """Cut a file or frame into messages and check its counts. Never raises: garbage is one message for the gate."""
-    reader = _Reader()
+def split_batch(raw: bytes, tolerances: Mapping[str, Disposition] = _NONE) -> Batch:
+    """Cut a file or frame into messages and check its counts. Never raises: garbage is one message for the gate.
+
+    `tolerances` are those of the source's rules.
+    """
+    reader = _Reader(tolerances)
     for frame in _frames(raw, reader):
         for line in _LINE.findall(frame):
             reader.read(line)
@@ -71,7 +78,8 @@ def _frames(raw: bytes, reader: _Reader) -> list[bytes]:
 class _Reader:
     """Walks over the lines; knows where it is (file, batch, message) and what was counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, tolerances: Mapping[str, Disposition]) -> None:
+        self.tolerances = tolerances
         self.messages: list[bytes] = []
         self.findings: list[Finding] = []
         self.policy = Disposition.ACCEPT
@@ -85,10 +93,10 @@ class _Reader:
         self.line = 0
 
     def note(self, code: str, location: str, detail: str = "") -> None:
-        policy = CODES[code].policy
-        self.findings.append(finding(code, location, policy.is_refusal, detail))
-        order = list(Disposition)
-        self.policy = max(self.policy, policy, key=order.index)
+        policy = self.tolerances.get(code) or CODES[code].policy
+        if policy is not Disposition.ACCEPT:
+            self.findings.append(finding(code, location, policy is not Disposition.WARNING, detail))
+            self.policy = max(self.policy, policy, key=_ORDER.index)
 
     def read(self, line: bytes) -> None:
         self.line += 1

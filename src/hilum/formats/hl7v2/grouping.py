@@ -73,8 +73,9 @@ _COMMON: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("AIS", "AIG", "AIL", "AIP"), ("RGS", "SCH")),
     "APR": ("SCH",),
     "MFE": ("MFI",),
-    **dict.fromkeys(("PRB", "GOL"), ("GOL", "PRB", "PID")),
-    "PTH": ("GOL", "PRB", "PID"),
+    "PTH": _PATIENT,
+    "PRB": ("PTH", "PID"),
+    "GOL": ("PRB", "PTH", "PID"),
     "VAR": ("ORC", "OBR", "PTH", "PRB", "GOL", "PID"),
     "CSP": ("CSR",),
     "CSS": ("CSP", "CSR"),
@@ -83,9 +84,8 @@ _COMMON: dict[str, tuple[str, ...]] = {
 }
 # Problems and goals: the message type says which of the two heads the other.
 _BY_TYPE: dict[str, dict[str, tuple[str, ...]]] = {
-    "PPR": {"PRB": _PATIENT, "GOL": ("PRB", "PID")},
-    "PGL": {"GOL": _PATIENT, "PRB": ("GOL", "PID")},
-    "PPP": {"PTH": _PATIENT, "PRB": ("PTH", "PID"), "GOL": ("PRB", "PTH", "PID")},
+    "PPR": {"PRB": _PATIENT, "GOL": ("PRB", "PID"), "PTH": ("PRB", "PID")},
+    "PGL": {"GOL": _PATIENT, "PRB": ("GOL", "PID"), "PTH": ("GOL", "PID")},
     # The specimen heads its orders here, and ORC follows its OBR.
     "OUL": {
         "SPM": _PATIENT,

@@ -1,0 +1,141 @@
+"""What `hilum hl7 check` says of a file: a report per message, and one for the batch where it has findings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from msgspec import Struct
+
+from hilum import mapping
+from hilum.errors import HilumError
+from hilum.formats import hl7v2
+from hilum.model import Accounting, Disposition, Envelope, Finding, Severity
+
+__all__ = ["CodeReport", "FieldCounts", "MessageReport", "check_bytes"]
+
+_WORST = list(Disposition)
+
+
+class CodeReport(Struct, frozen=True):
+    """One finding, or one exception of the mapping."""
+
+    code: str
+    location: str
+    severity: str
+    message: str
+
+
+class FieldCounts(Struct, frozen=True):
+    """valued = mapped + ignored + unmapped. Unmapped ones become exceptions; in a refused message all are."""
+
+    valued: int = 0
+    mapped: int = 0
+    ignored: int = 0
+    unmapped: int = 0
+
+
+class MessageReport(Struct, frozen=True):
+    """One line of the answer. `index` counts messages from 1; 0 speaks of the batch as a whole."""
+
+    file: str
+    index: int
+    kind: str
+    disposition: Disposition
+    codes: tuple[CodeReport, ...]
+    fields: FieldCounts
+    roundtrip: bool
+
+
+def check_bytes(file: str, raw: bytes) -> Iterator[MessageReport]:
+    """The reports of one file. Never raises for what is in the bytes."""
+    if not hl7v2.is_batch(raw):
+        yield _check_message(file, 1, raw, ())
+        return
+    batch = hl7v2.split_batch(raw)
+    if batch.findings:
+        yield MessageReport(file, 0, "", batch.disposition, _codes(batch.findings), FieldCounts(), _holds(raw, batch))
+    refused = [item for item in batch.findings if batch.disposition.is_refusal and item.severity is Severity.ERROR]
+    for index, body in enumerate(batch.messages, 1):
+        yield _check_message(file, index, body, refused)
+
+
+def _check_message(file: str, index: int, raw: bytes, batch: Sequence[Finding]) -> MessageReport:
+    """One message; `batch` are the findings that refuse the batch it came in, and so the message too."""
+    now = time.time_ns() // 1000
+    admission = hl7v2.admit(raw, hl7v2.Rules(), source="check", received_at=now)
+    findings = [*admission.findings, *batch]
+    disposition = max(admission.disposition, Disposition.AE if batch else Disposition.ACCEPT, key=_WORST.index)
+    record = admission.message
+    if record is None:
+        counts, more = FieldCounts(), ()
+    elif disposition.is_refusal:
+        valued = _valued(record)
+        counts, more = FieldCounts(valued, unmapped=valued), ()
+    else:
+        counts, more, held = _map(record, admission.envelope)
+        disposition = max(disposition, held, key=_WORST.index)
+    return MessageReport(
+        file,
+        index,
+        admission.envelope.kind,
+        disposition,
+        _codes(findings) + more,
+        counts,
+        record is None or _round_trips(record, raw),
+    )
+
+
+def _map(record: hl7v2.Hl7Message, envelope: Envelope) -> tuple[FieldCounts, tuple[CodeReport, ...], Disposition]:
+    """What the base workbook makes of the message: counts, exceptions, and whether it would be held."""
+    try:
+        mapped = _plan().run(record, mapping.Context.of(envelope))
+    except HilumError as error:
+        valued = _valued(record)
+        said = CodeReport(error.code, error.location, Severity.ERROR.value, error.message)
+        return FieldCounts(valued, unmapped=valued), (said,), Disposition.HOLD
+    codes = [CodeReport(item.code, item.location, "warning", item.message) for item in mapped.exceptions]
+    held = mapped.held
+    if held is None:
+        return _counts(mapped.accounting), tuple(codes), Disposition.ACCEPT
+    codes.insert(0, CodeReport(held.code, held.location, "error", held.message))
+    return _counts(mapped.accounting), tuple(codes), Disposition.HOLD
+
+
+@cache
+def _plan() -> mapping.Plan:
+    return mapping.compile_workbook(mapping.load_base())
+
+
+def _counts(accounting: Accounting) -> FieldCounts:
+    return FieldCounts(accounting.valued, accounting.mapped, accounting.ignored, accounting.exceptions)
+
+
+def _valued(record: hl7v2.Hl7Message) -> int:
+    """Fields that hold more than delimiters; MSH-1 and MSH-2 say how to read and are none."""
+    empty = record.delimiters.component + record.delimiters.repetition + record.delimiters.subcomponent
+    count = 0
+    for segment in record.segments:
+        first = 3 if segment.name in ("MSH", "FHS", "BHS") else 1
+        count += sum(1 for field in segment.fields[first:] if field.strip(empty))
+    return count
+
+
+def _round_trips(record: hl7v2.Hl7Message, raw: bytes) -> bool:
+    return record.to_bytes() == raw and record.rebuilt() == raw
+
+
+def _holds(raw: bytes, batch: hl7v2.Batch) -> bool:
+    """Whether the messages stand in the file as they were cut from it, in order."""
+    at = 0
+    for body in batch.messages:
+        at = raw.find(body, at)
+        if at < 0:
+            return False
+        at += len(body)
+    return True
+
+
+def _codes(findings: Sequence[Finding]) -> tuple[CodeReport, ...]:
+    return tuple(CodeReport(item.code, item.location, item.severity.value, item.message) for item in findings)
