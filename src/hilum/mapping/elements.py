@@ -10,7 +10,7 @@ from functools import cache
 
 from msgspec import Struct
 
-__all__ = ["CHOICES", "NESTED_REQUIRED", "Shape", "choice_of", "shape"]
+__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "shape"]
 
 _COMMON = "id meta implicitRules language text contained* extension* modifierExtension*"
 
@@ -163,6 +163,17 @@ _SUFFIXES = (
     " Annotation Reference Attachment Coding Uri Code Identifier Money Decimal"
 ).split()
 CHOICES = frozenset(_SUFFIXES)
+
+
+# Elements that are primitive in the types above: an extension below one of them is written to `_name`.
+PRIMITIVES = frozenset(
+    (
+        "active birthDate gender status intent priority name description comment start end recorded issued created date"
+        " deceasedBoolean deceasedDateTime multipleBirthBoolean multipleBirthInteger effectiveDateTime authoredOn text value"
+        " family given prefix suffix line city district state postalCode country use system code display valueString"
+        " valueDateTime occurrenceDateTime onsetDateTime recordedDate criticality subscriberId dependent conclusion reference"
+    ).split()
+)
 
 
 class Shape(Struct, frozen=True):

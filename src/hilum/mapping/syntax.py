@@ -7,6 +7,7 @@ grammar. Nothing here runs anything: the result is a tree of the structs below.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ __all__ = [
     "parse_source",
     "parse_target",
     "parse_transform",
+    "walk",
+    "walk_paths",
 ]
 
 
@@ -153,6 +156,32 @@ class Target(Struct, frozen=True):
     def resource(self) -> str:
         """`Type` or `Type:label`."""
         return f"{self.type}:{self.label}" if self.label else self.type
+
+
+def walk(expression: Expression | None) -> Iterator[Expression]:
+    """The expression and everything in it."""
+    if expression is None:
+        return
+    yield expression
+    inner: tuple[Expression, ...] = ()
+    if isinstance(expression, Call):
+        inner = expression.args + tuple(value for _, value in expression.named)
+    elif isinstance(expression, Binary):
+        inner = (expression.left, expression.right)
+    elif isinstance(expression, Membership):
+        inner = (expression.left, *expression.choices)
+    elif isinstance(expression, Logic):
+        inner = expression.parts
+    elif isinstance(expression, Negation):
+        inner = (expression.part,)
+    for part in inner:
+        yield from walk(part)
+
+
+def walk_paths(expressions: Iterable[Expression | None]) -> Iterator[Path]:
+    """Every path in the expressions."""
+    for expression in expressions:
+        yield from (part for part in walk(expression) if isinstance(part, Path))
 
 
 def _index(value: int) -> str:

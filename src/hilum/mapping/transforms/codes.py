@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
+from hilum.mapping.syntax import Word
 from hilum.mapping.tables import MapEntry
 
 __all__ = ["codeable", "unmapped"]
@@ -67,14 +68,20 @@ class _Local:
 
 def codeable(spec: Spec, env: Env) -> Evaluator:
     """CodeableConcept: the mapped coding first, then the codings of the field, then its text (CWE.9, or what it shows)."""
+    if spec.args == (Word("text"),):
+        return _words_only(env)
     local = _Local(spec, env)
     simple = spec.type in ("IS", "ID", "ST", "JCC", "")
+    named_system = "system" in spec.path_arguments()
 
-    def evaluate(raw: str, *_: str) -> bytes:
+    def evaluate(raw: str, *extra: str) -> bytes:
         parts = env.parts(raw, 9)
+        if named_system and not parts[2]:
+            parts[2] = env.first(extra[-1])
         code, display, system, other, other_text, other_system = (env.text(part) for part in parts[:6])
         if simple:
-            other = other_text = other_system = system = ""
+            other = other_text = other_system = ""
+            system = system if named_system else ""
         codings, stop = _mapped_codings(spec, env, code or display)
         if stop:
             return NOTHING
@@ -97,6 +104,17 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
+def _words_only(env: Env) -> Evaluator:
+    """`CWE(text)`: the words of a text that is no code."""
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        parts = env.parts(raw, 2)
+        text = env.text(parts[0]) or env.text(parts[1])
+        return b'{"text":%b}' % json_text(text) if text else NOTHING
+
+    return evaluate
+
+
 def _mapped_codings(spec: Spec, env: Env, code: str) -> tuple[list[bytes], bool]:
     """(codings by the map, whether to write nothing at all)."""
     if not spec.map or not code:
@@ -105,6 +123,8 @@ def _mapped_codings(spec: Spec, env: Env, code: str) -> tuple[list[bytes], bool]
     if entry is not None:
         return ([_entry_coding(entry)], False) if entry.target else ([], True)
     fixed = unmapped(spec, env, code)
+    if spec.unmapped == "fixed:":
+        return [], True
     if fixed:
         known = env.mapped(spec.map, fixed)
         return [_entry_coding(known) if known and known.target else _coding("", fixed, "")], False

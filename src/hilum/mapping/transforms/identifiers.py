@@ -206,7 +206,7 @@ def _text(spec: Spec, env: Env) -> Reader:
 
     def read(raw: str) -> Identity | None:
         value = env.first(raw)
-        return Identity(value, fixed or local_uri("key", spec.row_id, *env.sender.split("|"))) if value else None
+        return Identity(value, fixed or local_uri("key", spec.resource or spec.row_id)) if value else None
 
     return read
 
@@ -307,12 +307,14 @@ def _unmapped_type(spec: Spec, env: Env, code: str) -> bytes:
 def key_evaluator(spec: Spec, env: Env, type_: str) -> Callable[..., str]:
     """For `Type.id` and `merge(Type)`: raw text to resource id; "" when the datatype names nobody."""
     read = identity_of(spec, env)
+    # A text that is no identifier of its own is only known to the one who sent it.
+    scope = f"{env.sender}|" if spec.type not in _READERS and not (spec.has("of") or spec.has("system")) else ""
 
     def evaluate(raw: str, owner: str = "") -> str:
         found = read(raw)
         if found is None or not found.system:
             return ""
-        value = f"{owner}|{found.value}" if owner else found.value
+        value = f"{owner}|{found.value}" if owner else scope + found.value
         return resource_id(type_, found.system, value)
 
     return evaluate

@@ -148,26 +148,76 @@ def moment(env: Env, spec: Spec, *, whole: bool) -> Callable[[str], str]:
     return evaluate
 
 
+_UNITS = {
+    # UCUM and the words that schedulers send, in seconds
+    **dict.fromkeys(("", "MIN", "M", "MINUTE", "MINUTES", "MINS", "'"), 60),
+    **dict.fromkeys(("S", "SEC", "SECOND", "SECONDS"), 1),
+    **dict.fromkeys(("H", "HR", "HRS", "HOUR", "HOURS"), 3600),
+    **dict.fromkeys(("D", "DAY", "DAYS"), 86400),
+}
+
+
+def _seconds(env: Env, amount: str, unit: str) -> float | None:
+    """A duration in seconds; None when the amount is no number or the unit is not one of time."""
+    factor = _UNITS.get(env.first(unit).upper())
+    number = env.first(amount)
+    if factor is None or not re.fullmatch(r"\d+(\.\d+)?", number):
+        return None
+    return float(number) * factor
+
+
+def _later(text: str, seconds: float) -> str:
+    """A FHIR time moved on; its offset stays (an appointment that crosses a change of the clocks keeps one offset)."""
+    return (datetime.fromisoformat(text) + timedelta(seconds=seconds)).isoformat()
+
+
+def _timed(spec: Spec, env: Env, *, whole: bool) -> Evaluator:
+    make = moment(env, spec, whole=whole)
+    names = spec.path_arguments()
+    if "plus" not in names:
+
+        def at(raw: str, *_: str) -> bytes:
+            text = make(raw)
+            return b'"%b"' % text.encode() if text else NOTHING
+
+        return at
+    plus, unit = names.index("plus"), names.index("unit") if "unit" in names else -1
+
+    def after(raw: str, *extra: str) -> bytes:
+        text = make(raw)
+        seconds = _seconds(env, extra[plus], extra[unit] if unit >= 0 else "")
+        if not text or "T" not in text or seconds is None:
+            if text:
+                env.report(spec, "duration-invalid", "is no duration that can be added to a time")
+            return NOTHING
+        return b'"%b"' % _later(text, seconds).encode()
+
+    return after
+
+
 @register("datetime", "DTM", "TS", "DT")
 def as_datetime(spec: Spec, env: Env) -> Evaluator:
-    """DateTime: precision kept, zone as written or that of `zone=`."""
-    make = moment(env, spec, whole=False)
-
-    def evaluate(raw: str, *_: str) -> bytes:
-        text = make(raw)
-        return b'"%b"' % text.encode() if text else NOTHING
-
-    return evaluate
+    """DateTime: precision kept, zone as written or that of `zone=`. `plus=`, `unit=`: that much later."""
+    return _timed(spec, env, whole=False)
 
 
 @register("instant")
 def as_instant(spec: Spec, env: Env) -> Evaluator:
-    """Instant: a whole date and time, zone as in `datetime`."""
-    make = moment(env, spec, whole=True)
+    """Instant: a whole date and time, zone as in `datetime`. `plus=`, `unit=`: that much later."""
+    return _timed(spec, env, whole=True)
 
-    def evaluate(raw: str) -> bytes:
-        text = make(raw)
-        return b'"%b"' % text.encode() if text else NOTHING
+
+@register("minutes")
+def as_minutes(spec: Spec, env: Env) -> Evaluator:
+    """A positive number of whole minutes, from a number and its `unit=`."""
+    has_unit = "unit" in spec.path_arguments()
+
+    def evaluate(raw: str, *extra: str) -> bytes:
+        seconds = _seconds(env, raw, extra[-1] if has_unit else "")
+        if seconds is None or seconds < 60:
+            env.report(spec, "duration-invalid", "is no duration in minutes")
+            return NOTHING
+        return str(round(seconds / 60)).encode()
 
     return evaluate
 

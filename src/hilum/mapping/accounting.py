@@ -1,0 +1,112 @@
+"""The fate of every valued field: mapped, ignored on purpose, or an exception. Nothing else exists.
+
+A field is **mapped** when a row that reads it (as source, argument or condition) wrote something, or deleted something
+for it. Otherwise it is **ignored** when a line of `ignores` names it. Otherwise it is an **exception**: the row that
+reads it had something to report, or `field-unused` (rows read it, none wrote), or `field-unmapped` (no row reads it).
+MSH-1 and MSH-2, which say how the message is written, are ignored always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from hilum.mapping.lookup import sender_rank
+from hilum.mapping.rows import Rule
+from hilum.mapping.tables import Ignore
+from hilum.model import ExceptionItem
+
+__all__ = ["Fate", "Fates", "ignored_fields", "read_fields"]
+
+REMEMBERED = 4096
+
+
+class Fate(Struct, frozen=True):
+    """What became of the fields of one segment."""
+
+    valued: int
+    mapped: int
+    ignored: int
+    exceptions: int
+    items: tuple[ExceptionItem, ...]
+
+
+class Ignored(Struct, frozen=True):
+    """Fields of one segment that are not mapped on purpose."""
+
+    fields: int  # bits
+    whole: bool
+
+
+def ignored_fields(lines: Iterable[Ignore], kind: str, sender: str) -> dict[str, Ignored]:
+    """Ignored fields by segment, for one kind and sender."""
+    found: dict[str, Ignored] = {"MSH": Ignored(0b110, whole=False)}
+    for line in lines:
+        if not sender_rank(line.sender, sender) or not _covers(line.applies, kind):
+            continue
+        segment, _, number = line.field.partition("-")
+        before = found.get(segment, Ignored(0, whole=False))
+        if number in ("*", ""):
+            found[segment] = Ignored(before.fields, whole=True)
+        else:
+            found[segment] = Ignored(before.fields | 1 << int(number), before.whole)
+    return found
+
+
+def _covers(applies: str, kind: str) -> bool:
+    if not applies or applies == "*":
+        return True
+    type_ = kind.partition("^")[0]
+    for part in applies.replace(";", " ").split():
+        name, _, events = part.partition("^")
+        if name == type_ and (events in ("", "*") or kind.partition("^")[2] in events.split("|")):
+            return True
+    return False
+
+
+def read_fields(rules: Iterable[Rule]) -> dict[str, int]:
+    """For each segment the bits of the fields that any of the rules reads."""
+    found: dict[str, int] = {}
+    for rule in rules:
+        for anchor in rule.anchors:
+            if anchor.field:
+                found[anchor.segment] = found.get(anchor.segment, 0) | 1 << anchor.field
+        for path in rule.paths():
+            if path.segment:
+                found[path.segment] = found.get(path.segment, 0) | 1 << path.field
+    return found
+
+
+class Fates:
+    """The fates of one segment name's fields for one kind and sender, remembered by what is valued and what was written."""
+
+    __slots__ = ("_ignored", "_owner", "_read", "_sender", "known", "name")
+
+    def __init__(self, name: str, ignored: Ignored, read: int, sender: str, owner: str) -> None:
+        self.name = name
+        self._ignored, self._read, self._sender, self._owner = ignored, read, sender, owner
+        self.known: dict[tuple[bytes, int], Fate] = {}
+
+    def find(self, key: tuple[bytes, int]) -> Fate:
+        """`key` is (one byte per field: valued or not, bits of the fields for which a row wrote)."""
+        pattern, written = key
+        valued = sum(1 << number for number in range(1, len(pattern)) if pattern[number])
+        mapped = valued & written
+        rest = valued & ~written
+        ignored = rest if self._ignored.whole else rest & self._ignored.fields
+        left = rest & ~ignored
+        items = tuple(self._item(number) for number in range(1, len(pattern)) if left >> number & 1)
+        fate = Fate(valued.bit_count(), mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
+        if len(self.known) >= REMEMBERED:
+            self.known.clear()
+        self.known[key] = fate
+        return fate
+
+    def _item(self, number: int) -> ExceptionItem:
+        location = f"{self.name}-{number}"
+        if self._read >> number & 1:
+            code, message = "field-unused", "rows read this field, and none of them wrote anything for it"
+        else:
+            code, message = "field-unmapped", "no row reads this field, and it is not ignored on purpose"
+        return ExceptionItem(code, message, location, self._owner, "", f"{code}|{self._sender}|{location}")

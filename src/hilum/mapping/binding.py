@@ -1,0 +1,247 @@
+"""From a unit's source to functions for one sender: every name in the source gets its value here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from types import CodeType
+from typing import Any
+
+from msgspec import Raw
+
+from hilum.mapping.evaluate import (
+    DELETED,
+    constant_json,
+    default_json,
+    evaluator,
+    first_text,
+    key_function,
+    missing_reporter,
+    remembering,
+)
+from hilum.mapping.generate import Binding, Line, Unit
+from hilum.mapping.identity import resource_id
+from hilum.mapping.mapped import Context
+from hilum.mapping.syntax import Path
+from hilum.mapping.transforms import Env, Report, Spec
+from hilum.mapping.tree import wrap_of
+from hilum.model import Draft, ExceptionItem
+
+__all__ = ["Call", "bind_unit"]
+
+LooseDraft = tuple[str, str, dict[str, Raw], dict[str, Raw], tuple[str, ...], dict[str, tuple[tuple[str, int], ...]]]
+
+
+class Call:
+    """What one run collects beside drafts by slot."""
+
+    __slots__ = ("context", "counts", "loose", "merged", "trace")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.loose: list[LooseDraft] = []
+        self.merged: list[tuple[str, str, str]] = []
+        self.counts: dict[str, int] = {}
+        self.trace: list[tuple[int, Any, int, str]] = []
+
+
+def _reference(type_: str, id_: str) -> bytes:
+    return b'{"reference":"%b/%b"}' % (type_.encode(), id_.encode()) if id_ else b""
+
+
+def _mark(written: list[int], segments: int | tuple[int, ...], bit: int) -> None:
+    if isinstance(segments, int):
+        written[segments] |= bit
+    else:
+        for segment in segments:
+            written[segment] |= bit
+
+
+def _others(names: tuple[str, ...], taken: str) -> tuple[str, ...]:
+    return tuple(name for name in names if name != taken)
+
+
+def _slots(given: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """One entry per source field, in the order of first use."""
+    counted: dict[str, int] = {}
+    for name, number in given:
+        counted[name] = counted.get(name, 0) + number
+    return tuple(counted.items())
+
+
+def _received(call: Call) -> bytes:
+    moment = datetime.fromtimestamp(call.context.received_at / 1e6, UTC)
+    return b'"%b"' % moment.isoformat(timespec="milliseconds").encode()
+
+
+def _each(call: Call, type_: str, id_: str) -> str:
+    """The id itself the first time, then one that counts: repeated lines are things of their own."""
+    number = call.counts[id_] = call.counts.get(id_, 0) + 1
+    return id_ if number == 1 else resource_id(type_, id_, f"#{number}")
+
+
+class _Binder:
+    def __init__(self, env: Env, keys: dict[tuple[str, str], Spec], words: dict[str, str]) -> None:
+        self.env, self.keys, self.words = env, keys, words
+        self.memories: dict[tuple[int, int], dict[str, Any]] = {}
+        self.makers: dict[str, Callable[[Binding], Any]] = {
+            "value": lambda binding: binding.value,
+            "memo": lambda _: {},
+            "memory": self._memory,
+            "evaluator": self._evaluator,
+            "key": lambda binding: key_function(self._line(binding).rule, binding.at, self._line(binding).spec, env, words),
+            "missing": self._missing,
+            "default": lambda binding: self._value(binding, default_json),
+            "const": lambda binding: self._value(binding, constant_json),
+            "wrap": self._wrap,
+            "first": self._first,
+            "counter": self._counter,
+            "targets": self._targets,
+            "required": self._required,
+            "incomplete": self._incomplete,
+        }
+
+    def bind(self, unit: Unit) -> dict[str, Any]:
+        ordered = sorted(unit.bindings.items(), key=lambda item: item[1].kind != "memory")
+        return {name: self.makers[binding.kind](binding) for name, binding in ordered}
+
+    @staticmethod
+    def _line(binding: Binding) -> Line:
+        assert binding.line is not None
+        return binding.line
+
+    def _memory(self, binding: Binding) -> Any:
+        memory: dict[str, Any] = {}
+        self.memories[self._line(binding).number, binding.at] = memory
+        return memory.get
+
+    def _evaluator(self, binding: Binding) -> Callable[..., Any]:
+        line = self._line(binding)
+        alternative = line.rule.alternatives[binding.at]
+        made = evaluator(line.rule, alternative, line.spec, self.env, self.keys, self.words, line.mode)
+        memory = self.memories.get((line.number, binding.at))
+        return made if memory is None else remembering(made, memory, self.env)
+
+    def _value(self, binding: Binding, make: Callable[[Any, Env], bytes]) -> Any:
+        line = self._line(binding)
+        value = make(line.rule, self.env)
+        return self._wrapped(line, value) if line.mode == "list" else value
+
+    def _wrapped(self, line: Line, value: bytes) -> list[bytes]:
+        before, after = wrap_of(line.rule.target.steps)
+        return [before + value + after]
+
+    def _wrap(self, binding: Binding) -> Callable[[bytes], Any]:
+        line = self._line(binding)
+        if line.mode == "zip":
+            return lambda value: value
+        before, after = wrap_of(line.rule.target.steps)
+        return lambda value: [before + value + after] if value else []
+
+    def _missing(self, binding: Binding) -> Callable[[], None]:
+        line = self._line(binding)
+        hold = line.rule.missing == "reject" or line.rule.target.role != "element"
+        return missing_reporter(line.spec, self.env, hold=hold)
+
+    def _first(self, binding: Binding) -> Callable[[str], str]:
+        assert isinstance(binding.value, Path)
+        pick, env = first_text(binding.value, self.env), self.env
+        return lambda raw: env.text(pick(raw))
+
+    def _counter(self, binding: Binding) -> Callable[[str], int]:
+        env, path = self.env, binding.value
+        pick = first_text(path, env) if path.component or path.sub else None
+
+        def counted(raw: str) -> int:
+            found = [one for one in raw.split(env.repetition) if one and one != '""']
+            return len([one for one in found if pick(one)]) if pick else len(found)
+
+        return counted
+
+    def _targets(self, binding: Binding) -> Callable[[list[bytes], Call, str], Any]:
+        line = self._line(binding)
+        before, after = wrap_of(line.rule.target.steps)
+        own_type = line.rule.target.type
+
+        def targets(references: list[bytes], call: Call, rid: str) -> list[bytes]:
+            own = _reference(own_type, rid)
+            found = dict.fromkeys(one for one in references if one and one != own)
+            found.update(dict.fromkeys(_reference(type_, id_) for type_, id_, *_ in call.loose))
+            return [before + one + after for one in found]
+
+        return targets
+
+    def _report(self, line: Line, code: str, message: str, detail: str, *, hold: bool) -> Report:
+        spec = line.spec
+        item = ExceptionItem(code, message, spec.location, spec.owner, spec.row_id, f"{code}|{self.env.sender}|{detail}")
+        return Report(item, hold, spec.required, spec.element, spec.resource)
+
+    def _required(self, binding: Binding) -> Callable[[], None]:
+        line, name, env = self._line(binding), binding.value, self.env
+        type_ = line.rule.target.type
+        general = self._report(
+            line, "required-missing", f"R4 requires {type_}.{name}, and no row wrote it", f"{type_}.{name}", hold=True
+        )
+
+        def report() -> None:
+            for cause in reversed(env.pending):  # the row that failed says it better
+                if cause.resource == line.spec.resource and cause.element == line.spec.element and not cause.hold:
+                    env.pending.append(Report(cause.item, hold=True, required=True, element=cause.element, resource=cause.resource))
+                    return
+            env.pending.append(general)
+
+        return report
+
+    def _incomplete(self, binding: Binding) -> Callable[[], bool]:
+        line, env = self._line(binding), self.env
+        names = ", ".join(binding.value)
+        where = ".".join(step.name for step in line.rule.target.steps[:-1])
+        message = f"{line.rule.target.type}.{where} was not written: R4 requires its {names}"
+        report = self._report(line, "item-incomplete", message, f"{line.rule.target.type}.{where}", hold=False)
+
+        def incomplete() -> bool:
+            env.pending.append(report)
+            return False
+
+        return incomplete
+
+
+def bind_unit(
+    unit: Unit,
+    code: CodeType,
+    env: Env,
+    keys: dict[tuple[str, str], Spec],
+    words: dict[str, str],
+    trace: Callable[[int, Any, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Run the unit's code object with its names bound; the functions are in the result."""
+
+    def first(raw: str) -> str:
+        return env.first(raw.split(env.repetition, 1)[0]) if raw != '""' else ""
+
+    def join(fields: Sequence[list[str]], segments: tuple[int, ...], number: int) -> str:
+        return env.repetition.join([text for text in (fields[segment][number] for segment in segments) if text])
+
+    namespace: dict[str, Any] = {
+        "__builtins__": {"len": len, "range": range, "max": max, "any": any, "bool": bool, "tuple": tuple},
+        "Raw": Raw,
+        "Draft": Draft,
+        "DELETED": DELETED,
+        "DELETE": '""',
+        "UNVALUED": ("", '""'),
+        "FIRST": first,
+        "JOIN": join,
+        "MARK": _mark,
+        "OTHERS": _others,
+        "SLOTS": _slots,
+        "REFERENCE": _reference,
+        "RECEIVED": _received,
+        "EACH": _each,
+        "SENDER": env.sender,
+        "PENDING": env.pending,
+        "REPETITION": env.repetition,
+        "TRACE": trace,
+        **_Binder(env, keys, words).bind(unit),
+    }
+    exec(code, namespace)  # noqa: S102 - source written by generate.py: names of ours, no text of the workbook
+    return namespace

@@ -1,0 +1,406 @@
+"""From a row to the function that the generated code calls: repetitions, components, policies around a transform.
+
+An evaluator takes the raw text of each field that its source reads, then that of each path argument, and gives
+
+    None       the source is not valued
+    DELETED    it is `""`
+    b"" or []  it is valued, and nothing is to be written (reported, or wanted so)
+    bytes      JSON of the value;  (suffix, bytes) for a `value[x]`
+    list       JSON of each item, for rows below `[+]`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hilum.mapping.rows import Rule
+from hilum.mapping.syntax import Call, Expression, Literal, Param, Path, Word
+from hilum.mapping.transforms import Env, Evaluator, Spec, identity_of, json_object, json_text, key_evaluator, transform_of, words_of
+from hilum.mapping.transforms.frame import Report
+from hilum.mapping.identity import resource_id
+from hilum.mapping.tree import wrap_of
+from hilum.model import ExceptionItem
+
+__all__ = [
+    "DELETED",
+    "constant_json",
+    "default_json",
+    "evaluator",
+    "first_text",
+    "key_function",
+    "missing_reporter",
+    "remembering",
+]
+
+REMEMBERED = 8192  # values per row; then the memory of that row starts afresh
+KEY_SEPARATOR = "|"
+
+
+class _Deleted(bytes):
+    """The `""` of HL7 v2: an empty, so false, value that is told apart by identity."""
+
+
+DELETED = _Deleted()
+Picker = Callable[[str], list[str]]
+
+
+def _picker(path: Path, env: Env, repeats: str, spec: Spec) -> Picker:
+    """From a field's raw text to the raw texts that a path means, one per repetition that counts."""
+    repetition, component, subcomponent = env.repetition, env.component, env.subcomponent
+    each = path.repetition < 0 or (path.repetition == 0 and repeats == "each")
+    index = max(path.repetition, 1) - 1
+    at, below = path.component - 1, path.sub - 1
+
+    def part(text: str) -> str:
+        if text == '""':
+            return text
+        if at >= 0:
+            parts = text.split(component)
+            text = parts[at] if at < len(parts) else ""
+        if below >= 0:
+            parts = text.split(subcomponent)
+            text = parts[below] if below < len(parts) else ""
+        return text
+
+    def pick(text: str) -> list[str]:
+        if repetition not in text or not path.segment:
+            return [part(text)] if index == 0 else []
+        found = text.split(repetition)
+        if each:
+            return [part(one) for one in found]
+        if path.repetition == 0 and repeats == "error" and sum(map(bool, found)) > 1:
+            env.report(spec, "field-repeats", "repeats, where the row takes one value")
+            return []
+        return [part(found[index])] if index < len(found) else []
+
+    return pick
+
+
+def first_text(path: Path, env: Env) -> Callable[[str], str]:
+    """The raw text of a path inside `concat` and arguments: a field without a component gives its first one."""
+    repetition, component, subcomponent = env.repetition, env.component, env.subcomponent
+    index, at, below = max(path.repetition, 1) - 1, max(path.component, 1) - 1, path.sub - 1
+
+    def text(raw: str) -> str:
+        if raw == '""':
+            return ""
+        if repetition in raw and path.segment:
+            found = raw.split(repetition)
+            raw = found[index] if index < len(found) else ""
+        if component in raw or at:
+            found = raw.split(component)
+            raw = found[at] if at < len(found) else ""
+        if below >= 0:
+            found = raw.split(subcomponent)
+            raw = found[below] if below < len(found) else ""
+        return raw
+
+    return text
+
+
+def _paths(expression: Expression) -> tuple[Path, ...]:
+    """The paths whose texts the evaluator of a source alternative takes, in order."""
+    if isinstance(expression, Path):
+        return (expression,)
+    if isinstance(expression, Call):
+        return tuple(path for argument in expression.args for path in _paths(argument))
+    return ()
+
+
+def _constant_text(expression: Expression, rule_env: Env, words: dict[str, str]) -> str:
+    if isinstance(expression, Literal):
+        return _escaped(expression.text, rule_env)
+    if isinstance(expression, Param):
+        return _escaped(rule_env.params.get(expression.name, ""), rule_env)
+    return _escaped(words.get(expression.name, ""), rule_env) if isinstance(expression, Word) else ""
+
+
+def _escaped(text: str, env: Env) -> str:
+    """A constant that flows through a transform keeps its delimiters: they are written as escapes first."""
+    escape = env._escape  # noqa: SLF001 - the one place that writes what Env reads
+    if not any(mark in text for mark in (escape, env.component, env.repetition, env.subcomponent)):
+        return text
+    named = {escape: "E", env.component: "S", env.repetition: "R", env.subcomponent: "T"}
+    return "".join(f"{escape}{named[mark]}{escape}" if mark in named else mark for mark in text)
+
+
+def _joiner(call: Call, env: Env, words: dict[str, str], *, key: bool) -> Callable[..., str]:
+    """`concat(..)`: the joined texts; "" when no path in it is valued. In a key row parts are kept apart, empty or not."""
+    separator = KEY_SEPARATOR if key else ""
+    for name, value in call.named:
+        if name == "sep" and isinstance(value, Literal):
+            separator = value.text
+    plan: list[tuple[Callable[[str], str] | None, str]] = []
+    for argument in call.args:
+        if isinstance(argument, Path):
+            plan.append((first_text(argument, env), ""))
+        else:
+            plan.append((None, _constant_text(argument, env, words)))
+
+    def join(*texts: str) -> str:
+        given, valued, found = iter(texts), False, []
+        for pick, constant in plan:
+            text = pick(next(given)) if pick else constant
+            valued = valued or bool(pick and text)
+            if text or key:
+                found.append(text)
+        return separator.join(found) if valued else ""
+
+    return join
+
+
+def _transformed(rule: Rule, spec: Spec, env: Env, keys: dict[tuple[str, str], Spec]) -> Evaluator:
+    name = rule.transform.name
+    if name == "const":
+        constant = constant_json(rule, env)
+        return lambda *_: constant
+    if name == "ref":
+        return _reference(rule, spec, env, keys)
+    factory = transform_of(name)
+    assert factory is not None
+    return factory(spec, env)
+
+
+def _reference(rule: Rule, spec: Spec, env: Env, keys: dict[tuple[str, str], Spec]) -> Evaluator:
+    """`ref(Type)` with a source: the id that the key row of `Type` gives the same text, and the name in it."""
+    argument = rule.transform.args[0]
+    assert isinstance(argument, Word)
+    type_ = argument.name.partition(":")[0]
+    read = identity_of(keys.get((argument.name, spec.type), spec), env)
+    words = words_of(spec, env)
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        found = read(raw)
+        shown = (found.display if found else "") or (words(raw) if spec.type in _NAMED else "")
+        display = b'"display":' + json_text(shown) if shown else b""
+        if found is None or not found.system:
+            return b"{%b}" % display if display else b""
+        id_ = resource_id(type_, found.system, found.value)
+        comma = b"," if display else b""
+        return b'{"reference":"%b/%b"%b%b}' % (type_.encode(), id_.encode(), comma, display)
+
+    return evaluate
+
+
+_NAMED = frozenset({"XCN", "CNN", "XON", "PL", "XPN", "CWE", "CE"})
+
+
+def evaluator(
+    rule: Rule, alternative: Expression, spec: Spec, env: Env, keys: dict[tuple[str, str], Spec], words: dict[str, str], mode: str
+) -> Callable[..., Any]:
+    """The function for one alternative of a row's source. `mode`: single, list (below `[+]`) or zip (`[+label]`)."""
+    texts = _paths(alternative)
+    plain = isinstance(alternative, Call) or not texts
+    if plain:
+        spec = _retyped(spec)
+    transform = _transformed(rule, spec, env, keys)
+    arguments = tuple(part for part in (*rule.transform.args, *(v for _, v in rule.transform.named)) if isinstance(part, Path))
+    pickers = [_argument(path, env) for path in arguments]
+    if any(pickers):
+        transform = _with_arguments(transform, pickers)
+    if isinstance(alternative, Call):
+        join = _joiner(alternative, env, words, key=rule.target.role != "element")
+        take = len(texts)
+        return _one_text(lambda given: join(*given[:take]), take, transform, wrap_of(rule.target.steps), mode)
+    if not texts:
+        constant = _constant_text(alternative, env, words)
+        return _one_text(lambda _: constant, 0, transform, wrap_of(rule.target.steps), mode)
+    path = texts[0]
+    separator = env.constant(spec, "join") if spec.has("join") else None
+    if separator is not None:
+        return _joined(_picker(path, env, rule.repeats, spec), transform, separator)
+    if mode == "single" and path.component == 0 and path.sub == 0 and path.repetition < 2:
+        return _whole_field(path, rule, spec, env, transform)
+    return _picked(_picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
+
+
+def _joined(pick: Picker, transform: Evaluator, separator: str) -> Callable[..., Any]:
+    """`text(join=", ")`: the texts of all repetitions in one string."""
+
+    def evaluate(raw: str, *extra: str) -> Any:
+        texts = pick(raw)
+        valued = [text for text in texts if text and text != '""']
+        if not valued:
+            return DELETED if '""' in texts else None
+        found = [json.loads(made) for made in (transform(text, *extra) for text in valued) if made]
+        return json_text(separator.join(found)) if found else b""
+
+    return evaluate
+
+
+def _retyped(spec: Spec) -> Spec:
+    """A text put together by a row is an identifier in our own name, not one of some authority."""
+    if spec.type in ("EI", "CX", "XCN", "XON"):
+        fields = {name: getattr(spec, name) for name in spec.__struct_fields__}
+        return Spec(**{**fields, "type": "ST", "transform": "identifier" if spec.transform in ("EI", "CX") else spec.transform})
+    return spec
+
+
+def _argument(path: Path, env: Env) -> Callable[[str], str] | None:
+    if path.component == 0 and path.repetition == 0 and path.sub == 0:
+        return None  # the whole field, as it is
+    return first_text(path, env)
+
+
+def _with_arguments(transform: Evaluator, pickers: list[Callable[[str], str] | None]) -> Evaluator:
+    def evaluate(raw: str, *extra: str) -> Any:
+        return transform(raw, *(pick(text) if pick else text for pick, text in zip(pickers, extra, strict=True)))
+
+    return evaluate
+
+
+def _one_text(
+    text_of: Callable[[tuple[str, ...]], str], take: int, transform: Evaluator, wrap: tuple[bytes, bytes], mode: str
+) -> Callable[..., Any]:
+    before, after = wrap
+
+    def evaluate(*given: str) -> Any:
+        text = text_of(given)
+        if not text:
+            return None
+        found = _written(transform(text, *given[take:]))
+        return found if mode == "single" else [b"%b%b%b" % (before, one, after) for one in _items(found)]
+
+    return evaluate
+
+
+def _whole_field(path: Path, rule: Rule, spec: Spec, env: Env, transform: Evaluator) -> Callable[..., Any]:
+    repetition, first = env.repetition, path.repetition == 1 or rule.repeats != "error"
+    repeats = bool(path.segment)
+
+    def evaluate(raw: str, *extra: str) -> Any:
+        if repetition in raw and repeats:
+            found = [one for one in raw.split(repetition) if one]
+            if not found:
+                return b""
+            if len(found) > 1 and not first:
+                env.report(spec, "field-repeats", "repeats, where the row takes one value")
+                return b""
+            raw = found[0]
+        if raw == '""':
+            return DELETED
+        return _written(transform(raw, *extra))
+
+    return evaluate
+
+
+def _written(found: Any) -> Any:
+    """A typed value without JSON is nothing; of two values where one is taken, the first."""
+    if type(found) is tuple and not found[1]:
+        return b""
+    return found
+
+
+def _items(found: Any) -> list[bytes]:
+    if type(found) is list:
+        return found
+    return [found] if found else []
+
+
+def _picked(pick: Picker, transform: Evaluator, wrap: tuple[bytes, bytes], mode: str) -> Callable[..., Any]:
+    before, after = wrap
+
+    def evaluate(raw: str, *extra: str) -> Any:
+        texts = pick(raw)
+        valued = [text for text in texts if text and text != '""']
+        if not valued:
+            return DELETED if '""' in texts else None
+        if mode == "single":
+            found = _written(transform(valued[0], *extra))
+            return found[0] if type(found) is list else found
+        if mode == "zip":
+            return [(_items(transform(text, *extra)) or [b""])[0] if text and text != '""' else b"" for text in texts]
+        items = [item for text in valued for item in _items(transform(text, *extra))]
+        return [b"%b%b%b" % (before, item, after) for item in items] if before else items
+
+    return evaluate
+
+
+def key_function(rule: Rule, at: int, spec: Spec, env: Env, words: dict[str, str]) -> Callable[..., str | None]:
+    """For one alternative of a key row: (owner's id or "", raw texts) to the id; None: not valued, "": names nobody.
+
+    The owner is what `of=` names; None (it was not made) gives no key.
+    """
+    alternative = rule.alternatives[at]
+    plain = not isinstance(alternative, Path)
+    evaluate = key_evaluator(_retyped(spec) if plain else spec, env, rule.target.type)
+    if isinstance(alternative, Call):
+        text_of = _joiner(alternative, env, words, key=True)
+    elif isinstance(alternative, Path):
+        pick = _picker(alternative, env, "first", spec)
+
+        def text_of(*raw: str) -> str:
+            return next((text for text in pick(raw[0]) if text and text != '""'), "") if raw[0] else ""
+
+    else:
+        constant = _constant_text(alternative, env, words)
+
+        def text_of(*_: str) -> str:
+            return constant
+
+    def key(owner: str | None, *raw: str) -> str | None:
+        text = text_of(*raw)
+        if not text:
+            return None
+        return "" if owner is None else evaluate(text, owner)
+
+    return key
+
+
+def remembering(evaluate: Callable[[str], Any], memory: dict[str, Any], env: Env) -> Callable[[str], Any]:
+    """The same function, its answers kept in `memory` unless it had something to report."""
+    pending = env.pending
+
+    def miss(raw: str) -> Any:
+        before = len(pending)
+        found = evaluate(raw)
+        if found is not None and len(pending) == before:
+            if len(memory) >= REMEMBERED:
+                memory.clear()
+            memory[raw] = found
+        return found
+
+    return miss
+
+
+def constant_json(rule: Rule, env: Env) -> bytes:
+    """The JSON of `const(..)`."""
+    argument = rule.transform.args[0]
+    if isinstance(argument, Word):
+        return argument.name.encode() if argument.name in ("true", "false") else json_object(argument.name)
+    if isinstance(argument, Literal) and argument.number:
+        return argument.text.encode()
+    return json_text(env.literal(argument))
+
+
+_OBJECTS = frozenset("CWE CE CNE CF IS ID JCC CodeableConcept".split())
+
+
+def default_json(rule: Rule, env: Env) -> bytes:
+    """The JSON of `default:x`: the target value itself, a concept where the row writes concepts."""
+    text = rule.missing.removeprefix("default:")
+    if text.startswith("{"):
+        return json_object(text)
+    if rule.transform.name in _OBJECTS or rule.transform.name in ("coding", "Coding"):
+        entry = env.maps.find(rule.row.map, text) if rule.row.map else None
+        coding = {"system": entry.system, "code": entry.target, "display": entry.display} if entry else {"code": text}
+        parts = b",".join(b'"%b":%b' % (name.encode(), json_text(value)) for name, value in coding.items() if value)
+        return b"{%b}" % parts if rule.transform.name in ("coding", "Coding") else b'{"coding":[{%b}]}' % parts
+    if rule.transform.name in ("boolean", "integer", "decimal", "NM", "SI"):
+        return text.encode()
+    return json_text(text)
+
+
+def missing_reporter(spec: Spec, env: Env, *, hold: bool) -> Callable[[], None]:
+    """Called when nothing that the row reads is valued, and its policy says that this is wrong."""
+    message = "nothing is there where the row needs a value"
+    report = Report(
+        ExceptionItem("field-missing", message, spec.location, spec.owner, spec.row_id, f"field-missing|{env.sender}|{spec.row_id}"),
+        hold,
+        spec.required,
+        spec.element,
+        spec.resource,
+    )
+    return lambda: env.pending.append(report)

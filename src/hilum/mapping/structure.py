@@ -1,0 +1,126 @@
+"""Where units run in a message of a given shape: worked out once per sequence of segment names, then remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from hilum.mapping.syntax import Anchor
+
+__all__ = ["Shape", "Step", "Tree", "matching"]
+
+
+class Tree:
+    """The segments of a message as a tree, and what "nearest" means in it."""
+
+    def __init__(self, names: Sequence[str], parents: Sequence[int]) -> None:
+        self.names, self.parents = names, parents
+        self.children: list[list[int]] = [[] for _ in names]
+        self.by_name: dict[str, list[int]] = {}
+        for index, parent in enumerate(parents):
+            self.by_name.setdefault(names[index], []).append(index)
+            if parent >= 0:
+                self.children[parent].append(index)
+
+    def chain(self, index: int) -> list[int]:
+        """Ancestors of a segment, nearest first."""
+        found = []
+        index = self.parents[index]
+        while index >= 0:
+            found.append(index)
+            index = self.parents[index]
+        return found
+
+    def below(self, index: int) -> set[int]:
+        """The segment and everything below it."""
+        found = {index}
+        waiting = list(self.children[index])
+        while waiting:
+            child = waiting.pop()
+            found.add(child)
+            waiting.extend(self.children[child])
+        return found
+
+    def matches(self, anchor: Anchor, index: int) -> bool:
+        """Whether the segment is named by the anchor, below its chain."""
+        if self.names[index] != anchor.chain[-1]:
+            return False
+        wanted = list(anchor.chain[:-1])
+        for above in self.chain(index):
+            if wanted and self.names[above] == wanted[-1]:
+                wanted.pop()
+        return not wanted
+
+    def nearest(self, index: int, name: str, occurrence: int) -> int | tuple[int, ...]:
+        """The segment that `name` means at `index` (-1: none); with occurrence -1 all of them at that place."""
+        places = self._places(index, name)
+        if occurrence < 0:
+            return tuple(places)
+        at = max(occurrence, 1) - 1
+        return places[at] if at < len(places) else -1
+
+    def _places(self, index: int, name: str) -> list[int]:
+        everywhere = self.by_name.get(name, [])
+        if len(everywhere) <= 1:
+            return everywhere
+        if self.names[index] == name:
+            return [index]
+        inside = self.below(index)
+        found = [place for place in everywhere if place in inside]
+        if found:
+            return found
+        for above in self.chain(index):
+            if self.names[above] == name:
+                return [above]
+            inside = self.below(above)
+            found = [place for place in everywhere if place in inside]
+            if found:
+                return found
+        return everywhere
+
+    def nearest_slot(self, index: int, slots: Sequence[tuple[int, int]]) -> int:
+        """Of resources opened at (segment, slot) the one meant at `index`; -1 when there is none."""
+        if not slots:
+            return -1
+        if len(slots) == 1:
+            return slots[0][1]
+        for above in (index, *self.chain(index)):
+            for segment, slot in slots:
+                if segment == above:
+                    return slot
+            inside = self.below(above)
+            near = [(segment, slot) for segment, slot in slots if segment in inside]
+            if near:
+                return self._before(index, near)
+        return self._before(index, slots)
+
+    def _before(self, index: int, slots: Sequence[tuple[int, int]]) -> int:
+        earlier = [slot for segment, slot in slots if segment <= index]
+        return earlier[-1] if earlier else slots[0][1]
+
+
+def matching(tree: Tree, anchors: Iterable[Anchor], index: int) -> tuple[Anchor, ...]:
+    """Those of the anchors that a segment satisfies."""
+    return tuple(anchor for anchor in anchors if tree.matches(anchor, index))
+
+
+class Step(Struct, frozen=True):
+    """One call of a generated function."""
+
+    function: Callable[..., None]
+    segment: int
+    slot: int
+    scope: tuple[int, ...]
+    segments: tuple[Any, ...]
+
+
+class Shape(Struct, frozen=True):
+    """All calls for messages of one shape, in order, and what they need."""
+
+    opens: tuple[tuple[Any, ...], ...]
+    fills: tuple[tuple[Any, ...], ...]
+    slots: int
+    widths: tuple[int, ...]  # fields that every segment must offer
+    tables: tuple[Any, ...]  # per segment: the accounting memo of its name

@@ -1,0 +1,152 @@
+"""From what the rows wrote to an answer: which path of which resource, from which field, by which row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from hilum.mapping.generate import Line
+from hilum.mapping.mapped import Mapped, Record, Trace
+from hilum.mapping.syntax import Path, Step, walk_paths
+from hilum.mapping.tree import top_name
+
+__all__ = ["traces"]
+
+# Where the parts of a value come from in its datatype: JSON member to component.
+_COMPONENTS: dict[tuple[str, str], dict[str, str]] = {
+    ("XPN", "HumanName"): {"family": "1.1", "given[0]": "2", "given": "3", "suffix": "4", "prefix": "5", "use": "7"},
+    ("XCN", "HumanName"): {"family": "2.1", "given[0]": "3", "given": "4", "suffix": "5", "prefix": "6", "use": "10"},
+    ("XAD", "Address"): {
+        **{"line[0]": "1.1", "line": "2", "city": "3", "state": "4", "postalCode": "5", "country": "6"},
+        **{"use": "7", "type": "7", "district": "9"},
+    },
+    ("CX", "Identifier"): {"value": "1", "system": "4", "type": "5", "period.start": "7", "period.end": "8"},
+    ("EI", "Identifier"): {"value": "1", "system": "2"},
+    ("XON", "Identifier"): {"value": "10", "system": "6", "type": "7"},
+    ("XCN", "Identifier"): {"value": "1", "system": "9", "type": "13"},
+    ("CWE", "CodeableConcept"): {"coding[0]": "1", "coding": "4", "text": "2"},
+}
+_FORMS = {
+    **dict.fromkeys(("XPN", "XCN", "CNN"), "HumanName"),
+    **dict.fromkeys(("XAD", "SAD"), "Address"),
+    **dict.fromkeys(("CX", "EI", "XON_ID", "XCN_ID", "DLN", "identifier"), "Identifier"),
+    **dict.fromkeys(("CWE", "CE", "CNE", "CF", "IS", "ID", "CodeableConcept"), "CodeableConcept"),
+}
+_SAME = {"CE": "CWE", "CNE": "CWE", "CF": "CWE"}
+
+
+def _find(value: Any, steps: tuple[Step, ...], wanted: Any, path: str = "") -> Iterator[str]:
+    """Paths below `value` that follow the steps and hold `wanted`."""
+    if not steps:
+        if value == wanted:
+            yield path
+        return
+    step, rest = steps[0], steps[1:]
+    names = [step.name]
+    if isinstance(value, dict) and step.name.endswith("[x]"):
+        names = [name for name in value if name.startswith(step.name[:-3])]
+    if step.name not in (value if isinstance(value, dict) else ()) and isinstance(value, dict):
+        names.append(f"_{step.name}")
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            continue
+        below = f"{path}.{name}" if path else name
+        inner = value[name]
+        if not isinstance(inner, list):
+            yield from _find(inner, rest, wanted, below)
+            continue
+        for at, item in enumerate(inner):
+            if step.url and (not isinstance(item, dict) or item.get("url") != step.url):
+                continue
+            yield from _find(item, rest, wanted, f"{below}[{at}]")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{at}]")
+    else:
+        yield path, value
+
+
+def _source(line: Line) -> str:
+    """The path that the row reads; for a field anchor the field itself."""
+    for path in walk_paths(line.rule.alternatives):
+        if not path.segment:
+            anchors = [anchor for anchor in line.rule.anchors if anchor.field]
+            first = f"{anchors[0].segment}-{anchors[0].field}" if anchors else ""
+            return f"{line.spec.location or first}{str(path)[1:]}"
+        return str(Path(path.segment, path.occurrence, path.field, 0, path.component, path.sub))
+    return ""
+
+
+def _component(line: Line, inside: str) -> str:
+    """`1.1` for `family` of a name: the component behind a member of a value; "" when the table does not say."""
+    form = _FORMS.get(line.rule.transform.name, "")
+    kind = line.rule.row.type or line.rule.transform.name.removesuffix("_ID")
+    table = _COMPONENTS.get((_SAME.get(kind, kind), form), {})
+    while inside:
+        if inside in table:
+            return table[inside]
+        bare = inside.rsplit("[", 1)[0] if inside.endswith("]") else inside
+        if bare in table:
+            return table[bare]
+        inside = inside.rpartition(".")[0]
+    return ""
+
+
+def _values(written: Any, line: Line) -> list[Any]:
+    """The JSON values that a row wrote, decoded."""
+    if isinstance(written, tuple):
+        return [msgspec.json.decode(written[1])]
+    if isinstance(written, list):
+        return [msgspec.json.decode(one) for one in written if one]
+    return [msgspec.json.decode(written)] if isinstance(written, bytes) else [written]
+
+
+def _rows_of(
+    line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any]
+) -> Iterator[Trace]:
+    rule, row = line.rule, line.rule.row
+    steps = rule.target.steps
+    if not steps:
+        yield Trace(rule.target.type, id_, "id", _source(line), id_, row.row_id, segment, used, row.owner, row.approver, row.phi, row.origin)
+        return
+    cut = next((at + 1 for at, step in enumerate(steps) if step.item == "+"), len(steps))
+    base = _source(line)
+    taken: set[str] = set()
+    for number, value in enumerate(_values(written, line)):
+        place = next((found for found in _find(resource, steps[:cut], value) if found not in taken), "")
+        if not place:
+            continue  # another row's value was taken, or the item lacked a required part
+        taken.add(place)
+        repetition = f"[{number + 1}]" if base and line.mode != "single" else ""
+        field, _, component = base.partition(".")
+        for path, leaf in _leaves(value, place):
+            inside = path[len(place) :].lstrip(".")
+            part = component or _component(line, inside)
+            source = f"{field}{repetition}{'.' + part if part else ''}" if base else ""
+            shown = msgspec.json.encode(leaf).decode()
+            yield Trace(
+                rule.target.type, id_, path, source, shown, row.row_id, segment, used, row.owner, row.approver, row.phi, row.origin
+            )
+
+
+def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line], record: Record) -> list[Trace]:
+    """One entry per leaf of every resource, in the order in which the rows wrote."""
+    resources: dict[tuple[str, str], dict[str, Any]] = {}
+    for draft in mapped.drafts:
+        body = {name: msgspec.json.decode(value) for name, value in {**draft.defaults, **draft.elements}.items()}
+        resources[draft.type, draft.id] = body
+    found: list[Trace] = []
+    for number, (written, used), segment, id_ in noted:
+        line = lines[number]
+        resource = resources.get((line.rule.target.type, id_))
+        if resource is not None:
+            found.extend(_rows_of(line, written, used, segment, id_, resource))
+    return found
