@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from shared_data import SHARED, needs_shared
 
 from hilum.app.cli import main
+from shared_data import SHARED, needs_shared
 
 ADT = (
     b"MSH|^~\\&|EHR|GENHOSP|HILUM|CLIN|20260301101500-0500||ADT^A08^ADT_A01|C1|P|2.5.1||||||UNICODE UTF-8\r"

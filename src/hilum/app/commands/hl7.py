@@ -31,7 +31,8 @@ def show(file: Annotated[Path, Parameter(help="A file with one message or many, 
     raw = _read(file)
     if raw is None:
         return USAGE
-    console = Console(highlight=False, soft_wrap=True)
+    # Where nobody looks at a screen, no line is broken.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     for tree in render_bytes(raw):
         console.print(tree)
     return 0
