@@ -137,11 +137,12 @@ class _Group:
 
     def _find_copy(self, prepared: Prepared, sender: int) -> int:
         """The message that this one repeats byte for byte, live or sealed."""
-        for seq, data in self._connection.execute(
+        candidates = self._connection.execute(
             "SELECT m.seq, b.data FROM message m LEFT JOIN body b ON b.seq = m.seq "
             "WHERE m.control_id = ? AND m.control_id <> '' AND m.sender = ? AND m.digest = ? AND m.home IS NOT NULL",
             (prepared.incoming.envelope.control_id, sender, prepared.digest),
-        ):
+        ).fetchall()
+        for seq, data in candidates:
             if data == prepared.packed or self._body_of(seq, data) == prepared.incoming.body:
                 assert isinstance(seq, int)
                 return seq

@@ -22,7 +22,6 @@ def live_groups(
 ) -> Iterator[Group]:
     """Groups with start < n <= end. Raises StoreCorrupt when there are rows that no head covers."""
     covered = connection.execute("SELECT message, duplicate, audit FROM head WHERE n = ?", (start,)).get or (0, 0, 0)
-    messages = _Cursor(connection, "message", covered[0])
     for n, at, message, duplicate, audit, hashed, public_key, signature in connection.execute(
         "SELECT h.n, h.at, h.message, h.duplicate, h.audit, h.hash, s.public_key, s.signature "
         "FROM head h LEFT JOIN signature s ON s.n = h.n WHERE h.n > ? AND h.n <= ? ORDER BY h.n",
@@ -31,7 +30,9 @@ def live_groups(
         yield Group(
             n=n,
             at=at,
-            messages=tuple(_record(connection, names, body_of, row) for row in messages.up_to(message)),
+            messages=tuple(
+                _record(connection, names, body_of, row) for row in _messages(connection, covered[0], message)
+            ),
             duplicates=tuple(_duplicates(connection, covered[1], duplicate)),
             audits=tuple(_audits(connection, covered[2], audit)),
             hash=hashed,
@@ -43,21 +44,18 @@ def live_groups(
         _nothing_uncovered(connection, covered)
 
 
-class _Cursor:
-    """Walks message rows once, a group at a time."""
-
-    def __init__(self, connection: apsw.Connection, table: str, after: int) -> None:
-        self._rows = connection.execute(
-            f"SELECT b.data, {MESSAGE_COLUMNS} FROM {table} m LEFT JOIN body b ON b.seq = m.seq "  # noqa: S608
-            "WHERE m.seq > ? ORDER BY m.seq",
-            (after,),
-        )
-        self._next: Any = next(self._rows, None)
-
-    def up_to(self, seq: int) -> Iterator[Any]:
-        while self._next is not None and self._next[1] <= seq:
-            yield self._next
-            self._next = next(self._rows, None)
+def _messages(connection: apsw.Connection, after: int, last: int) -> list[Any]:
+    if last <= after:
+        return []
+    rows = connection.execute(
+        f"SELECT b.data, {MESSAGE_COLUMNS} FROM message m LEFT JOIN body b ON b.seq = m.seq "  # noqa: S608 - our own names
+        "WHERE m.seq > ? AND m.seq <= ? ORDER BY m.seq",
+        (after, last),
+    ).fetchall()
+    for seq, row in zip(range(after + 1, last + 1), [*rows, None], strict=False):
+        if row is None or row[1] != seq:
+            raise StoreCorrupt(f"message {seq} is not there", code="journal-row-missing")
+    return rows
 
 
 def _record(connection: apsw.Connection, names: Names, body_of: BodyOf, row: Any) -> MessageRecord:

@@ -166,10 +166,11 @@ class Segments:
         body_of: Callable[[apsw.Connection], BodyOf],
     ) -> list[Sealed]:
         sealed: list[Sealed] = []
+        newest = self._store.read(read_tip).n  # sealing itself adds groups: they are for the next time
         while True:
             row = await asyncio.to_thread(
                 self._store.read,
-                lambda connection: self._write_file(connection, up_to, positions, names, body_of(connection)),
+                lambda connection: self._write_file(connection, newest, up_to, positions, names, body_of(connection)),
             )
             if row is None:
                 return sealed
@@ -181,11 +182,17 @@ class Segments:
             sealed.append(row)
 
     def _write_file(
-        self, connection: apsw.Connection, up_to: int, positions: Mapping[int, int], names: Names, body_of: BodyOf
+        self,
+        connection: apsw.Connection,
+        newest: int,
+        up_to: int,
+        positions: Mapping[int, int],
+        names: Names,
+        body_of: BodyOf,
     ) -> Sealed | None:
         before = next(reversed(self._all(connection)), None)
         start = before.last_head if before is not None else 0
-        end = _last_head(connection, start, min(up_to, _passed(connection, positions)))
+        end = _last_head(connection, start, newest, min(up_to, _passed(connection, positions)))
         if end <= start:
             return None
         groups = list(live_groups(connection, names, body_of, start, end))
@@ -313,15 +320,18 @@ def _passed(connection: apsw.Connection, positions: Mapping[int, int]) -> int:
     return min((seq - 1 for seq in waiting if seq is not None), default=2**62)
 
 
-def _last_head(connection: apsw.Connection, start: int, limit: int) -> int:
+def _last_head(connection: apsw.Connection, start: int, newest: int, limit: int) -> int:
     """The last group of the next segment: whole groups, not past `limit`, not too many."""
     first = connection.execute("SELECT message FROM head WHERE n = ?", (start,)).get or 0
     most = min(limit, first + MOST_MESSAGES)
     found = connection.execute(
-        "SELECT max(n) FROM head WHERE n > ? AND n <= ? AND message <= ?", (start, start + MOST_GROUPS, most)
+        "SELECT max(n) FROM head WHERE n > ? AND n <= ? AND message <= ?",
+        (start, min(newest, start + MOST_GROUPS), most),
     ).get
     if found is None:  # one group alone may be larger
-        found = connection.execute("SELECT n FROM head WHERE n = ? AND message <= ?", (start + 1, limit)).get
+        found = connection.execute(
+            "SELECT n FROM head WHERE n = ? AND n <= ? AND message <= ?", (start + 1, newest, limit)
+        ).get
     return found or start
 
 

@@ -88,7 +88,7 @@ def _unlock(connection: apsw.Connection, target: Target) -> None:
         connection.pragma("key", f"raw:{derive(target.key, 'store pages').hex()}")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-    except (apsw.NotADBError, apsw.CorruptError):
+    except apsw.NotADBError:
         what = "needs a key" if target.key is None else "does not open with this key"
         raise StoreUnsafe(
             f"the store {what}: give the key that it was made with (or its first page is damaged)",

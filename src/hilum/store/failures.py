@@ -31,7 +31,8 @@ def translate(error: apsw.Error) -> StoreError:
         return StoreBusy(_LOCKED, code="store-locked", outcome=Outcome.RETRY)
     if isinstance(error, apsw.ReadOnlyError):
         return StoreUnsafe(_READ_ONLY, code="store-read-only")
-    return StoreError(f"SQLite refused: {type(error).__name__}", code="store-failed")
+    # names of tables and columns at most: all values are bound, never part of the text
+    return StoreError(f"SQLite refused: {error}", code="store-failed")
 
 
 def breaks_transaction(error: BaseException) -> bool:

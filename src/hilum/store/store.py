@@ -111,7 +111,10 @@ class Store:
         return result
 
     def read(self, query: Callable[[apsw.Connection], T]) -> T:
-        """Run `query(connection)` in the calling thread on one snapshot: the last commit. It cannot write."""
+        """Run `query(connection)` in the calling thread on one snapshot: the last commit. It cannot write.
+
+        Rows must be fetched inside: a cursor does not outlive its query.
+        """
         try:
             connection = self._reader()
             if connection.in_transaction:  # a read within a read shares its snapshot
@@ -121,8 +124,15 @@ class Store:
                 return query(connection)
             finally:
                 connection.execute("ROLLBACK")
+                self._let_go(connection)
         except apsw.Error as error:
             raise translate(error) from None
+
+    def _let_go(self, connection: apsw.Connection) -> None:
+        """A cursor left in the middle would hold its snapshot: the next read would be stale and the WAL never end."""
+        if connection.txn_state() != apsw.SQLITE_TXN_NONE:
+            connection.close()
+            self._mine.connection = None
 
     def _reader(self) -> apsw.Connection:
         if self._closed:

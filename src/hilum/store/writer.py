@@ -168,6 +168,8 @@ class Writer:
         else:
             fault.reach(AFTER_COMMIT)
             self.trouble = None
+            if connection.txn_state() != apsw.SQLITE_TXN_NONE:
+                self._distrust()  # a job left a cursor in the middle, and with it an old snapshot
             _tell(group)
 
     def _begin(self) -> apsw.Connection:
