@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import structs
+
 from hilum.config import INTEGRATION, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
+from hilum.errors import ConfigError
+from hilum.formats import hl7v2
 from hilum.intake import FilesSource, MllpSource
 from hilum.model import Finding, Severity
 
@@ -43,12 +47,24 @@ def _folders_are_watched_once(tree: Tree) -> Iterator[Finding]:
         taken.setdefault(folder, name)
 
 
+def _rules_can_be_used(tree: Tree) -> Iterator[Finding]:
+    """Character set, key and tolerances of a source are words of the HL7 reader."""
+    for source in (*tree.all(MllpSource).values(), *tree.all(FilesSource).values()):
+        try:
+            hl7v2.Rules(source.charset, source.key, source.tolerances)
+        except ConfigError as error:
+            for finding in error.findings:
+                part, _, code = finding.location.partition(".")
+                path = ("tolerances", code) if code else ({"default_charset": "charset"}.get(part, part),)
+                yield structs.replace(finding, location=tree.where(source, *path))
+
+
 SECTIONS = (
     INTEGRATION,
     Section(
         "sources/*.yaml",
         MllpSource | FilesSource,
-        (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once),
+        (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once, _rules_can_be_used),
     ),
     Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hilum.errors import ConfigError, MappingError
@@ -10,13 +11,15 @@ from hilum.model import Finding
 
 __all__ = ["workbook_findings"]
 
+_NEEDS_PARAMS = "param-unset"
 
-def workbook_findings(folder: Path) -> list[Finding]:
-    """What loading and compiling the workbook says; nothing is compiled that did not load."""
+
+def workbook_findings(folder: Path, params: Mapping[str, str | int | float | bool] | None) -> list[Finding]:
+    """What loading and compiling the workbook says. `params` None: they could not be read, so none is said to be unset."""
     workbook = load_workbook(folder)
+    found = list(workbook.findings)
     try:
-        compile_workbook(workbook)
+        found += compile_workbook(workbook, params=dict(params or {})).findings
     except (ConfigError, MappingError) as error:
-        found = getattr(error, "findings", ()) or (Finding(error.code, error.message, error.location),)
-        return list(dict.fromkeys((*workbook.findings, *found)))
-    return list(workbook.findings)
+        found += getattr(error, "findings", ()) or (Finding(error.code, error.message, error.location),)
+    return [one for one in dict.fromkeys(found) if params is not None or one.code != _NEEDS_PARAMS]

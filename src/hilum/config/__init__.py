@@ -25,6 +25,7 @@ from hilum.config.integration import (
     retention_days,
 )
 from hilum.config.load import examine, load
+from hilum.config.reference import reference
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
 from hilum.config.tree import Tree
@@ -53,5 +54,6 @@ __all__ = [
     "examine",
     "is_loopback",
     "load",
+    "reference",
     "retention_days",
 ]

@@ -96,11 +96,11 @@ class Flow(Struct, frozen=True, forbid_unknown_fields=True):
 class Risk(Struct, frozen=True, forbid_unknown_fields=True):
     """What is at stake when this integration is wrong, leaks or stops."""
 
-    safety: Annotated[Level, Meta(description="Harm to a patient.")] | None = None
-    phi: Annotated[Level, Meta(description="Health data seen by the wrong people.")] | None = None
-    billing: Annotated[Level, Meta(description="Wrong charges or claims.")] | None = None
-    downtime: Annotated[Level, Meta(description="Work that stops when this stops.")] | None = None
-    ai: Annotated[Level, Meta(description="Decisions that an automated feature takes part in.")] | None = None
+    safety: Annotated[Level | None, Meta(description="Harm to a patient.")] = None
+    phi: Annotated[Level | None, Meta(description="Health data seen by the wrong people.")] = None
+    billing: Annotated[Level | None, Meta(description="Wrong charges or claims.")] = None
+    downtime: Annotated[Level | None, Meta(description="Work that stops when this stops.")] = None
+    ai: Annotated[Level | None, Meta(description="Decisions that an automated feature takes part in.")] = None
 
 
 class Area(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,11 +115,11 @@ class Area(Struct, frozen=True, forbid_unknown_fields=True):
 class Owners(Struct, frozen=True, forbid_unknown_fields=True):
     """Who owns what; every area has four owners."""
 
-    workflow: Annotated[Area, Meta(description="The work of the people who use the data.")] | None = None
-    vendor_access: Annotated[Area, Meta(description="Access to the EHR and its vendor.")] | None = None
-    mapping: Annotated[Area, Meta(description="Mapping and reconciliation.")] | None = None
-    security: Annotated[Area, Meta(description="Security and compliance.")] | None = None
-    release: Annotated[Area, Meta(description="Release and support.")] | None = None
+    workflow: Annotated[Area | None, Meta(description="The work of the people who use the data.")] = None
+    vendor_access: Annotated[Area | None, Meta(description="Access to the EHR and its vendor.")] = None
+    mapping: Annotated[Area | None, Meta(description="Mapping and reconciliation.")] = None
+    security: Annotated[Area | None, Meta(description="Security and compliance.")] = None
+    release: Annotated[Area | None, Meta(description="Release and support.")] = None
 
 
 class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,12 +128,10 @@ class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
     path: Annotated[
         str, Meta(min_length=1, description="The database file; a relative path starts at the integration folder.")
     ] = ".hilum/hilum.db"
-    key: (
-        Annotated[
-            Secret, Meta(description="The encryption key; without it a key file of mode 0600 is made beside the store.")
-        ]
-        | None
-    ) = None
+    key: Annotated[
+        Secret | None,
+        Meta(description="The encryption key; without it a key file of mode 0600 is made beside the store."),
+    ] = None
     partitions: Annotated[
         int, Meta(ge=1, le=256, description="How many keys can be worked on side by side; fixed once there is a store.")
     ] = 16
@@ -152,9 +150,9 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
 
     certificate: Annotated[Path, Meta(description="PEM file with the certificate and its chain.")]
     key: Annotated[Path, Meta(description="PEM file with the private key, readable by hilum only.")]
-    client_ca: (
-        Annotated[Path, Meta(description="PEM file of the authority that clients must have a certificate from.")] | None
-    ) = None
+    client_ca: Annotated[
+        Path | None, Meta(description="PEM file of the authority that clients must have a certificate from.")
+    ] = None
 
 
 class Api(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,7 +162,7 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True):
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="The port to listen on; 0 takes a free one.")] = 8080
-    tls: Annotated[Tls, Meta(description="TLS files; needed as soon as others can reach the host.")] | None = None
+    tls: Annotated[Tls | None, Meta(description="TLS files; needed as soon as others can reach the host.")] = None
     insecure_allowed: Annotated[
         bool,
         Meta(description="Others may reach the host without TLS: only where a proxy ends TLS on a closed network."),

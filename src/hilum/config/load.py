@@ -47,7 +47,8 @@ def examine(folder: Path, sections: Sequence[Section], environment: str | None =
     if environment is not None:
         nodes, more = _in_environment(nodes, environment, environments, files.present, groups)
         findings += more
-    findings += _needed(files.present, groups, folder)
+    needed = _needed(files.present, groups, folder)
+    findings += needed
     values: dict[str, Any] = {}
     for name, node in nodes.items():
         value, more = _read_value(node, _structs_for(name, groups), folder)
@@ -57,9 +58,8 @@ def examine(folder: Path, sections: Sequence[Section], environment: str | None =
     there = tuple(name.removeprefix("environments/").removesuffix(".yaml") for name in sorted(environments))
     tree = Tree(folder, environment, nodes, values)
     broken = {_part(name) for name in files.present if name not in values and name not in environments}
-    for section in sections:
-        if not broken:
-            findings += [finding for check in section.checks for finding in check(tree)]
+    if folder.is_dir() and not broken and not needed:  # checks see a whole tree or none
+        findings += [found for section in sections for check in section.checks for found in check(tree)]
     return Tree(folder, environment, nodes, values, tuple(sorted(set(findings), key=_order)), there)
 
 

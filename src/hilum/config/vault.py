@@ -51,8 +51,8 @@ def _get(address: str, token: str, target: str, path: str) -> bytes:
         headers["X-Vault-Namespace"] = namespace
     try:
         connection.request("GET", urlsplit(address).path.rstrip("/") + target, headers=headers)
-        response = connection.getresponse()
-        body = response.read(_MAX_BYTES + 1)
+        with connection.getresponse() as response:
+            body = response.read(_MAX_BYTES + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         # ValueError: http.client refuses a token that cannot be a header; its words would repeat the token
         message = f"vault did not answer for {path}: {type(error).__name__}"
