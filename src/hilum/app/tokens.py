@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from msgspec import Struct
 
 from hilum.errors import HilumError, NotFound
+from hilum.model import AuditEvent
 from hilum.store import Schema
 
 if TYPE_CHECKING:
     import apsw
 
+    from hilum.journal import SqliteJournal
     from hilum.store import Store
 
 __all__ = [
@@ -135,8 +137,8 @@ class NewToken(Struct, frozen=True):
 class Tokens(Protocol):
     """Where tokens are kept. All verbs answer at once; none is called while a connection waits but `authenticate`."""
 
-    def create(self, name: str, role: Role, seconds: int) -> NewToken:
-        """Make a token that lives for `seconds`. Raises HilumError `token-name-invalid`, `token-exists`."""
+    def create(self, name: str, role: Role, seconds: int, *, by: str) -> NewToken:
+        """Make a token that lives for `seconds`; `by` is who asked. Raises `token-name-invalid`, `token-exists`."""
         ...
 
     def authenticate(self, text: str) -> Grant:
@@ -147,7 +149,7 @@ class Tokens(Protocol):
         """All tokens, oldest first, revoked and expired ones too."""
         ...
 
-    def revoke(self, name: str) -> TokenRow:
+    def revoke(self, name: str, *, by: str) -> TokenRow:
         """End a token now. Revoking twice changes nothing. Raises NotFound `token-not-found`."""
         ...
 
@@ -228,7 +230,8 @@ class MemoryTokens:
         self._rows: dict[str, TokenRow] = {}
         self._key = secrets.token_bytes(32)
 
-    def create(self, name: str, role: Role, seconds: int) -> NewToken:
+    def create(self, name: str, role: Role, seconds: int, *, by: str) -> NewToken:
+        del by  # nothing of it outlives the process, its audit neither
         new = make(name, role, seconds, microseconds())
         if any(row.name == name for row in self._rows.values()):
             raise _exists(name)
@@ -242,7 +245,8 @@ class MemoryTokens:
     def rows(self) -> list[TokenRow]:
         return sorted(self._rows.values(), key=lambda row: (row.created, row.id))
 
-    def revoke(self, name: str) -> TokenRow:
+    def revoke(self, name: str, *, by: str) -> TokenRow:
+        del by
         for row in self._rows.values():
             if row.name == name:
                 ended = row if row.revoked else _ended(row)
@@ -255,15 +259,22 @@ class MemoryTokens:
 
 
 class SqliteTokens:
-    """Tokens in the store, shared by every process that opened it."""
+    """Tokens in the store, for every process that opened it. A change is one transaction with its audit row."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, journal: SqliteJournal) -> None:
         self._store = store
+        self._journal = journal
 
-    def create(self, name: str, role: Role, seconds: int) -> NewToken:
+    def create(self, name: str, role: Role, seconds: int, *, by: str) -> NewToken:
         new = make(name, role, seconds, microseconds())
-        self._store.write_now(lambda connection: _insert(connection, new.row))
-        return new
+
+        def job(connection: apsw.Connection) -> NewToken:
+            _insert(connection, new.row)
+            detail = f"role={role} seconds={seconds}"
+            self._journal.audit_in(connection, [AuditEvent(new.row.created, by, "token-create", name, detail=detail)])
+            return new
+
+        return self._store.write_now(job)
 
     def authenticate(self, text: str) -> Grant:
         public, secret = split(text)
@@ -275,8 +286,13 @@ class SqliteTokens:
             lambda connection: [_row(*found) for found in connection.execute(f"{_SELECT} ORDER BY created, id")]
         )
 
-    def revoke(self, name: str) -> TokenRow:
-        return self._store.write_now(lambda connection: _revoke(connection, name))
+    def revoke(self, name: str, *, by: str) -> TokenRow:
+        def job(connection: apsw.Connection) -> TokenRow:
+            row = _revoke(connection, name)
+            self._journal.audit_in(connection, [AuditEvent(microseconds(), by, "token-revoke", name)])
+            return row
+
+        return self._store.write_now(job)
 
     def paging_key(self) -> bytes:
         return self._store.derive("paging")

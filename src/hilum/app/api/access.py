@@ -157,13 +157,13 @@ def _json(value: object, **_: object) -> str:
 def _check_length(scope: Scope) -> None:
     if len(scope["query_string"]) + len(scope["path"]) > MAX_URL:
         text = f"a URL is at most {MAX_URL} bytes long; post the search to _search instead"
-        raise Problem(414, "url-too-long", "too-long", text)
+        raise Problem("url-too-long", 414, "too-long", text)
 
 
 def _store_unavailable(error: StoreError) -> Problem:
     return Problem(
-        503,
         "store-unavailable",
+        503,
         "transient",
         f"the store cannot answer now ({error.code}); try again, and see /readyz",
         headers={"Retry-After": "5"},
@@ -172,8 +172,8 @@ def _store_unavailable(error: StoreError) -> Problem:
 
 def _internal() -> Problem:
     return Problem(
-        500,
         "internal-error",
+        500,
         "exception",
         "hilum failed and has logged the place; report the x-request-id of this answer to its operator",
     )

@@ -179,5 +179,5 @@ async def _unrouted(_: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         text = f"this address takes {allowed} only"
-        raise Problem(405, "method-not-allowed", "not-supported", text, headers=error.headers)
-    raise Problem(404, "address-unknown", "not-found", "there is nothing here; /fhir/metadata lists what is served")
+        raise Problem("method-not-allowed", 405, "not-supported", text, headers=error.headers)
+    raise Problem("address-unknown", 404, "not-found", "there is nothing here; /fhir/metadata lists what is served")

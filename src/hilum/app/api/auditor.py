@@ -33,8 +33,8 @@ class Auditor:
                 await self._journal.audit([event])
         except Exception as error:
             raise Problem(
-                503,
                 "audit-unavailable",
+                503,
                 "transient",
                 "the access could not be recorded, so nothing was read; try again, and see /readyz",
                 headers={"Retry-After": "5"},
@@ -51,8 +51,8 @@ class Auditor:
         if self._written >= STRANGERS_PER_SECOND:
             self.unwritten += 1
             raise Problem(
-                429,
                 "too-many-refusals",
+                429,
                 "throttled",
                 "too many requests without a valid token; wait, and send a token",
                 headers={"Retry-After": "1"},

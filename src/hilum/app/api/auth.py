@@ -28,11 +28,13 @@ def authorize(call: Call, tokens: Tokens, permission: Permission) -> Grant:
         raise token_in_url()
     scheme, _, text = call.header("authorization").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
-        raise _challenge("token-missing", "send a token: Authorization: Bearer <token from `hilum token create`>", "")
+        raise _challenge(
+            code="token-missing", text="send a token: Authorization: Bearer <token from `hilum token create`>"
+        )
     try:
         grant = tokens.authenticate(text.strip())
     except TokenRefused as refused:
-        denied = _challenge(refused.code, refused.message, "invalid_token")
+        denied = _challenge(code=refused.code, text=refused.message, error="invalid_token")
         denied.actor = refused.actor
         raise denied from None
     if not grant.allows(permission):
@@ -62,27 +64,27 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-def _challenge(code: str, text: str, error: str) -> Denied:
+def _challenge(*, code: str, text: str, error: str = "") -> Denied:
     words = f', error="{error}", error_description="{code}"' if error else ""
-    return Denied(401, code, "login", text, headers={"WWW-Authenticate": f'Bearer realm="hilum"{words}'})
+    return Denied(code, 401, "login", text, headers={"WWW-Authenticate": f'Bearer realm="hilum"{words}'})
 
 
 def token_in_url() -> Denied:
     """The refusal of a token that is a parameter (RFC 6750 2.3 allows it; logs and histories do not forget it)."""
     return Denied(
-        400,
-        "token-in-url",
-        "security",
-        "a token in a URL ends in logs: send it in the Authorization header, and revoke this one",
+        code="token-in-url",
+        status=400,
+        kind="security",
+        text="a token in a URL ends in logs: send it in the Authorization header, and revoke this one",
     )
 
 
 def _forbidden(grant: Grant, permission: Permission) -> Denied:
     denied = Denied(
-        403,
-        "permission-denied",
-        "forbidden",
-        f"a token of role {grant.role} may not do this (it needs the permission {permission}); ask for another token",
+        code="permission-denied",
+        status=403,
+        kind="forbidden",
+        text=f"a token of role {grant.role} lacks the permission {permission}; ask for another token",
         headers={"WWW-Authenticate": 'Bearer realm="hilum", error="insufficient_scope"'},
     )
     denied.actor = grant.actor

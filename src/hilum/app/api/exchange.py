@@ -58,7 +58,7 @@ class Call:
                 return await self._read_body()
         except TimeoutError:
             raise Problem(
-                408, "body-too-slow", "timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s; send it again"
+                "body-too-slow", 408, "timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s; send it again"
             ) from None
 
     async def _read_body(self) -> bytes:
@@ -67,7 +67,7 @@ class Call:
         while True:
             event = await self.receive()
             if event["type"] == "http.disconnect":
-                raise Problem(400, "body-cut-off", "incomplete", "the connection ended within the body; send it again")
+                raise Problem("body-cut-off", 400, "incomplete", "the connection ended within the body; send it again")
             parts.append(event.get("body", b""))
             size += len(parts[-1])
             if size > MAX_BODY:
@@ -125,8 +125,8 @@ def problem_reply(problem: Problem) -> Reply:
 def _too_large() -> Problem:
     # the rest of the body is not read, so the connection cannot be used again
     return Problem(
-        413,
         "body-too-large",
+        413,
         "too-long",
         f"a body is at most {MAX_BODY} bytes long; split the search",
         headers={"Connection": "close"},

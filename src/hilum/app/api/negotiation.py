@@ -25,8 +25,8 @@ def check_format(accept: str, asked: str | None) -> None:
     fits = accepts_json(accept) if asked is None else accepts_json(asked.strip().replace(" json", "+json"))
     if not fits:
         raise Problem(
-            406,
             "format-unsupported",
+            406,
             "not-supported",
             "resources are served as FHIR R4 JSON only: send Accept: application/fhir+json or _format=json",
         )

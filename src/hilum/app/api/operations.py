@@ -53,9 +53,10 @@ class Operations:
 
 
 def _not_ready(failed: list[Check], *, local: bool) -> Problem:
-    problem = Problem(503, "not-ready", "transient", "", headers={"Retry-After": "5"})
+    problem = Problem("not-ready", 503, "transient", "", headers={"Retry-After": "5"})
     problem.issues = tuple(
-        issue("not-ready", "transient", f"{check.name} is not ready{_detail(check, local)}") for check in failed
+        issue(code="not-ready", kind="transient", text=f"{check.name} is not ready{_detail(check, local)}")
+        for check in failed
     )
     return problem
 

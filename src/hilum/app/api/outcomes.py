@@ -28,8 +28,8 @@ class Problem(Exception):
 
     def __init__(
         self,
-        status: int,
         code: str,
+        status: int,
         kind: str,
         text: str,
         *,

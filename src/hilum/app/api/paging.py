@@ -54,8 +54,8 @@ class Paging:
             place = None
         if place is None or place.id != id_:
             raise Problem(
-                400,
                 "cursor-invalid",
+                400,
                 "invalid",
                 "this is not a paging link of this server for this address; start the search again",
                 parameter="_cursor",

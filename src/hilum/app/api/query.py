@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum.app.api.outcomes import Problem
+from hilum.formats.fhir import Kind, find_parameter
 from hilum.repository import Query, SearchTerm
 
 __all__ = [
@@ -52,6 +53,7 @@ class Ignored(Struct, frozen=True):
 
     name: str
     why: str
+    value: str = ""  # of a parameter that may repeat: only this one
 
 
 class Asked(Struct, frozen=True):
@@ -69,7 +71,7 @@ def parse_pairs(raw: bytes, *, status: int = 414) -> list[tuple[str, str]]:
     limit = MAX_URL if b"_cursor=" in raw else MAX_QUERY
     if len(raw) > limit:
         raise Problem(
-            status, "query-too-long", "too-long", f"a search is at most {limit} bytes long; split it into several"
+            "query-too-long", status, "too-long", f"a search is at most {limit} bytes long; split it into several"
         )
     try:
         return parse_qsl(
@@ -82,7 +84,7 @@ def parse_pairs(raw: bytes, *, status: int = 414) -> list[tuple[str, str]]:
         text = "the query is not UTF-8 after percent-decoding; encode it as UTF-8"
     except ValueError:
         text = f"the query has more than {MAX_PARAMETERS} parameters; ask for less at once"
-    raise Problem(400, "query-malformed", "invalid", text)
+    raise Problem("query-malformed", 400, "invalid", text)
 
 
 def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
@@ -106,8 +108,8 @@ def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
 
 def without(query: Query, parameter: str) -> Query:
     """The same search without a parameter that the repository does not know: `gender`, `gender:exact`, `_sort`..."""
-    if parameter in ("_sort", "_include", "_revinclude"):
-        return replace(query, **{parameter.removeprefix("_"): ()})
+    if parameter == "_sort":
+        return replace(query, sort=())
     kept = tuple(term for term in query.terms if parameter not in (term.name, written_name(term)))
     return replace(query, terms=kept)
 
@@ -119,8 +121,8 @@ def written_name(term: SearchTerm) -> str:
 
 def self_query(pairs: Pairs, ignored: Sequence[Ignored]) -> str:
     """What was honoured, written as a query string for the self link."""
-    dropped = {item.name for item in ignored}
-    kept = [(name, value) for name, value in pairs if name not in dropped]
+    dropped = {(item.name, item.value) for item in ignored}
+    kept = [(name, value) for name, value in pairs if not {(name, ""), (name, value)} & dropped]
     return "&".join(f"{quote(name, safe=':')}={quote(value, safe=':,|/')}" for name, value in kept)
 
 
@@ -128,7 +130,7 @@ def _check_once(pairs: Pairs) -> None:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in _ONCE and name in seen:
-            raise Problem(400, "parameter-repeated", "invalid", f"{name} stands twice; send it once", parameter=name)
+            raise Problem("parameter-repeated", 400, "invalid", f"{name} stands twice; send it once", parameter=name)
         seen.add(name)
 
 
@@ -175,22 +177,26 @@ def _sort(query: Query, value: str, _: list[Ignored]) -> Query:
     return replace(query, sort=keys)
 
 
-def _include(query: Query, value: str, _: list[Ignored]) -> Query:
-    return replace(query, include=(*query.include, _reference(value, "_include")))
+def _include(query: Query, value: str, ignored: list[Ignored]) -> Query:
+    return replace(query, include=query.include + _followed("_include", value, ignored))
 
 
-def _revinclude(query: Query, value: str, _: list[Ignored]) -> Query:
-    return replace(query, revinclude=(*query.revinclude, _reference(value, "_revinclude")))
+def _revinclude(query: Query, value: str, ignored: list[Ignored]) -> Query:
+    return replace(query, revinclude=query.revinclude + _followed("_revinclude", value, ignored))
 
 
-def _reference(value: str, name: str) -> str:
+def _followed(name: str, value: str, ignored: list[Ignored]) -> tuple[str, ...]:
     if not _INCLUDE.fullmatch(value):
         raise _invalid(name, "it is written Type:parameter, as in Observation:subject")
-    return value
+    parameter = find_parameter(*value.split(":")[:2])
+    if parameter is not None and parameter.kind is Kind.REFERENCE:
+        return (value,)
+    ignored.append(Ignored(name, f"{value} is no reference parameter of this server", value))
+    return ()
 
 
 def _invalid(name: str, why: str) -> Problem:
-    return Problem(400, "parameter-invalid", "value", f"{name} cannot be used: {why}", parameter=name)
+    return Problem("parameter-invalid", 400, "value", f"{name} cannot be used: {why}", parameter=name)
 
 
 _SHAPES = {

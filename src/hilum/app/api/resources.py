@@ -77,8 +77,8 @@ class Resources:
             return newest, min(DEFAULT_COUNT, self._max_count), url
         if not written.isascii() or not written.isdigit() or len(written) > 9:
             raise Problem(
-                400,
                 "parameter-invalid",
+                400,
                 "value",
                 "_count cannot be used: it is a whole number, 0 or more",
                 parameter="_count",
@@ -109,8 +109,8 @@ class Resources:
             if version is not None:
                 raise _no_version(type_, id_) from None
             raise Problem(
-                404,
                 "resource-unknown",
+                404,
                 "not-found",
                 f"there is no {type_} with this id; search for it by its identifier",
             ) from None
@@ -152,7 +152,7 @@ def etag(stored: Stored) -> str:
 def unknown_type(types: frozenset[str]) -> Problem:
     """404 for a type that is not served (R4 http.html 3.1.0.1.1)."""
     return Problem(
-        404, "type-unknown", "not-supported", f"this server has no such type; it serves {', '.join(sorted(types))}"
+        "type-unknown", 404, "not-supported", f"this server has no such type; it serves {', '.join(sorted(types))}"
     )
 
 
@@ -162,9 +162,9 @@ def _tags(stored: Stored) -> tuple[str, str]:
 
 def _gone(stored: Stored, where: str) -> Problem:
     return Problem(
-        410, "resource-gone", "deleted", f"this {stored.type} was deleted{where}", headers={"ETag": etag(stored)}
+        "resource-gone", 410, "deleted", f"this {stored.type} was deleted{where}", headers={"ETag": etag(stored)}
     )
 
 
 def _no_version(type_: str, id_: str) -> Problem:
-    return Problem(404, "version-unknown", "not-found", f"this {type_} has no such version; see {type_}/{id_}/_history")
+    return Problem("version-unknown", 404, "not-found", f"this {type_} has no such version; see {type_}/{id_}/_history")

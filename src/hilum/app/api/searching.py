@@ -56,8 +56,8 @@ class Searching:
         body = await call.body()
         if body and kind != "application/x-www-form-urlencoded":
             raise Problem(
-                415,
                 "content-type-unsupported",
+                415,
                 "not-supported",
                 "a search is posted as application/x-www-form-urlencoded",
             )
@@ -129,17 +129,17 @@ def _forgive(asked: Asked, error: HilumError) -> Asked:
         if less != asked.query:
             return Asked(less, (*asked.ignored, Ignored(error.location, error.message)))
     if error.code.startswith("search-"):
-        raise Problem(400, error.code, "value", error.message, parameter=error.location) from None
+        raise Problem(error.code, 400, "value", error.message, parameter=error.location) from None
     raise error
 
 
 def _refused(ignored: Sequence[Ignored]) -> Problem:
-    problem = Problem(400, "parameter-unsupported", "not-supported", "")
+    problem = Problem("parameter-unsupported", 400, "not-supported", "")
     problem.issues = tuple(
         issue(
-            "parameter-unsupported",
-            "not-supported",
-            f"{item.name}: {item.why}; leave it out, or send Prefer: handling=lenient",
+            code="parameter-unsupported",
+            kind="not-supported",
+            text=f"{item.name}: {item.why}; leave it out, or send Prefer: handling=lenient",
             parameter=item.name,
         )
         for item in ignored
@@ -149,7 +149,7 @@ def _refused(ignored: Sequence[Ignored]) -> Problem:
 
 def _warning(item: Ignored) -> Issue:
     text = f"{item.name} was ignored: {item.why}; the result may be wider than asked for"
-    return warning("parameter-ignored", "not-supported", text, item.name)
+    return warning(code="parameter-ignored", kind="not-supported", text=text, parameter=item.name)
 
 
 def _tell(call: Call, asked: Asked, page: Page) -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from hilum.app.api.protocol import Protocol
+from hilum.app.api.protocol import MAX_HEAD, Protocol
 from hilum.config import Api, Tls
 from hilum.errors import HilumError
 from hilum.protocols import ServerTls, server_context
@@ -95,7 +95,7 @@ async def serve(app: ASGIApp, listener: Listener) -> Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=32_768,
+        h11_max_incomplete_event_size=2 * MAX_HEAD,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=STOP_SECONDS,
         backlog=BACKLOG,

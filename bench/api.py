@@ -1,0 +1,203 @@
+"""FHIR reads over loopback on the real encrypted store: 16 connections, every read audited before its first byte.
+
+The client is another process that speaks plain HTTP/1.1 over raw sockets, so that it is not what is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from hilum.app.api import ApiSettings, StaticHealth, access_logger, create_app, listen, serve
+from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
+from hilum.journal import SCHEMA as JOURNAL_SCHEMA
+from hilum.journal import SqliteJournal
+from hilum.model import Draft, Effects
+from hilum.repository import SCHEMA as REPOSITORY_SCHEMA
+from hilum.repository import SqliteRepository
+from hilum.store import Store
+from msgspec import Raw
+
+CONNECTIONS = 16
+SECONDS = 6.0
+PATIENTS = 2_000
+
+
+def run() -> dict[str, object]:
+    """Requests per second, latencies in ms, and CPU of the server in us per request."""
+    return uvloop.run(_run())
+
+
+async def _run() -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        schemas = [JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA]
+        with Store.open(Path(folder) / "bench.db", key=bytes(32), schemas=schemas, exclusive=True) as store:
+            return await _measure(store)
+
+
+async def _measure(store: Store) -> dict[str, object]:
+    repository, journal = SqliteRepository(store), SqliteJournal(store)
+    tokens = SqliteTokens(store, journal)
+    await _fill(repository)
+    listener = listen(ApiSettings(port=0))
+    with open("/dev/null", "w") as log:
+        app = create_app(
+            repository,
+            journal,
+            tokens,
+            health=StaticHealth(),
+            base_url=listener.base_url,
+            log=access_logger(io.TextIOWrapper(log.buffer, write_through=True)),
+        )
+        server = await serve(app, listener)
+        token = tokens.create("bench", Role.READER, 3_600, by="bench").text
+        figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
+        for name, paths in _workloads().items():
+            figures[name] = await _load(listener.port, token, paths)
+        await server.close()
+    journal.close()
+    return figures
+
+
+def _workloads() -> dict[str, list[str]]:
+    """Paths that each connection picks from."""
+    return {
+        "read_by_id_audited": [f"/fhir/Patient/p{n}" for n in range(PATIENTS)],
+        "search_by_patient_audited": [f"/fhir/Observation?patient=p{n}" for n in range(PATIENTS)],
+        "livez": ["/livez"],
+    }
+
+
+async def _fill(repository: SqliteRepository) -> None:
+    for first in range(0, PATIENTS, 200):
+        work = [
+            Effects(seq=n + 1, partition=0, at=1_700_000_000_000_000 + n, drafts=[_patient(n), _observation(n)])
+            for n in range(first, first + 200)
+        ]
+        await repository.apply(work, {0: first + 200})
+
+
+def _patient(n: int) -> Draft:
+    name = [{"use": "official", "family": f"Synthetic{n}", "given": ["Ada", "B"]}]
+    elements = {
+        "identifier": [{"system": "urn:oid:1.2.3", "value": str(100_000 + n)}],
+        "active": True,
+        "name": name,
+        "telecom": [{"system": "phone", "value": "555-0100", "use": "home"}],
+        "gender": "female",
+        "birthDate": "1970-01-01",
+        "address": [{"line": ["1 Test Street"], "city": "Springfield", "state": "IL", "postalCode": "62701"}],
+    }
+    return Draft("Patient", f"p{n}", {key: Raw(json.dumps(value).encode()) for key, value in elements.items()})
+
+
+def _observation(n: int) -> Draft:
+    elements = {
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Hemoglobin"}]},
+        "subject": {"reference": f"Patient/p{n}"},
+        "effectiveDateTime": "2024-01-01T08:00:00Z",
+        "valueQuantity": {"value": 13.5, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"},
+    }
+    return Draft("Observation", f"o{n}", {key: Raw(json.dumps(value).encode()) for key, value in elements.items()})
+
+
+async def _load(port: int, token: str, paths: list[str]) -> dict[str, object]:
+    before = _cpu()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.api", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    async with asyncio.timeout(SECONDS + 30):
+        told, _ = await child.communicate(json.dumps({"port": port, "token": token, "paths": paths}).encode())
+    spent = _cpu() - before
+    result: dict[str, object] = json.loads(told)
+    requests = result["requests"]
+    assert isinstance(requests, int)
+    assert requests and not result["failed"], result
+    return result | {"server_cpu_us": round(spent / requests * 1e6, 1)}
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+class _Client(asyncio.Protocol):
+    """One connection that sends the next request as soon as the answer of the last one is whole."""
+
+    def __init__(self, requests: list[bytes], until: float) -> None:
+        self._requests = requests
+        self._until = until
+        self._buffer = b""
+        self._sent = 0.0
+        self.times: list[float] = []
+        self.failed = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport  # uvloop's transports are not asyncio.Transport
+        self._send()
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(random.choice(self._requests))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, body = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        at = head.index(b"content-length: ") + 16
+        if len(body) < int(head[at : head.find(b"\r", at) if b"\r" in head[at:] else None]):
+            return
+        self._buffer = b""
+        self.times.append(time.perf_counter() - self._sent)
+        self.failed += not head.startswith(b"HTTP/1.1 200")
+        if self._sent < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def _client() -> None:
+    asked = json.load(sys.stdin)
+    requests = [
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {asked['token']}\r\n"
+        "Accept: application/fhir+json\r\n\r\n".encode()
+        for path in asked["paths"]
+    ]
+    began = time.perf_counter()
+    clients = [_Client(requests, began + SECONDS) for _ in range(CONNECTIONS)]
+    loop = asyncio.get_running_loop()
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", asked["port"])
+    await asyncio.gather(*(client.done for client in clients))
+    seconds = time.perf_counter() - began
+    times = sorted(time for client in clients for time in client.times)
+    result = {
+        "requests": len(times),
+        "per_second": round(len(times) / seconds),
+        "p50_ms": round(times[len(times) // 2] * 1000, 2),
+        "p99_ms": round(times[len(times) * 99 // 100] * 1000, 2),
+        "failed": sum(client.failed for client in clients),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    uvloop.run(_client())
