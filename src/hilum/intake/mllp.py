@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -93,14 +93,14 @@ class MllpListener:
         for one in listening:
             asyncio.get_running_loop().remove_reader(one)
             one.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections):
             connection.end()
         self._awake()
         await self._drained()
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def probe(self) -> list[Finding]:
         """Whether files, networks and port would do. Opens and closes the port."""
@@ -132,6 +132,12 @@ class MllpListener:
             connection.noted.add(code)
             log.warning("mllp peer", code=code, source=self.name, peer=connection.peer)
 
+    def came(self, connection: MllpConnection) -> None:
+        """A peer is ready to send; one that comes while this source closes is let go."""
+        self._connections.add(connection)
+        if self._closed:
+            connection.end()
+
     def gone(self, connection: MllpConnection) -> None:
         """A peer left."""
         self._connections.discard(connection)
@@ -162,12 +168,23 @@ class MllpListener:
                 log.warning("mllp-accept-failed", source=self.name, reason=error.strerror)
                 await asyncio.sleep(_ACCEPT_PAUSE)
                 continue
-            refusal = self._refusal(address[0])
-            if refusal:
-                self._turn_away(accepted, refusal, address[0])
-            else:
-                self._arriving += 1
-                self._start(self._welcome(accepted, _peer(address)))
+            self._receive(accepted, address)
+
+    def _receive(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+        refusal = self._refusal(address[0])
+        if not refusal:
+            try:
+                _keep_alive(accepted, self.limits.keepalive_seconds)
+            except OSError:
+                refusal = "mllp-peer-vanished"
+        if refusal:
+            self._counts[refusal] += 1
+            log.warning("mllp peer turned away", code=refusal, source=self.name, peer=_peer(address))
+            accepted.close()
+            return
+        accepted.setblocking(False)
+        self._arriving += 1
+        self._start(self._welcome(accepted, _peer(address)))
 
     def _refusal(self, host: str) -> str:
         """Why this peer may not connect; "" when it may."""
@@ -177,18 +194,11 @@ class MllpListener:
             return "mllp-peer-not-allowed"
         return ""
 
-    def _turn_away(self, accepted: socket.socket, code: str, peer: str) -> None:
-        self._counts[code] += 1
-        log.warning("mllp peer turned away", code=code, source=self.name, peer=peer)
-        accepted.close()
-
     async def _welcome(self, accepted: socket.socket, peer: str) -> None:
         """Speak TLS where configured, then let the peer send."""
         try:
-            _keep_alive(accepted, self.limits.keepalive_seconds)
-            accepted.setblocking(False)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._connection(peer),
+                lambda: MllpConnection(self, peer, secure=self._tls is not None),
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=self.limits.handshake_seconds if self._tls else None,
@@ -197,15 +207,8 @@ class MllpListener:
             self._counts["tls-handshake-failed"] += 1
             reason = tls_reason(error)
             log.warning("tls-handshake-failed", source=self.name, peer=peer, reason=reason)
-            accepted.close()
         finally:
             self._arriving -= 1
-
-    def _connection(self, peer: str) -> MllpConnection:
-        connection = MllpConnection(self, peer, secure=self._tls is not None)
-        self._connections.add(connection)
-        self._empty.clear()
-        return connection
 
     async def _sweep(self) -> None:
         limits = self.limits
@@ -218,16 +221,16 @@ class MllpListener:
                 connection.sweep(now)
 
     async def _drained(self) -> None:
+        """Every peer gone: by itself, or let go when the time is over."""
+        self._empty.clear()
         if not self._connections:
             return
-        self._empty.clear()
         try:
             await asyncio.wait_for(self._empty.wait(), self.limits.drain_seconds)
         except TimeoutError:
             for connection in list(self._connections):
                 connection.abort()
-            if self._connections:
-                await self._empty.wait()
+            await self._empty.wait()
 
     def _exposure(self) -> list[Finding]:
         config = self._config

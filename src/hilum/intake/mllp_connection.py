@@ -37,6 +37,10 @@ class Hub(Protocol):
         """Count, and log the first of its kind on this connection."""
         ...
 
+    def came(self, connection: MllpConnection) -> None:
+        """The connection is ready, TLS included."""
+        ...
+
     def gone(self, connection: MllpConnection) -> None:
         """The connection is lost."""
         ...
@@ -102,6 +106,7 @@ class MllpConnection(asyncio.Protocol):
         """Ready to read."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_bytes)
+        self._hub.came(self)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what is complete; slow the peer down when too much is open."""
