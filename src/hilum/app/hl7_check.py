@@ -11,7 +11,7 @@ from msgspec import Struct
 from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
-from hilum.model import Accounting, Disposition, Envelope, Finding, Severity
+from hilum.model import Accounting, Disposition, Finding, Severity
 
 __all__ = ["CodeReport", "FieldCounts", "MessageReport", "check_bytes"]
 
@@ -67,40 +67,48 @@ def _check_message(file: str, index: int, raw: bytes, batch: Sequence[Finding]) 
     admission = hl7v2.admit(raw, hl7v2.Rules(), source="check", received_at=now)
     findings = [*admission.findings, *batch]
     disposition = max(admission.disposition, Disposition.AE if batch else Disposition.ACCEPT, key=_WORST.index)
+    counts, more, held = _fate(admission, disposition)
     record = admission.message
-    if record is None:
-        counts, more = FieldCounts(), ()
-    elif disposition.is_refusal:
-        valued = _valued(record)
-        counts, more = FieldCounts(valued, unmapped=valued), ()
-    else:
-        counts, more, held = _map(record, admission.envelope)
-        disposition = max(disposition, held, key=_WORST.index)
     return MessageReport(
         file,
         index,
         admission.envelope.kind,
-        disposition,
+        max(disposition, held, key=_WORST.index),
         _codes(findings) + more,
         counts,
         record is None or _round_trips(record, raw),
     )
 
 
-def _map(record: hl7v2.Hl7Message, envelope: Envelope) -> tuple[FieldCounts, tuple[CodeReport, ...], Disposition]:
-    """What the base workbook makes of the message: counts, exceptions, and whether it would be held."""
-    try:
-        mapped = _plan().run(record, mapping.Context.of(envelope))
-    except HilumError as error:
+def _fate(
+    admission: hl7v2.Admission, disposition: Disposition
+) -> tuple[FieldCounts, tuple[CodeReport, ...], Disposition]:
+    """What becomes of the fields, and whether the mapping would hold the message."""
+    record = admission.message
+    if record is None:
+        return FieldCounts(), (), disposition
+    if disposition.is_refusal:
         valued = _valued(record)
-        said = CodeReport(error.code, error.location, Severity.ERROR.value, error.message)
-        return FieldCounts(valued, unmapped=valued), (said,), Disposition.HOLD
-    codes = [CodeReport(item.code, item.location, "warning", item.message) for item in mapped.exceptions]
+        return FieldCounts(valued, unmapped=valued), (), disposition
+    try:
+        mapped = _plan().run(record, mapping.Context.of(admission.envelope))
+    except HilumError as error:
+        return _crashed(record, error.code, error.location, error.message)
+    except Exception as error:  # noqa: BLE001 - as in the engine: a defect in a row holds the message
+        return _crashed(record, "mapping-crashed", "", f"the workbook failed on it: {type(error).__name__}")
+    codes = tuple(CodeReport(item.code, item.location, "warning", item.message) for item in mapped.exceptions)
     held = mapped.held
     if held is None:
-        return _counts(mapped.accounting), tuple(codes), Disposition.ACCEPT
-    codes.insert(0, CodeReport(held.code, held.location, "error", held.message))
-    return _counts(mapped.accounting), tuple(codes), Disposition.HOLD
+        return _counts(mapped.accounting), codes, disposition
+    said = CodeReport(held.code, held.location, "error", held.message)
+    return _counts(mapped.accounting), (said, *codes), Disposition.HOLD
+
+
+def _crashed(
+    record: hl7v2.Hl7Message, code: str, location: str, message: str
+) -> tuple[FieldCounts, tuple[CodeReport, ...], Disposition]:
+    valued = _valued(record)
+    return FieldCounts(valued, unmapped=valued), (CodeReport(code, location, "error", message),), Disposition.HOLD
 
 
 @cache

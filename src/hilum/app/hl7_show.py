@@ -36,7 +36,7 @@ def _render(raw: bytes, index: int) -> Tree:
 
 def _add(tree: Tree, message: hl7v2.Hl7Message, node: hl7v2.Node) -> None:
     segment = message.segments[node.index]
-    label = Text(_printable(segment.name), style="bold cyan")
+    label = Text(_printable(segment.fields[0]), style="bold cyan")
     label.append(f"  {hl7v2.describe(segment.name).title}", style="not bold default")
     branch = tree.add(label)
     for number, value in enumerate(segment.fields[1:], 1):

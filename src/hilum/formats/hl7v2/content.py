@@ -17,7 +17,8 @@ _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 # Cancelled, discontinued, deleted and missed appointments need no time.
 _TIMELESS = frozenset({"SIU^S15", "SIU^S16", "SIU^S17", "SIU^S26"})
 _TIMES = {"SCH": 11, "TQ1": 7, "AIS": 4, "AIG": 8, "AIL": 6, "AIP": 6}
-_BLANKS = dict.fromkeys(map(ord, " \t\r\n"))
+_BLANKS = " \t\r\n"
+_NO_BLANKS = str.maketrans("", "", _BLANKS)
 
 
 def check_patients(message: Hl7Message, at: tuple[int, ...], received_at: int, found: list[Found]) -> None:
@@ -48,7 +49,7 @@ def check_results(message: Hl7Message, at: tuple[int, ...], found: list[Found]) 
             continue
         type_ = fields[2]
         if type_ == "NM":
-            if not _is_number(fields[5], message.delimiters.repetition):
+            if fields[5] and not _are_numbers(fields[5], message.delimiters.repetition):
                 found.append(("number-not-plain", _nth("OBX", count, 5)))
         elif type_ == "ED" and not _is_data(fields[5], message):
             found.append(("data-not-base64", _nth("OBX", count, 5)))
@@ -83,9 +84,15 @@ def _has_id(field: str, message: Hl7Message) -> bool:
     return False
 
 
+def _are_numbers(value: str, repetition: str) -> bool:
+    if len(value) < 24 and repetition not in value:
+        return _is_number(value)
+    return all(not part or _PLAIN.fullmatch(part.strip(" ")) or part == '""' for part in value.split(repetition))
+
+
 @lru_cache(maxsize=8192)
-def _is_number(value: str, repetition: str) -> bool:
-    return all(not part or part == '""' or _PLAIN.fullmatch(part.strip(" ")) for part in value.split(repetition))
+def _is_number(value: str) -> bool:
+    return value == '""' or _PLAIN.fullmatch(value.strip(" ")) is not None
 
 
 def _is_data(value: str, message: Hl7Message) -> bool:
@@ -100,7 +107,7 @@ def _is_data(value: str, message: Hl7Message) -> bool:
 
 
 def _decodes(data: str, encoding: str) -> bool:
-    packed = data if data.isalnum() else data.translate(_BLANKS)
+    packed = data.translate(_NO_BLANKS) if any(blank in data for blank in _BLANKS) else data
     try:
         if encoding == "hex":
             bytes.fromhex(packed)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from hilum.errors import FormatError
 from hilum.formats.hl7v2.delimiters import read_delimiters
+from hilum.formats.hl7v2.events import KINDS
 from hilum.formats.hl7v2.message import Hl7Message
 from hilum.formats.hl7v2.path import compile_path
 from hilum.formats.hl7v2.times import instant
 from hilum.model import Disposition, Envelope
 
 __all__ = ["envelope_of", "header_of", "key_text"]
+
+# Whatever else stands in MSH-9 is no kind, and no label for logs and metrics.
+_KIND = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{1,3})?")
 
 
 def envelope_of(
@@ -21,14 +27,14 @@ def envelope_of(
     codes: tuple[str, ...],
 ) -> Envelope:
     """The envelope; `key` is the path of the ordering identifier, "" when only the header was read."""
-    header = message.header
+    header, kind = message.header, message.kind
     own, other = keys(message, key) if key else ("", "")
     return Envelope(
         source,
         received_at,
         message.sender,
         message.control_id,
-        message.kind,
+        kind if kind in KINDS or _KIND.fullmatch(kind) else "",
         own,
         other,
         instant(header[7].partition(message.delimiters.component)[0]) if len(header) > 7 else 0,

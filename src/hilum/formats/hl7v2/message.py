@@ -129,12 +129,12 @@ class Hl7Message:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The name of each segment: what stands before its first separator."""
+        """The name of each segment: what stands before its first separator, at most eight characters of it."""
         names = self._names
         if names is None:
             separator = self.delimiters.field
             known = _starts(separator).get
-            names = tuple([known(line[:4]) or line.partition(separator)[0] for line in self.lines])
+            names = tuple([known(line[:4]) or _name_of(line, separator) for line in self.lines])
             self._names = names
         return names
 
@@ -374,6 +374,11 @@ def _replaced(text: str, levels: list[tuple[str, int]], value: str) -> str:
 
 def _at(fields: list[str], number: int) -> str:
     return fields[number] if number < len(fields) else ""
+
+
+def _name_of(line: str, separator: str) -> str:
+    """Cut short, for it may be the rest of a broken value, and names are remembered."""
+    return line[:9].partition(separator)[0][:8]
 
 
 @lru_cache(maxsize=64)

@@ -33,7 +33,7 @@ def parse(raw: bytes, *, default_charset: str = "utf-8") -> Hl7Message:
     delimiters = read_delimiters(separator, parts[1] if len(parts) > 1 else b"")
     if wide:
         return Hl7Message(raw, prefix, text, delimiters, wide, notes)
-    declared = parts[17] if len(parts) > 17 else b""
+    declared = parts[17][:64] if len(parts) > 17 else b""
     codec, more = _charset(declared, delimiters.repetition, default_charset)
     text = _decode(body, codec, len(prefix))
     if not declared and not text.isascii():

@@ -16,11 +16,16 @@ def has_zone(text: str) -> bool:
     return text[-5:-4] in ("+", "-") and len(text) > 5
 
 
-@lru_cache(maxsize=1024)
+LONGEST = 24  # YYYYMMDDHHMMSS.SSSS+ZZZZ
+
+
 def instant(text: str) -> int:
     """Microseconds since 1970 for a time with an offset; 0 when it has none or is no time. Missing parts are lowest."""
-    if not has_zone(text):
-        return 0
+    return _instant(text) if has_zone(text) and len(text) <= LONGEST else 0
+
+
+@lru_cache(maxsize=1024)
+def _instant(text: str) -> int:
     digits, _, fraction = text[:-5].partition(".")
     try:
         days = _days(digits[:8])
@@ -32,9 +37,13 @@ def instant(text: str) -> int:
     return days * _DAY + (seconds - (offset if text[-5] == "+" else -offset)) * 1_000_000 + micros
 
 
-@lru_cache(maxsize=1024)
 def is_time(text: str) -> bool:
     """Whether a text has the form of a time stamp."""
+    return len(text) <= LONGEST and _is_time(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_time(text: str) -> bool:
     digits = text[:-5] if has_zone(text) else text
     digits, _, fraction = digits.partition(".")
     if not digits.isdecimal() or len(digits) not in (4, 6, 8, 10, 12, 14) or (fraction and not fraction.isdecimal()):
