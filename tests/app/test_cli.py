@@ -59,7 +59,10 @@ def test_every_command_exists_and_explains_itself(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
     assert f"hilum {name}" in done.stdout
-    assert run("help", name).stdout == done.stdout
+
+
+def test_help_before_a_command_is_the_help_of_the_command() -> None:
+    assert run("help", "init").stdout == run("init", "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -250,3 +253,30 @@ def test_main_returns_the_status_to_callers_in_process(capsys: pytest.CaptureFix
     assert main(["--version"]) == 0
     assert main(["nonsense"]) == 2
     assert capsys.readouterr().out.startswith("hilum ")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_docs_name_every_command_as_help_does() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "cli.md").read_text(), re.M)
+    plain = {name: re.sub(r"\[(.+?)\]\(.+?\)", r"\1", summary) for name, summary in rows}
+    assert plain == COMMANDS
+
+
+def test_the_smallest_folder_of_the_docs_is_a_folder_without_findings(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "integration-folder.md").read_text()
+    files = re.findall(r"```yaml\n# (\S+\.yaml)\n(.+?)```", page, re.S)
+    assert [name for name, _ in files] == ["integration.yaml", "sources/ehr.yaml", "environments/production.yaml"]
+    for name, content in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    done = run("check", str(tmp_path))
+    assert (done.returncode, "0 errors, 0 warnings" in done.stdout) == (0, True), done.stdout
+
+
+def test_the_output_that_the_docs_show_is_the_output(tmp_path: Path) -> None:
+    run("init", "my-integration", cwd=tmp_path)
+    page = (ROOT / "docs" / "integration-folder.md").read_text()
+    _, _, shown = page.partition("$ hilum check my-integration\n")
+    assert run("check", "my-integration", cwd=tmp_path).stdout == shown.partition("```")[0]

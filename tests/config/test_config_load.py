@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec import Meta, Struct, field
 
 from hilum.config import INTEGRATION, Integration, Secret, Section, Tree, examine, load
@@ -344,3 +347,29 @@ def test_misspelt_files_and_folders_are_named(tmp_path: Path) -> None:
 def test_sections_that_cannot_be_told_apart_are_a_mistake_of_the_program() -> None:
     with pytest.raises(ValueError, match="different tags"):
         group([Section("sources/*.yaml", Door | Limits)])
+
+
+KEYS = """
+    use users role systems id kind data flows from to direction risk owners mapping business store path key api tls port
+    host limits messages share names nested secret door window sources destinations ehr env:A P7Y read Patient
+"""
+words = st.sampled_from(KEYS.split())
+leaves = words | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+anything = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@given(anything, anything, anything)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_whatever_is_written_gives_findings_with_places_or_a_tree_and_never_an_exception(
+    tmp_path: Path, main: object, source: object, environment: object
+) -> None:
+    files = {"integration.yaml": main, "sources/ehr.yaml": source, "environments/e.yaml": environment}
+    write(tmp_path, {name: json.dumps(value) for name, value in files.items()})
+    for name in (None, "e"):
+        tree = examine(tmp_path, SECTIONS, name)
+        assert tree.errors or tree.all(Integration)
+        assert all(finding.location.startswith(tuple(files)) for finding in tree.findings)

@@ -15,7 +15,7 @@ _NEEDS_PARAMS = "param-unset"
 
 
 def workbook_findings(folder: Path, params: Mapping[str, str | int | float | bool] | None) -> list[Finding]:
-    """What loading and compiling the workbook says. `params` None: they could not be read, so none is said to be unset."""
+    """What loading and compiling the workbook says. `params` None: they could not be read; none is said to be unset."""
     workbook = load_workbook(folder)
     found = list(workbook.findings)
     try:

@@ -133,8 +133,8 @@ def _choose(node: Node, structs: Sequence[Any]) -> tuple[Any, list[Finding]]:
     written = content.get(field)
     if written is None:
         return None, [Finding("key-missing", f"`{field}` is missing", str(node.mark), hint=f"one of: {options}")]
-    if written.content in tags:
-        return tags[str(written.content)], []
+    if isinstance(written.content, str) and written.content in tags:
+        return tags[written.content], []
     message = f"`{field}` cannot be `{shorten(written.text)}`"
     hint = did_you_mean(written.text, tags) or f"one of: {options}"
     return None, [Finding("value-unknown", message, str(written.mark), hint=hint)]

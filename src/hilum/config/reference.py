@@ -51,7 +51,7 @@ def _rows(definition: dict[str, Any], definitions: dict[str, Any]) -> Iterator[s
     yield "|---|---|---|---|"
     required = definition.get("required", ())
     for key, field in definition["properties"].items():
-        meaning = _sentence(_described(field))
+        meaning = _sentence(_described(field, definitions))
         cells = (f"`{key}`", _type(field, definitions), _default(key, field, required), meaning)
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
@@ -102,11 +102,14 @@ def _default(key: str, field: dict[str, Any], required: Sequence[str]) -> str:
     return f"`{default}`"
 
 
-def _described(field: dict[str, Any]) -> str:
+def _described(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """The field's own words, else those of the Struct that it holds, else those of a tag."""
     for option in (field, *field.get("anyOf", ())):
         if "description" in option:
             return str(option["description"])
-    return ""
+    for inner in _inner(field, definitions):
+        return cleandoc(definitions[inner].get("description", "")).partition("\n")[0]
+    return "says what kind of file this is" if len(field.get("enum", ())) == 1 else ""
 
 
 def _sentence(text: str) -> str:

@@ -123,7 +123,7 @@ def appointment(event: str, slot: Appointment, *, control_id: str, moment: datet
     """SIU: S12 booked, S13 moved, S14 changed, S15 cancelled, S17 deleted, S26 missed."""
     code, text, minutes = APPOINTMENTS[slot.reason]
     start, end = SCHED.time(slot.start), SCHED.time(slot.start + timedelta(minutes=minutes))
-    status = {"S15": "Cancelled", "S17": "Deleted", "S26": "Noshow"}.get(event, "Booked")
+    status = ({"S15": "Cancelled", "S17": "Deleted", "S26": "Noshow"}.get(event, "Booked"), "", "HL70278")
     action = {"S12": "A", "S15": "D", "S17": "D"}.get(event, "U")
     clinician = _clinician(slot.clinician)
     return [
@@ -142,7 +142,7 @@ def appointment(event: str, slot: Appointment, *, control_id: str, moment: datet
                 11: ("", "", f"M{minutes}", start, end),
                 16: clinician,
                 20: clinician,
-                25: (status, "", "HL70278"),
+                25: status,
             },
         ),
         _pid(SCHED, slot.patient.current, None, (5, 7, 8, 13)),
@@ -151,10 +151,18 @@ def appointment(event: str, slot: Appointment, *, control_id: str, moment: datet
         segment(
             SCHED,
             "AIS",
-            {1: "1", 2: action, 3: (code, text, "L"), 4: start, 7: str(minutes), 8: ("min", "minute", "UCUM")},
+            {
+                1: "1",
+                2: action,
+                3: (code, text, "L"),
+                4: start,
+                7: str(minutes),
+                8: ("min", "minute", "UCUM"),
+                10: status,
+            },
         ),
-        segment(SCHED, "AIL", {1: "1", 2: action, 3: ("CLINIC", slot.room, "", _CLINICS)}),
-        segment(SCHED, "AIP", {1: "1", 2: action, 3: clinician}),
+        segment(SCHED, "AIL", {1: "1", 2: action, 3: ("CLINIC", slot.room, "", _CLINICS), 12: status}),
+        segment(SCHED, "AIP", {1: "1", 2: action, 3: clinician, 12: status}),
     ]
 
 
