@@ -229,6 +229,7 @@ class Held(Struct, frozen=True):
     location: str = ""
     owner: str = ""
     behind: bool = False
+    other_key: str = ""  # the second key of a merge: its messages wait as well
 
 
 class Receipt(Struct, frozen=True):

@@ -1,0 +1,21 @@
+"""The journey of a message through hilum: `flow` calls its steps, workers and senders keep it going."""
+
+from hilum.engine.engine import Engine
+from hilum.engine.ledger import Ledger, add_up
+from hilum.engine.partition import PARTITIONS
+from hilum.engine.routing import Format, Rule, make_route
+from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
+
+__all__ = [
+    "PARTITIONS",
+    "AckMode",
+    "Contract",
+    "Engine",
+    "Format",
+    "Ledger",
+    "Order",
+    "Rule",
+    "SourceSettings",
+    "add_up",
+    "make_route",
+]

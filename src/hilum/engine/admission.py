@@ -42,18 +42,18 @@ def admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     if not hl7v2.is_batch(arrival.body):
         return Admitted(arrival, (_item(arrival, arrival.body, source),))
     batch = hl7v2.split_batch(arrival.body)
-    worst = _worst(batch.findings)
-    if worst is not None and worst.severity is Severity.ERROR:
-        return Admitted(arrival, (_refusal(arrival, arrival.body, worst, Disposition.AE),), batch=True)
+    if batch.disposition.is_refusal:
+        finding = next(one for one in batch.findings if one.severity is Severity.ERROR)
+        return Admitted(arrival, (_refusal(arrival, arrival.body, finding, batch.disposition),), batch=True)
     return Admitted(arrival, tuple(_item(arrival, body, source) for body in batch.messages), batch=True)
 
 
 def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:
     admission = hl7v2.admit(body, source.rules, source=source.name, received_at=arrival.received_at)
     envelope = admission.envelope
-    refused = envelope.disposition.is_refusal
-    incoming = Incoming(envelope, body, () if refused else partitions_of(envelope))
-    return Item(incoming, envelope.disposition, _worst(admission.findings), admission.message)
+    partitions = () if envelope.disposition.is_refusal else partitions_of(envelope)
+    incoming = Incoming(envelope, body, partitions)
+    return Item(incoming, envelope.disposition, admission.worst, admission.message)
 
 
 def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Disposition) -> Item:
@@ -64,8 +64,3 @@ def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Dispo
         codes=(finding.code,),
     )
     return Item(Incoming(envelope, body, ()), disposition, finding, None)
-
-
-def _worst(findings: tuple[Finding, ...]) -> Finding | None:
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    return errors[0] if errors else (findings[0] if findings else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from hilum.engine.admission import Admitted, Item
 from hilum.engine.settings import AckMode, Contract, SourceSettings
@@ -13,8 +13,6 @@ from hilum.model import Ack, Appended, Disposition, Finding
 
 __all__ = ["Answers"]
 
-_REFUSED_AT_COMMIT = {Disposition.AE: "CE", Disposition.AR: "CR"}
-
 
 class Answers:
     """Builds acknowledgements, and keeps the promises of sources whose contract goes further than the journal.
@@ -23,36 +21,31 @@ class Answers:
     store says of the first one.
     """
 
-    def __init__(self, sources: dict[str, SourceSettings]) -> None:
+    def __init__(self, sources: Mapping[str, SourceSettings]) -> None:
         self._sources = sources
         self._promised: dict[int, list[tuple[Admitted, Item]]] = {}
 
-    def stored(self, admitted: Admitted, appended: list[Appended]) -> list[int]:
+    def stored(self, admitted: Admitted, appended: Sequence[Appended]) -> list[int]:
         """Answer one arrival after the commit. Returns seqs of copies whose fate the caller must look up."""
         source = self._sources[admitted.arrival.source]
-        ready: list[Ack] = []
+        further = source.contract is not Contract.ACCEPTED and not admitted.batch
+        acks: list[Ack] = []
         copies: list[int] = []
         for item, row in zip(admitted.items, appended, strict=True):
-            enhanced = _is_enhanced(item, source)
-            if item.refused or enhanced or source.contract is Contract.ACCEPTED or admitted.batch:
-                ready.append(_at_commit(item, enhanced=enhanced))
-            if source.contract is not Contract.ACCEPTED and not item.refused and not admitted.batch:
+            acks += _at_commit(item, source, further=further)
+            if further and not item.refused:
                 seq = row.duplicate_of or row.seq
                 self._promised.setdefault(seq, []).append((admitted, item))
                 if row.duplicate_of:
                     copies.append(seq)
-        _send(admitted, ready)
+        _send(admitted, acks, more=further and any(not item.refused for item in admitted.items))
         return copies
 
     def failed(self, admitted: Admitted, error: HilumError) -> None:
         """The journal did not take an arrival: say so at once, so that the sender keeps it and sends again."""
         source = self._sources[admitted.arrival.source]
         finding = Finding(error.code, "the message could not be stored: send it again")
-        acks = []
-        for item in admitted.items:
-            code = "CR" if _is_enhanced(item, source) else "AE"
-            acks.append(_build(item, code, finding))
-        _send(admitted, acks)
+        _send(admitted, [_no(item, source, "CR", "AE", finding) for item in admitted.items])
 
     def applied(self, seqs: Iterable[int]) -> None:
         """These messages are committed: keep the promises that asked for no more."""
@@ -80,33 +73,61 @@ class Answers:
             if promises and self._sources[promises[0][0].arrival.source].contract is contract:
                 del self._promised[seq]
                 for admitted, item in promises:
-                    _send(admitted, [_build(item, code, finding)])
+                    source = self._sources[admitted.arrival.source]
+                    _send(admitted, [_build(item, code, finding, wanted=_is_wanted(item, source, code))])
 
 
-def _is_enhanced(item: Item, source: SourceSettings) -> bool:
-    if source.ack is AckMode.AUTO:
-        return item.record is not None and hl7v2.wants_enhanced(item.record)
-    return source.ack is AckMode.ENHANCED
+def _is_wanted(item: Item, source: SourceSettings, code: str) -> bool:
+    """Whether this sender is told this: by the source's mode, or by MSH-15 and MSH-16 (section 2.9.3)."""
+    if source.ack is AckMode.ORIGINAL:
+        return code[0] == "A"
+    if source.ack is AckMode.ENHANCED:
+        return code[0] == "C" or source.contract is not Contract.ACCEPTED
+    header = item.record if item.record is not None else item.incoming.body
+    return hl7v2.wants(header).is_wanted(code)
 
 
-def _at_commit(item: Item, *, enhanced: bool) -> Ack:
+def _at_commit(item: Item, source: SourceSettings, *, further: bool) -> list[Ack]:
+    """CA where the mode has it; AA with it or instead of it, where the journal is all that was promised."""
     if item.refused:
-        code = _REFUSED_AT_COMMIT[item.disposition] if enhanced else item.disposition.value
-        return _build(item, code, item.finding)
-    return _build(item, "CA" if enhanced else "AA", None)
+        codes = ("CE", "AE") if item.disposition is Disposition.AE else ("CR", "AR")
+        return [_no(item, source, *codes, item.finding)]
+    at_once = ("CA",) if further else ("CA", "AA")
+    acks = [_build(item, code, None, wanted=True) for code in at_once if _is_wanted(item, source, code)]
+    if acks or further:
+        return acks
+    return [_build(item, "AA", None, wanted=False)]
 
 
-def _build(item: Item, code: str, finding: Finding | None) -> Ack:
-    header: hl7v2.Hl7Message | bytes = item.record if item.record is not None else item.incoming.body
+def _no(item: Item, source: SourceSettings, commit: str, application: str, finding: Finding | None) -> Ack:
+    """One refusal: at commit level where the mode has that, else at application level."""
+    if _is_wanted(item, source, commit):
+        return _build(item, commit, finding, wanted=True)
+    return _build(item, application, finding, wanted=_is_wanted(item, source, application))
+
+
+def _build(item: Item, code: str, finding: Finding | None, *, wanted: bool) -> Ack:
+    """An answer; with an empty body when the sender asked not to hear it."""
+    if not wanted:
+        return Ack(code, b"", finding)
+    header = item.record if item.record is not None else item.incoming.body
     return Ack(code, hl7v2.acknowledge(header, code, finding=finding, now=time.time_ns() // 1000), finding)
 
 
-def _send(admitted: Admitted, acks: list[Ack]) -> None:
-    if not acks:
+def _send(admitted: Admitted, acks: Sequence[Ack], *, more: bool = False) -> None:
+    """Answer one arrival. A batch has one answer, itself a batch; `more` says that the last word comes later."""
+    if admitted.batch and not more:
+        refused = next((ack for ack in acks if ack.code[1] != "A"), None)
+        worst = refused or acks[0]
+        bodies = [ack.body for ack in acks if ack.body]
+        admitted.arrival.answer(Ack(worst.code, _batch_of(bodies), worst.finding))
         return
-    if len(acks) == 1:
-        admitted.arrival.answer(acks[0])
-        return
-    refused = next((ack for ack in acks if ack.code not in ("AA", "CA")), None)
-    code, finding = (refused.code, refused.finding) if refused else (acks[0].code, None)
-    admitted.arrival.answer(Ack(code, hl7v2.join_batch([ack.body for ack in acks]), finding))
+    for ack in acks:
+        admitted.arrival.answer(ack)
+
+
+def _batch_of(bodies: Sequence[bytes]) -> bytes:
+    """Acknowledgements of a batch in a batch (section 2.10.3.3)."""
+    if len(bodies) < 2:
+        return b"".join(bodies)
+    return b"BHS|^~\\&\r%sBTS|%d\r" % (b"".join(bodies), len(bodies))

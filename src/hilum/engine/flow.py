@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hilum import mapping
 from hilum.engine.admission import admit
@@ -26,7 +26,12 @@ __all__ = ["Flow", "Route"]
 
 ANSWER_WITHIN = 1.8  # seconds; a sender that hears nothing for two seconds starts to guess
 
-Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Sequence[Outgoing]]
+fault.declare("engine.before_append", "arrivals were gated, nothing is stored")
+fault.declare("engine.before_answer", "arrivals are stored, nobody was answered")
+fault.declare("engine.before_apply", "effects were computed, nothing is stored")
+fault.declare("engine.after_apply", "effects are stored, promises to senders are not kept yet")
+
+Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
 
 
 class Flow:
@@ -55,7 +60,7 @@ class Flow:
         patience = max(0.05, ANSWER_WITHIN - (time.time() - oldest))
         try:
             fault.reach("engine.before_append")
-            rows = iter(await asyncio.wait_for(asyncio.shield(self._append(incoming)), patience))
+            rows = iter(await asyncio.wait_for(asyncio.shield(self._journal.append(incoming)), patience))
         except (StoreError, TimeoutError) as error:
             late = StoreError("the journal did not answer in time", code="store-slow", outcome=Outcome.RETRY)
             for one in admitted:
@@ -67,7 +72,7 @@ class Flow:
     def turn(self, message: Message) -> Effects | Held:
         """Parse and map one message: what it does, or why a person must look at it first."""
         try:
-            record = hl7v2.parse(message.body, charset=message.envelope.charset)
+            record = hl7v2.parse(message.body, default_charset=message.envelope.charset)
             mapped = self._plan.run(record, mapping.Context.of(message.envelope))
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)
@@ -114,4 +119,7 @@ class Flow:
 
     def _held(self, message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:
         owner = owner or self._sources[message.envelope.source].owner
-        return Held(message.seq, message.partition, message.envelope.key, code, text, location, owner)
+        envelope = message.envelope
+        return Held(
+            message.seq, message.partition, envelope.key, code, text, location, owner, other_key=envelope.other_key
+        )

@@ -31,7 +31,7 @@ class Order(StrEnum):
     """What later messages of a key do while an earlier one is held."""
 
     WAIT = "wait"  # they wait behind it
-    PASS = "pass"  # they go on
+    PASS = "pass"  # they go on  # noqa: S105
 
 
 class SourceSettings(Struct, frozen=True):

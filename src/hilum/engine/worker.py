@@ -29,18 +29,31 @@ class HeldKeys:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._keys = set(repository.held_keys())
+        self._stored: set[str] = set()
+        self._fresh: set[str] = set()  # held in memory, on their way to the store
+        self.reread()
 
     def __contains__(self, key: str) -> bool:
-        return bool(key) and key in self._keys
+        return bool(key) and (key in self._stored or key in self._fresh)
 
     def add(self, *keys: str) -> None:
         """From now on later messages of these keys wait."""
-        self._keys.update(key for key in keys if key)
+        self._fresh.update(key for key in keys if key)
 
-    def reread(self) -> None:
-        """A person has settled something."""
-        self._keys = set(self._repository.held_keys())
+    def saved(self, *keys: str) -> None:
+        """The store has them now."""
+        self._stored.update(self._fresh.intersection(keys))
+        self._fresh.difference_update(keys)
+
+    def forget(self, *keys: str) -> None:
+        """What was decided about these was not saved."""
+        self._fresh.difference_update(keys)
+
+    def reread(self) -> dict[str, int]:
+        """A person may have settled something: look again. Returns key -> lowest seq held."""
+        lowest = self._repository.held_keys()
+        self._stored = set(lowest)
+        return lowest
 
 
 class Worker:
@@ -96,11 +109,11 @@ class Worker:
             if first.barrier:
                 await self._progress.reach(self.partition, first.seq)
                 await self._progress.until_committed(first.home, first.seq)
-                await self._save([], first.seq)
+                await self._commit([], first.seq)
             else:
                 for other in partitions_of(first.message.envelope)[1:]:
                     await self._progress.until_reached(other, first.seq)
-                await self._save([self._turn(entry.message) for entry in run], run[-1].seq)
+                await self._save([entry.message for entry in run])
             await asyncio.sleep(0)
 
     def _turn(self, message: Message) -> Effects | Held:
@@ -114,6 +127,7 @@ class Worker:
                 "behind-held",
                 "waits behind an earlier message of its key",
                 behind=True,
+                other_key=envelope.other_key,
             )
         else:
             work = self._flow.gate_again(message) or self._flow.turn(message)
@@ -125,33 +139,40 @@ class Worker:
         seq, done = self._replays.popleft()
         message = self._journal.get(seq)
         work = self._flow.gate_again(message) or self._flow.turn(message)
-        await self._save([work])
+        try:
+            await self._commit([work])
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
+            work = self._give_up(message, error)
+            await self._commit([work])
         self._held.reread()
         done.set_result(work)
 
-    async def _save(self, work: Sequence[Effects | Held], position: int = 0) -> None:
+    async def _save(self, messages: Sequence[Message]) -> None:
+        work = [self._turn(message) for message in messages]
         try:
-            await self._commit(work, position)
+            await self._commit(work, messages[-1].seq)
         except StoreError:
             raise
-        except Exception as error:
-            if not work:
-                raise
-            log.exception("effects could not be applied", error=type(error).__name__, messages=len(work))
-            await self._save_alone(work, position, error)
+        except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
+            self._held.forget(*[key for one in messages for key in (one.envelope.key, one.envelope.other_key)])
+            if len(messages) == 1:
+                await self._commit([self._give_up(messages[0], error)], messages[0].seq)
+            else:  # one of these cannot be saved: find it, and let the others through
+                for message in messages:
+                    await self._save([message])
 
-    async def _save_alone(self, work: Sequence[Effects | Held], position: int, error: Exception) -> None:
-        """One of these cannot be applied: find it, hold it, and let the others through."""
-        if len(work) > 1:
-            for one in work:
-                await self._save([one], one.seq if position else 0)
-            return
-        one = work[0]
+    def _give_up(self, message: Message, error: Exception) -> Held:
         code = error.code if isinstance(error, HilumError) else "apply-failed"
-        await self._commit([Held(one.seq, one.partition, one.key, code, "its effects could not be saved")], position)
-        self._held.add(one.key)
+        log.error("effects could not be saved", seq=message.seq, code=code, error=type(error).__name__)
+        envelope = message.envelope
+        if self._orders.get(envelope.source, Order.WAIT) is Order.WAIT:
+            self._held.add(envelope.key, envelope.other_key)
+        text = "its effects could not be saved"
+        return Held(message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key)
 
-    async def _commit(self, work: Sequence[Effects | Held], position: int) -> None:
+    async def _commit(self, work: Sequence[Effects | Held], position: int = 0) -> None:
         delay = RETRY_FIRST
         while True:
             try:
@@ -163,6 +184,7 @@ class Worker:
                 log.warning("the store cannot be written, trying again", code=error.code, in_seconds=delay)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, RETRY_LAST)
+        self._held.saved(*[key for one in work if isinstance(one, Held) for key in (one.key, one.other_key)])
         if position:
             await self._progress.commit(self.partition, position)
 

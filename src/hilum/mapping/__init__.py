@@ -7,6 +7,7 @@ where a value comes from (`Plan.trace`). docs/workbook.md is the grammar.
 from hilum.mapping.identity import resource_id
 from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
 from hilum.mapping.plan import Plan, compile_workbook
+from hilum.mapping.record_conditions import compile_condition
 from hilum.mapping.tables import Row, Workbook, load_base, load_workbook, read_workbook
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Row",
     "Trace",
     "Workbook",
+    "compile_condition",
     "compile_workbook",
     "load_base",
     "load_workbook",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -57,6 +58,11 @@ class Plan:
     def kinds(self) -> tuple[str, ...]:
         """Every kind that a key row names, sorted."""
         return tuple(sorted({kind for rule in self._rules if rule.target.role == "key" for kind in rule.applies}))
+
+    def warm(self) -> None:
+        """Generate the code of every kind that has rows, for its most common anchors, before the first message."""
+        for kind in self.kinds():
+            self._kind(kind).warm()
 
     def run(self, record: Record, context: Context) -> Mapped:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
@@ -158,6 +164,13 @@ class _Kind:
         if found is None:
             found = self._places[key] = tuple(_places(name, anchors))
         return found
+
+    def warm(self) -> None:
+        """Generate the code of every place, as if all anchors of a segment matched."""
+        for name in sorted(self.segments):
+            anchors = tuple(anchor for anchor in self.anchors if anchor.segment == name)
+            for place in self._places.setdefault((name, anchors), tuple(_places(name, anchors))):
+                self.unit(place, trace=False)
 
     def unit(self, place: Place, *, trace: bool) -> tuple[Unit, CodeType]:
         """The code of one place, generated when first asked for."""
@@ -467,8 +480,12 @@ def _union(first: bytes, second: bytes) -> Raw:
     return Raw(b"[%b]" % b",".join(items))
 
 
-def compile_workbook(workbook: Workbook) -> Plan:
-    """Check every row and make a plan. Raises ConfigError `workbook-invalid` with all findings when one is an error."""
+def compile_workbook(workbook: Workbook, *, params: Mapping[str, str | int | float | bool] | None = None) -> Plan:
+    """Check every row and make a plan; `params` are decisions of the folder, laid over those of the tables.
+
+    Raises ConfigError `workbook-invalid` with all findings when one is an error.
+    """
+    workbook = _decided(workbook, params or {})
     rules, findings = read_rules(workbook)
     everything = (*workbook.findings, *findings)
     book = structs.replace(workbook, findings=everything)
@@ -476,6 +493,27 @@ def compile_workbook(workbook: Workbook) -> Plan:
     shapes = _check_shapes(rules)
     structs.replace(book, findings=(*everything, *shapes)).raise_findings()
     return plan
+
+
+def _decided(book: Workbook, params: Mapping[str, str | int | float | bool]) -> Workbook:
+    known = [line.param for line in book.params]
+    findings = list(book.findings)
+    for name in params:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else ""
+            findings.append(
+                Finding("param-unknown", f"there is no parameter `{name}`", f"integration.yaml params.{name}", hint=hint)
+            )
+    lines = [
+        structs.replace(line, value=_param_text(params[line.param])) if line.param in params else line
+        for line in book.params
+    ]
+    return structs.replace(book, params=tuple(lines), findings=tuple(findings))
+
+
+def _param_text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_shapes(rules: Sequence[Rule]) -> list[Finding]:

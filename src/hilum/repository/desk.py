@@ -20,7 +20,10 @@ from .sql import Row, number, row, rows
 
 __all__ = ["Desk", "count", "record_work"]
 
-_HOLD = "seq, partition, key, code, message, location, owner, behind, at, tries, state, settled_at, settled_by, note"
+_HOLD = (
+    "seq, partition, key, code, message, location, owner, behind, at, tries, state, settled_at, settled_by, note, "
+    "other_key"
+)
 _EXCEPTION = (
     'id, code, message, location, owner, "row", "group", count, first_at, last_at, samples, '
     "is_open, settled_at, settled_by, note"
@@ -43,7 +46,7 @@ class Desk(Outbox):
     # holds and replays
 
     def held_keys(self) -> dict[str, int]:
-        return dict(self._rows("SELECT key, min(seq) FROM hold WHERE state = 'open' AND key <> '' GROUP BY key"))
+        return dict(self._rows(_HELD_KEYS))
 
     def holds(
         self,
@@ -54,7 +57,9 @@ class Desk(Outbox):
         after: int = 0,
         limit: int = 100,
     ) -> list[Hold]:
-        where, values = _where(("key", key), ("code", code), ("state", state))
+        where, values = _where(("code", code), ("state", state))
+        if key is not None:
+            where, values = f"{where} AND (key = ? OR (other_key = ? AND other_key <> ''))", (*values, key, key)
         found = self._rows(
             f"SELECT {_HOLD} FROM hold WHERE seq > ?{where} ORDER BY seq LIMIT ?",  # noqa: S608
             (after, *values, limit),
@@ -184,9 +189,15 @@ def record_work(connection: apsw.Connection, plan: Plan, now: int) -> None:
         enqueue(connection, plan.outgoing, now)
 
 
+_HELD_KEYS = """
+SELECT key, min(seq) FROM (
+  SELECT key, seq FROM hold WHERE state = 'open' AND key <> ''
+  UNION ALL SELECT other_key, seq FROM hold WHERE state = 'open' AND other_key <> ''
+) GROUP BY key
+"""
 _HELD = """
-INSERT INTO hold (seq, partition, key, code, message, location, owner, behind, at, tries, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'open')
+INSERT INTO hold (seq, partition, key, code, message, location, owner, behind, other_key, at, tries, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 'open')
 ON CONFLICT (seq) DO UPDATE SET code = excluded.code, message = excluded.message, location = excluded.location,
   owner = excluded.owner, behind = excluded.behind, tries = tries + 1
 """
@@ -202,6 +213,7 @@ def _held(held: Held, now: int) -> Row:
         held.location,
         held.owner,
         held.behind,
+        held.other_key,
         now,
     )
 

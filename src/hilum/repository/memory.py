@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Raw, Struct
@@ -255,7 +256,8 @@ class MemoryRepository:
     def held_keys(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for one in self._open_holds():
-            found.setdefault(one.key, one.seq)
+            for key in (one.key, one.other_key):
+                found.setdefault(key, one.seq)
         found.pop("", None)
         return found
 
@@ -271,7 +273,10 @@ class MemoryRepository:
         found = (
             one
             for one in sorted(self._holds.values(), key=lambda one: one.seq)
-            if one.seq > after and key in (None, one.key) and code in (None, one.code) and state in (None, one.state)
+            if one.seq > after
+            and (key in (None, one.key) or (key and key == one.other_key))
+            and code in (None, one.code)
+            and state in (None, one.state)
         )
         return list(found)[:limit]
 
@@ -321,6 +326,7 @@ class MemoryRepository:
             held.behind,
             at=before.at if before else self.now,
             tries=(before.tries if before else 0) + 1,
+            other_key=held.other_key,
         )
 
     def _settle_hold(self, seq: int, state: HoldState, by: str, note: str) -> None:
@@ -404,6 +410,15 @@ class MemoryRepository:
             if one.id > after and destination in (None, one.outgoing.destination) and state in (None, one.state)
         )
         return list(found)[:limit]
+
+    def deliveries_of(self, seq: int) -> list[Delivery]:
+        return [one for _, one in sorted(self._deliveries.items()) if one.seq == seq]
+
+    def delivery_counts(self) -> dict[tuple[str, str], int]:
+        return dict(Counter((one.outgoing.destination, one.state.value) for one in self._deliveries.values()))
+
+    def type_counts(self) -> dict[str, int]:
+        return dict(Counter(name.partition("/")[0] for name, row in self._rows.items() if row.versions[-1].text))
 
     async def claim(self, ids: Sequence[int]) -> None:
         for id_ in ids:

@@ -64,6 +64,14 @@ class Outbox:
         )
         return [_delivery(row) for row in rows]
 
+    def deliveries_of(self, seq: int) -> list[Delivery]:
+        found = self._rows(f"SELECT {_DELIVERY} FROM outbox WHERE seq = ? ORDER BY id", (seq,))  # noqa: S608
+        return [_delivery(row) for row in found]
+
+    def delivery_counts(self) -> dict[tuple[str, str], int]:
+        found = self._rows("SELECT destination, state, count(*) FROM outbox GROUP BY state, destination")
+        return {(destination, state): count for destination, state, count in found}
+
     async def claim(self, ids: Sequence[int]) -> None:
         await self._change(
             ids, "UPDATE outbox SET state = 'claimed', attempts = attempts + 1 WHERE id = ? AND state = 'due'"

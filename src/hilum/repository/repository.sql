@@ -120,9 +120,11 @@ CREATE TABLE IF NOT EXISTS hold (
   state TEXT NOT NULL,
   settled_at INTEGER NOT NULL DEFAULT 0,
   settled_by TEXT NOT NULL DEFAULT '',
-  note TEXT NOT NULL DEFAULT ''
+  note TEXT NOT NULL DEFAULT '',
+  other_key TEXT NOT NULL DEFAULT ''  -- the second key of a merge
 );
 CREATE INDEX IF NOT EXISTS hold_open ON hold (key, seq) WHERE state = 'open';
+CREATE INDEX IF NOT EXISTS hold_open_merge ON hold (other_key, seq) WHERE state = 'open' AND other_key <> '';
 CREATE INDEX IF NOT EXISTS hold_by_state ON hold (state, behind);
 CREATE TABLE IF NOT EXISTS replay_request (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -172,4 +174,5 @@ CREATE TABLE IF NOT EXISTS outbox (
 );
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (destination, key, id) WHERE state IN ('due', 'claimed');
 CREATE INDEX IF NOT EXISTS outbox_heads ON outbox (destination, next_at, id) WHERE state = 'due' AND is_head = 1;
-CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state);
+CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state, destination);
+CREATE INDEX IF NOT EXISTS outbox_by_message ON outbox (seq);

@@ -93,6 +93,7 @@ class Hold(Struct, frozen=True):
     settled_at: int = 0
     settled_by: str = ""
     note: str = ""
+    other_key: str = ""  # the second key of a merge
 
 
 class ExceptionRecord(Struct, frozen=True):
@@ -199,7 +200,7 @@ class Repository(Protocol):
         ...
 
     def held_keys(self) -> dict[str, int]:
-        """Keys with an open hold -> the lowest seq held."""
+        """Keys with an open hold -> the lowest seq held. A held merge holds both of its keys."""
         ...
 
     def holds(
@@ -211,7 +212,7 @@ class Repository(Protocol):
         after: int = 0,
         limit: int = 100,
     ) -> list[Hold]:
-        """Holds with seq > after, in order. `key=""` means messages without one; `state=None` all."""
+        """Holds with seq > after, in order. `key` is either key of a merge, "" means without one; `state=None` all."""
         ...
 
     def hold(self, seq: int) -> Hold:
@@ -274,6 +275,18 @@ class Repository(Protocol):
         limit: int = 100,
     ) -> list[Delivery]:
         """The outbox with id > after, in order."""
+        ...
+
+    def deliveries_of(self, seq: int) -> list[Delivery]:
+        """The deliveries that one message caused, in order."""
+        ...
+
+    def delivery_counts(self) -> dict[tuple[str, str], int]:
+        """(destination, state) -> deliveries, counted now."""
+        ...
+
+    def type_counts(self) -> dict[str, int]:
+        """FHIR type -> resources that are not deleted, counted now."""
         ...
 
     async def claim(self, ids: Sequence[int]) -> None:

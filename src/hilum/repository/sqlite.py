@@ -16,6 +16,7 @@ import apsw
 from msgspec import Struct
 
 from hilum.errors import NotFound, StoreError
+from hilum.formats import fhir
 from hilum.model import Effects, Held
 from hilum.store import Schema, Store, fault
 
@@ -196,6 +197,10 @@ class SqliteRepository(Desk):
         if found is None:
             found = find_rids(connection, (record,)).get(record)
         return found
+
+    def type_counts(self) -> dict[str, int]:
+        found = self._rows("SELECT type, count(*) FROM resource WHERE type > 0 GROUP BY type")
+        return {fhir.RESOURCE_TYPES[number - 1]: count for number, count in found}
 
     def search(self, query: Query) -> Page:
         return self._store.read(lambda connection: search(connection, query))

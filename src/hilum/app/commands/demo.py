@@ -1,0 +1,171 @@
+"""`hilum demo`: a simulated hospital sends real HL7 v2 over real sockets, and the totals add up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from cyclopts import Parameter
+from rich.console import Console
+from rich.live import Live
+
+from hilum.app.demo_view import picture, summary
+from hilum.app.loop import fast_runner
+from hilum.app.opening import Opened, open_folder, whoami
+from hilum.app.printing import print_json
+from hilum.app.running import Running, running
+from hilum.app.tokens import Role
+from hilum.engine import Ledger
+from hilum.intake import MllpListener
+from hilum.simulator import Hospital, Tally, Target, send
+
+__all__ = ["command"]
+
+REFRESH = 0.5  # seconds between two looks at the store
+SETTLE = 30.0  # seconds for what was acknowledged to be applied after the senders have stopped
+FOLDER = {
+    "integration.yaml": """use: demo
+owners:
+  workflow: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
+  mapping: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
+api: {port: %d}
+params: {unknown_namespace: local}
+""",
+    "sources/adt.yaml": "kind: mllp\nport: 0\nowner: registration\n",
+    "sources/lab.yaml": "kind: mllp\nport: 0\ncharset: iso-8859-1\nowner: laboratory\n",
+    "sources/sched.yaml": "kind: mllp\nport: 0\nowner: front-desk\n",
+}
+
+
+def command(
+    *,
+    seconds: Annotated[float | None, Parameter(help="Stop after this long; without it, Ctrl-C stops.")] = None,
+    rate: Annotated[float, Parameter(help="Messages per second that the hospital sends.")] = 60,
+    seed: Annotated[int, Parameter(help="Another hospital.")] = 1,
+    port: Annotated[int, Parameter(help="Port of the FHIR API; 0 takes a free one.")] = 0,
+    keep: Annotated[Path | None, Parameter(help="Make the integration folder here and keep it; a new folder.")] = None,
+    json: Annotated[bool, Parameter(help="Only print the summary, as JSON.", negative="")] = False,
+) -> int:
+    """Watch a simulated hospital send to hilum, and the totals add up.
+
+    Admissions, transfers, discharges, merges, results, appointments and some broken messages come in over MLLP sockets
+    of this machine. The resources can be read through the FHIR API while it runs. Everything is synthetic, and is
+    deleted at the end unless --keep says where. The exit status is 0 only when every message is accounted for and
+    every answer was the right one.
+    """
+    _quiet_logs()
+    with _folder(keep, port) as folder, fast_runner() as runner:
+        return runner.run(_demo(folder, seconds, rate, seed, as_json=json))
+
+
+async def _demo(folder: Path, seconds: float | None, rate: float, seed: int, *, as_json: bool) -> int:
+    console = Console(quiet=as_json)
+    with open_folder(folder, exclusive=True, create=True) as opened:
+        async with running(opened) as state:
+            token = opened.tokens.create("demo", Role.READER, 86_400, by=whoami()).text
+            tally, started = Tally(), time.monotonic()
+            stop = asyncio.Event()
+            _stop_on_signals(stop)
+            sending = asyncio.create_task(
+                send(Hospital(seed).stream(), _targets(state), connections=2, rate=rate, stop=stop, tally=tally)
+            )
+            console.print(_welcome(state, token, folder))
+            with Live(console=console, auto_refresh=False, transient=False) as live:
+                while not stop.is_set() and not sending.done() and not state.engine.failures():
+                    live.update(picture(opened, tally, time.monotonic() - started), refresh=True)
+                    if seconds is not None and time.monotonic() - started >= seconds:
+                        stop.set()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), REFRESH)
+                stop.set()
+                await sending
+                ledger = await _settled(opened)
+                live.update(picture(opened, tally, time.monotonic() - started), refresh=True)
+    problems = _problems(ledger, tally)
+    if as_json:
+        print_json({"ledger": ledger, "answers": tally.answers, "sent": tally.sent, "problems": problems})
+    else:
+        console.print(summary(ledger, tally, problems))
+    return 1 if problems else 0
+
+
+def _problems(ledger: Ledger, tally: Tally) -> list[str]:
+    """Everything that does not add up, in words; nothing received at all is a problem too."""
+    checks = [
+        (ledger.received > 0, "no message was received"),
+        (ledger.difference == 0, f"{ledger.difference} messages are not accounted for"),
+        (ledger.fields.adds_up, "the fields of the messages are not all accounted for"),
+        (
+            ledger.received == tally.received or tally.unanswered > 0,
+            f"the hospital sent {tally.received}, hilum has {ledger.received}",
+        ),
+        (ledger.rejected == tally.rejected, f"{tally.rejected} were refused, hilum has {ledger.rejected}"),
+        (tally.is_as_expected, f"{tally.wrong_codes} answers had the wrong code, {tally.wrong_ids} the wrong id"),
+    ]
+    return [text for holds, text in checks if not holds]
+
+
+async def _settled(opened: Opened) -> Ledger:
+    """The ledger when nothing is left to read; what waits behind a held message goes on waiting."""
+    patience = time.monotonic() + SETTLE
+    while True:
+        waiting = opened.journal.counts(opened.repository.positions()).waiting
+        if not waiting or time.monotonic() > patience:
+            return opened.ledger()
+        await asyncio.sleep(0.1)
+
+
+def _targets(state: Running) -> dict[str, Target]:
+    return {one.name: Target("127.0.0.1", one.port) for one in state.sources if isinstance(one, MllpListener)}
+
+
+def _welcome(state: Running, token: str, folder: Path) -> str:
+    base = state.listener.base_url
+    return (
+        f"\nA simulated hospital now sends HL7 v2 to hilum (folder {folder}).\n"
+        f"FHIR API   {base}/fhir/metadata\n"
+        f"Read it    curl -H 'Authorization: Bearer {token}' '{base}/fhir/Patient?_count=3'\n"
+        f"Health     {base}/readyz   {base}/metrics\n"
+    )
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _quiet_logs() -> None:
+    """The screen belongs to the totals; trouble is still said."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None, port: int) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True)
+        _write_folder(keep, port)
+        yield keep
+        return
+    folder = Path(tempfile.mkdtemp(prefix=f"hilum-demo-{os.getpid()}-"))
+    try:
+        _write_folder(folder, port)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _write_folder(folder: Path, port: int) -> None:
+    (folder / "sources").mkdir()
+    for name, text in FOLDER.items():
+        (folder / name).write_text(text % port if "%d" in text else text)

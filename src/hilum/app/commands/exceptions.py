@@ -1,0 +1,143 @@
+"""`hilum exceptions`: what waits for a person, and who that is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hilum.app.opening import Opened, open_folder, whoami
+from hilum.app.printing import print_json, print_table, when
+from hilum.errors import HilumError
+from hilum.model import AuditEvent
+from hilum.repository import ExceptionRecord, Hold
+
+__all__ = ["app"]
+
+app = App(name="exceptions", help="List, show and settle what waits for a person.")
+
+Folder = Annotated[Path, Parameter(help="The integration folder.")]
+Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
+Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
+Item = Annotated[str, Parameter(help="H17 is the held message 17, E3 the exception item 3, as `list` names them.")]
+
+
+@app.command(name="list")
+def list_(
+    folder: Folder = Path(),
+    *,
+    code: Annotated[str, Parameter(help="Only this code.")] = "",
+    owner: Annotated[str, Parameter(help="Only what this person or team owns.")] = "",
+    limit: Annotated[int, Parameter(help="How many of each at most.")] = 100,
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """List held messages and exception items, open ones only. Shows no PHI."""
+    with open_folder(folder, environment) as opened:
+        holds = opened.repository.holds(code=code or None, limit=limit)
+        items = opened.repository.exceptions(code=code or None, owner=owner or None, limit=limit)
+    rows = [_hold_facts(hold) for hold in holds if not owner or hold.owner == owner]
+    rows += [_item_facts(item) for item in items]
+    if json:
+        print_json({"exceptions": rows})
+        return 0
+    columns = ("item", "code", "where", "count", "owner", "since", "message")
+    print_table(columns, [[row[name] for name in columns] for row in rows], empty="nothing waits for a person")
+    return 0
+
+
+@app.command
+def show(item: Item, folder: Folder = Path(), *, environment: Environment = None, json: Json = False) -> int:
+    """Show one item with all that is known of it. Shows no PHI."""
+    kind, number = _parse(item)
+    with open_folder(folder, environment) as opened:
+        facts = _all_facts(opened, kind, number)
+    if json:
+        print_json(facts)
+    else:
+        print_table(("field", "value"), [(name, value) for name, value in facts.items() if value != ""], empty="")
+        if kind == "H":
+            print(
+                f"\n`hilum hl7 show` reads such a message; `hilum messages show {number} --reason TEXT` shows this one."
+            )
+    return 0
+
+
+@app.command
+def settle(
+    item: Item,
+    folder: Folder = Path(),
+    *,
+    note: Annotated[str, Parameter(help="Why; kept with the item and in the audit. No PHI, please.")],
+    discard: Annotated[
+        bool, Parameter(help="A held message shall never be applied: it counts as rejected.", negative="")
+    ] = False,
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """End an item. A held message is either replayed (`hilum messages replay`) or, with --discard, given up."""
+    kind, number = _parse(item)
+    if kind == "H" and not discard:
+        raise HilumError(
+            f"a held message is not settled by a note: `hilum messages replay {number}` runs it again, "
+            "--discard gives it up",
+            code="settle-undecided",
+        )
+    with open_folder(folder, environment) as opened:
+        action = opened.repository.discard if kind == "H" else opened.repository.settle
+        asyncio.run(action(number, whoami(), note))
+        event = AuditEvent(time.time_ns() // 1000, whoami(), "discard" if kind == "H" else "settle", item, detail=note)
+        opened.journal.audit_now([event])
+    if json:
+        print_json({"item": item, "settled": True})
+    else:
+        print(f"{item} is {'discarded and counts as rejected' if kind == 'H' else 'settled'}")
+    return 0
+
+
+def _parse(item: str) -> tuple[str, int]:
+    kind, number = item[:1].upper(), item[1:]
+    if kind not in ("H", "E") or not number.isdigit():
+        raise HilumError(
+            "write H and the number of a held message, or E and the number of an item: H17, E3", code="item-unknown"
+        )
+    return kind, int(number)
+
+
+def _all_facts(opened: Opened, kind: str, number: int) -> dict[str, Any]:
+    if kind == "H":
+        hold = opened.repository.hold(number)
+        facts = _hold_facts(hold)
+        facts |= {"state": hold.state.value, "tries": hold.tries, "settled": when(hold.settled_at)}
+        return facts | {"settled_by": hold.settled_by, "note": hold.note}
+    item = opened.repository.exception(number)
+    facts = _item_facts(item)
+    facts |= {"row": item.row, "last": when(item.last_at), "samples": " ".join(map(str, item.samples))}
+    return facts | {"settled": when(item.settled_at), "settled_by": item.settled_by, "note": item.note}
+
+
+def _hold_facts(hold: Hold) -> dict[str, Any]:
+    return {
+        "item": f"H{hold.seq}",
+        "code": hold.code,
+        "where": hold.location,
+        "count": 1,
+        "owner": hold.owner,
+        "since": when(hold.at),
+        "message": hold.message,
+    }
+
+
+def _item_facts(item: ExceptionRecord) -> dict[str, Any]:
+    return {
+        "item": f"E{item.id}",
+        "code": item.code,
+        "where": item.location,
+        "count": item.count,
+        "owner": item.owner,
+        "since": when(item.first_at),
+        "message": item.message,
+    }

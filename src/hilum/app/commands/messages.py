@@ -1,0 +1,183 @@
+"""`hilum messages`: what was received, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from hilum.app.opening import Opened, open_folder, whoami
+from hilum.app.printing import print_json, print_table, when
+from hilum.errors import NotFound
+from hilum.journal import Found, MessageQuery
+from hilum.model import AuditEvent, Disposition
+from hilum.repository import HoldState
+
+__all__ = ["app", "state_of"]
+
+app = App(name="messages", help="List, show, search and replay the messages that were received.")
+
+Folder = Annotated[Path, Parameter(help="The integration folder.")]
+Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
+Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
+COLUMNS = ("message", "received", "source", "kind", "sender", "control id", "state", "codes")
+
+
+@app.command(name="list")
+def list_(
+    folder: Folder = Path(),
+    *,
+    kind: Annotated[str, Parameter(help="Only this message type: ADT^A01.")] = "",
+    sender: Annotated[str, Parameter(help='Only this sender: "EPIC|HOSP".')] = "",
+    source: Annotated[str, Parameter(help="Only this way in.")] = "",
+    disposition: Annotated[Disposition | None, Parameter(help="Only what the door decided so.")] = None,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    after: Annotated[str, Parameter(help="Go on after the page whose `next` this was.")] = "",
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """List messages, newest first. Shows no PHI."""
+    query = MessageQuery(kind=kind, sender=sender, source=source, disposition=disposition, limit=limit, after=after)
+    return _print_page(folder, environment, query, as_json=json)
+
+
+@app.command
+def search(
+    folder: Folder = Path(),
+    *,
+    patient: Annotated[str, Parameter(help='The patient identifier with its authority: "100200|HOSP".')] = "",
+    control_id: Annotated[str, Parameter(help="MSH-10 of the message.")] = "",
+    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    after: Annotated[str, Parameter(help="Go on after the page whose `next` this was.")] = "",
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Find messages by patient or control id."""
+    if not patient and not control_id:
+        print_table((), (), empty="say what to look for: --patient or --control-id")
+        return 2
+    query = MessageQuery(key=patient, control_id=control_id, limit=limit, after=after)
+    return _print_page(folder, environment, query, as_json=json)
+
+
+@app.command
+def show(
+    message: Annotated[int, Parameter(help="The number of the message, from `messages list`.")],
+    folder: Folder = Path(),
+    *,
+    reason: Annotated[
+        str, Parameter(help="Why you look at PHI: shows the content, and is written into the audit.")
+    ] = "",
+    raw: Annotated[bool, Parameter(help="With --reason: the exact bytes on standard output.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Show one message: its envelope and its fate, and with --reason its content."""
+    with open_folder(folder, environment) as opened:
+        found = opened.journal.get(message)
+        facts = {
+            **_facts(opened, Found(found.seq, found.partition, found.envelope)),
+            "charset": found.envelope.charset,
+            "bytes": len(found.body),
+            "hold": _hold_facts(opened, message),
+        }
+        if reason:
+            event = AuditEvent(time.time_ns() // 1000, whoami(), "show", f"message/{message}", detail=reason)
+            opened.journal.audit_now([event])
+    if raw and reason:
+        import sys
+
+        sys.stdout.buffer.write(found.body)
+        return 0
+    if json:
+        print_json({**facts, "content": found.body.decode(found.envelope.charset or "latin-1")} if reason else facts)
+        return 0
+    print_table(("field", "value"), [(name, value) for name, value in facts.items() if value], empty="")
+    if reason:
+        print()
+        print(found.body.decode(found.envelope.charset or "latin-1", "replace").replace("\r", "\n").rstrip())
+    else:
+        print("\nThe content is PHI: --reason TEXT shows it and writes an audit row.")
+    return 0
+
+
+@app.command
+def replay(
+    message: Annotated[int | None, Parameter(help="The number of a held message.")] = None,
+    folder: Folder = Path(),
+    *,
+    all_: Annotated[bool, Parameter(name="--all", help="Every held message.", negative="")] = False,
+    code: Annotated[str, Parameter(help="Every message held with this code.")] = "",
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Run held messages again, after their cause was mended. The running hilum does it, in order."""
+    if message is None and not all_ and not code:
+        print_table((), (), empty="say which: a number, --code CODE or --all")
+        return 2
+    with open_folder(folder, environment) as opened:
+        asked = asyncio.run(opened.repository.request_replay(message, whoami(), code=code or None))
+        target = f"message/{message}" if message is not None else f"held:{code or 'all'}"
+        opened.journal.audit_now([AuditEvent(time.time_ns() // 1000, whoami(), "replay", target, detail=str(asked))])
+    if json:
+        print_json({"asked": asked})
+    else:
+        print(f"{asked} asked for; `hilum run` takes them up within a second, `hilum exceptions list` shows what stays")
+    return 0
+
+
+def state_of(opened: Opened, found: Found, positions: dict[int, int]) -> str:
+    """applied, held, waiting, rejected or discarded."""
+    if found.envelope.disposition.is_refusal:
+        return "rejected"
+    if found.seq > positions.get(found.partition, 0):
+        return "waiting"
+    try:
+        hold = opened.repository.hold(found.seq)
+    except NotFound:
+        return "applied"
+    if hold.state is HoldState.OPEN:
+        return "waiting behind" if hold.behind else "held"
+    return hold.state.value
+
+
+def _print_page(folder: Path, environment: str | None, query: MessageQuery, *, as_json: bool) -> int:
+    with open_folder(folder, environment) as opened:
+        page = opened.journal.messages(query)
+        positions = opened.repository.positions()
+        rows = [_facts(opened, found, positions) for found in page.messages]
+    if as_json:
+        print_json({"messages": rows, "next": page.next})
+        return 0
+    print_table(COLUMNS, [[row[name.replace(" ", "_")] for name in COLUMNS] for row in rows], empty="no messages")
+    if page.next:
+        print(f"\nmore: --after {page.next}")
+    return 0
+
+
+def _facts(opened: Opened, found: Found, positions: dict[int, int] | None = None) -> dict[str, Any]:
+    """What may be shown of a message without a reason: nothing that names or describes a patient."""
+    envelope = found.envelope
+    return {
+        "message": found.seq,
+        "received": when(envelope.received_at),
+        "source": envelope.source,
+        "kind": envelope.kind,
+        "sender": envelope.sender,
+        "control_id": envelope.control_id,
+        "disposition": envelope.disposition.value,
+        "state": state_of(opened, found, positions if positions is not None else opened.repository.positions()),
+        "codes": " ".join(envelope.codes),
+    }
+
+
+def _hold_facts(opened: Opened, seq: int) -> str:
+    try:
+        hold = opened.repository.hold(seq)
+    except NotFound:
+        return ""
+    parts = [hold.code, hold.location, hold.message, f"owner {hold.owner}" if hold.owner else ""]
+    return " ".join(part for part in parts if part)

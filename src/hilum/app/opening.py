@@ -1,0 +1,88 @@
+"""Opens what an integration folder names: its settings, its store, and what lives in the store."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from hilum.app.sections import SECTIONS
+from hilum.app.tokens import TOKENS_SCHEMA, SqliteTokens
+from hilum.config import Integration, Tree, load
+from hilum.engine import Ledger, add_up
+from hilum.errors import NotFound
+from hilum.journal import SCHEMA as JOURNAL_SCHEMA
+from hilum.journal import SqliteJournal
+from hilum.repository import SCHEMA as REPOSITORY_SCHEMA
+from hilum.repository import SqliteRepository
+from hilum.store import Store, key_from_file, key_from_secret
+
+__all__ = ["Opened", "open_folder", "store_file", "whoami"]
+
+
+class Opened(Struct, frozen=True):
+    """A folder with its store open."""
+
+    tree: Tree
+    store: Store
+    journal: SqliteJournal
+    repository: SqliteRepository
+    tokens: SqliteTokens
+
+    @property
+    def integration(self) -> Integration:
+        """integration.yaml."""
+        return self.tree.one(Integration)
+
+    def ledger(self) -> Ledger:
+        """The control totals, counted from one snapshot of the store."""
+        return self.store.read(
+            lambda _: add_up(self.journal.counts(self.repository.positions()), self.repository.counts())
+        )
+
+
+@contextmanager
+def open_folder(
+    folder: Path, environment: str | None = None, *, exclusive: bool = False, create: bool = False
+) -> Iterator[Opened]:
+    """Load a folder and open its store. `exclusive`: as `hilum run`, one at a time; commands open beside it.
+
+    Raises ConfigError with every finding, NotFound `store-absent` where there is no store yet and `create` is not said,
+    StoreBusy, StoreUnsafe.
+    """
+    tree = load(folder, SECTIONS, environment)
+    settings = tree.one(Integration).store
+    path = store_file(tree)
+    if not create and not path.exists():
+        raise NotFound(
+            "this integration has no store yet: `hilum run` makes it", code="store-absent", location=folder.name
+        )
+    if settings.key is not None:
+        key = key_from_secret(settings.key.resolve())
+    else:
+        key = key_from_file(path.with_suffix(".key"), store=path)
+    store = Store.open(path, key=key, schemas=(JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA), exclusive=exclusive)
+    try:
+        journal = SqliteJournal(store)
+        try:
+            yield Opened(tree, store, journal, SqliteRepository(store), SqliteTokens(store, journal))
+        finally:
+            journal.close()
+    finally:
+        store.close()
+
+
+def store_file(tree: Tree) -> Path:
+    """Where the store of a folder is."""
+    return tree.one(Integration).store.file(tree.folder)
+
+
+def whoami() -> str:
+    """The person at the command line, for audit rows."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli:unknown"

@@ -1,0 +1,42 @@
+"""Output that all commands share: JSON lines for programs, tables for people, times as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_json", "print_table", "when"]
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one line of standard output."""
+    print(msgspec.json.encode(value).decode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table as wide as its content; `empty` is said where there are no rows."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column in _NUMBERS else "left")
+    for row in rows:
+        table.add_row(*[str(cell) for cell in row])
+    console = Console(highlight=False, markup=False)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(empty)
+
+
+def when(microseconds: int) -> str:
+    """UTC to the second, as ISO 8601; "" for 0."""
+    if not microseconds:
+        return ""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_NUMBERS = frozenset({"message", "count", "tries", "messages", "attempts"})

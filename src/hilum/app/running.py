@@ -1,0 +1,201 @@
+"""Puts the parts of a folder together and runs them until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from hilum.app.api import (
+    ArrivalCount,
+    Check,
+    DeliveryCount,
+    Listener,
+    Totals,
+    create_app,
+    listen,
+    serve,
+)
+from hilum.app.housekeeping import housekeeping
+from hilum.app.opening import Opened
+from hilum.config import Tree
+from hilum.delivery import (
+    Destination,
+    FilesDestination,
+    FileWriter,
+    MllpDestination,
+    MllpSender,
+    WebhookDestination,
+    WebhookSender,
+)
+from hilum.engine import AckMode, Contract, Engine, Format, Order, Rule, SourceSettings, make_route
+from hilum.formats import hl7v2
+from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Source
+from hilum.mapping import Plan, compile_condition, compile_workbook, load_workbook
+
+__all__ = ["LEAST_FREE_BYTES", "Running", "destinations_of", "plan_of", "running", "sources_of", "until_signal"]
+
+LEAST_FREE_BYTES = 256 * 1024 * 1024  # below this readiness says no, so that somebody looks before the disk is full
+
+SourceConfig = MllpSource | FilesSource
+DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
+
+
+class Running:
+    """A running integration: its engine, its listeners, and what health asks of them."""
+
+    def __init__(self, opened: Opened, engine: Engine, sources: Sequence[Source], listener: Listener) -> None:
+        self.opened, self.engine, self.sources, self.listener = opened, engine, tuple(sources), listener
+
+    def addresses(self) -> dict[str, str]:
+        """Where each source can be reached, for people."""
+        return {
+            source.name: f"MLLP port {source.port}" if isinstance(source, MllpListener) else "watched folder"
+            for source in self.sources
+        }
+
+    def checks(self) -> Sequence[Check]:
+        """All conditions of readiness."""
+        trouble = self.opened.store.trouble
+        free = shutil.disk_usage(self.opened.store.path.parent).free
+        failures = self.engine.failures()
+        return (
+            Check("journal", trouble is None, trouble.code if trouble else ""),
+            Check("engine", not failures, ", ".join(failures)),
+            Check("disk", free > LEAST_FREE_BYTES, f"{free // 1_000_000} MB free"),
+        )
+
+    def totals(self) -> Totals:
+        """The control totals, counted now."""
+        ledger = self.opened.ledger()
+        return Totals(ledger.received, ledger.applied, ledger.held, ledger.rejected, ledger.waiting, ledger.duplicates)
+
+    def deliveries(self) -> Sequence[DeliveryCount]:
+        """Outgoing records by destination and state."""
+        return [
+            DeliveryCount(destination, state, count)
+            for (destination, state), count in self.opened.repository.delivery_counts().items()
+        ]
+
+    def arrivals(self) -> Sequence[ArrivalCount]:
+        """Messages by source."""
+        counts: dict[str, int] = {}
+        for one in self.opened.journal.route_counts():
+            counts[one.source] = counts.get(one.source, 0) + one.messages
+        return [ArrivalCount(source, count) for source, count in sorted(counts.items())]
+
+
+@asynccontextmanager
+async def running(opened: Opened) -> AsyncIterator[Running]:
+    """Start sources, workers, senders and the API; stop them in that order, draining."""
+    listener = listen(opened.integration.api)
+    try:
+        tree = opened.tree
+        sources = list(sources_of(tree).values())
+        engine = Engine(
+            opened.journal,
+            opened.repository,
+            plan_of(opened),
+            {name: _settings(name, config) for name, config in _source_configs(tree).items()},
+            sources,
+            make_route(_rules(opened)),
+        )
+        for name, config in _destination_configs(tree).items():
+            engine.add_destination(_destination(name, config), config.retry, config.breaker)
+        await engine.start()
+    except BaseException:
+        listener.close()
+        raise
+    state = Running(opened, engine, sources, listener)
+    app = create_app(opened.repository, opened.journal, opened.tokens, health=state, base_url=listener.base_url)
+    server = await serve(app, listener)
+    house = asyncio.create_task(housekeeping(opened), name="housekeeping")
+    try:
+        yield state
+    finally:
+        house.cancel()
+        await asyncio.gather(house, return_exceptions=True)
+        await engine.stop()
+        await server.close()
+
+
+async def until_signal(engine: Engine) -> None:
+    """Return on SIGTERM or SIGINT; raise what ended the engine when it ended by itself."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(engine.until_failure())]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in waits:
+            task.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def plan_of(opened: Opened) -> Plan:
+    """The folder's workbook over the base, compiled with the folder's decisions."""
+    return compile_workbook(load_workbook(opened.tree.folder), params=opened.integration.params)
+
+
+def sources_of(tree: Tree) -> dict[str, Source]:
+    """Every way in of a folder, not opened."""
+    return {name: _source(name, config) for name, config in _source_configs(tree).items()}
+
+
+def destinations_of(tree: Tree) -> dict[str, Destination]:
+    """Every way out of a folder, not opened."""
+    return {name: _destination(name, config) for name, config in _destination_configs(tree).items()}
+
+
+def _source_configs(tree: Tree) -> dict[str, SourceConfig]:
+    return {**tree.all(MllpSource), **tree.all(FilesSource)}
+
+
+def _destination_configs(tree: Tree) -> dict[str, DestinationConfig]:
+    return {**tree.all(MllpDestination), **tree.all(FilesDestination), **tree.all(WebhookDestination)}
+
+
+def _source(name: str, config: SourceConfig) -> Source:
+    return MllpListener(name, config) if isinstance(config, MllpSource) else FolderWatch(name, config)
+
+
+def _settings(name: str, config: SourceConfig) -> SourceSettings:
+    rules = hl7v2.Rules(config.charset, config.key, config.tolerances)
+    ack = config.ack if isinstance(config, MllpSource) else None
+    return SourceSettings(
+        name=name,
+        rules=rules,
+        ack=AckMode(ack.mode) if ack else AckMode.ORIGINAL,
+        contract=Contract(ack.contract) if ack else Contract.ACCEPTED,
+        order=Order(config.order),
+        owner=config.owner,
+    )
+
+
+def _destination(name: str, config: DestinationConfig) -> Destination:
+    if isinstance(config, MllpDestination):
+        return MllpSender(name, config)
+    if isinstance(config, FilesDestination):
+        return FileWriter(name, config)
+    return WebhookSender(name, config)
+
+
+def _rules(opened: Opened) -> list[Rule]:
+    """Routes of the folder. MLLP partners get the message as it came, others the resources it made."""
+    destinations = _destination_configs(opened.tree)
+    return [
+        Rule(
+            route.to,
+            Format.HL7V2 if isinstance(destinations[route.to], MllpDestination) else Format.FHIR,
+            compile_condition(route.when),
+            frozenset(route.types),
+        )
+        for route in opened.integration.routes
+    ]

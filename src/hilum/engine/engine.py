@@ -1,0 +1,136 @@
+"""The engine: sources in, workers in the middle, senders out, all in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from hilum.delivery import BreakerPolicy, Destination, RetryPolicy
+from hilum.engine.answers import Answers
+from hilum.engine.flow import Flow, Route
+from hilum.engine.partition import PARTITIONS, Progress
+from hilum.engine.replay import Replays
+from hilum.engine.sender import Sender
+from hilum.engine.settings import SourceSettings
+from hilum.engine.worker import HeldKeys, Worker
+from hilum.errors import NotFound
+from hilum.intake import Source
+from hilum.journal import Journal
+from hilum.mapping import Plan
+from hilum.model import Finding
+from hilum.repository import DeliveryState, HoldState, Repository
+
+__all__ = ["Engine"]
+
+log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Runs until `stop`. It keeps nothing that matters in memory: killing it is safe, starting it again is recovery."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        repository: Repository,
+        plan: Plan,
+        settings: Mapping[str, SourceSettings],
+        sources: Sequence[Source],
+        route: Route,
+    ) -> None:
+        self._journal, self._repository = journal, repository
+        self._sources = sources
+        self._answers = Answers(settings)
+        self._flow = Flow(journal, repository, plan, settings, route, self._answers)
+        self._progress = Progress(repository.positions())
+        held = HeldKeys(repository)
+        orders = {name: one.order for name, one in settings.items()}
+        self._workers = [
+            Worker(partition, self._flow, journal, self._progress, held, orders) for partition in range(PARTITIONS)
+        ]
+        self._replays = Replays(repository, self._workers, held)
+        self._senders: list[Sender] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._readers: list[asyncio.Task[None]] = []
+
+    def add_destination(self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy) -> None:
+        """Before `start`: one more way out."""
+        sender = Sender(destination, self._repository, self._journal, policy, breaker, self._tell_of_delivery)
+        self._senders.append(sender)
+
+    async def start(self) -> None:
+        """Open every source; raises HilumError, with everything closed again, when one cannot be opened."""
+        opened: list[Source] = []
+        try:
+            for source in self._sources:
+                await source.open()
+                opened.append(source)
+        except BaseException:
+            for source in opened:
+                await source.close()
+            raise
+        self._readers = [_spawn(self._receive(source), f"source {source.name}") for source in self._sources]
+        self._tasks = [_spawn(worker.run(), f"worker {worker.partition}") for worker in self._workers]
+        self._tasks += [_spawn(sender.run(), f"destination {sender.name}") for sender in self._senders]
+        self._tasks.append(_spawn(self._replays.run(), "replays"))
+
+    async def until_failure(self) -> None:
+        """Return when a part has ended that should not; raises what ended it."""
+        done, _ = await asyncio.wait([*self._tasks, *self._readers], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def stop(self) -> None:
+        """Take no more, answer what was taken, finish the batches at hand."""
+        for source in self._sources:
+            await source.close()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+        self._replays.stop()
+        for worker in self._workers:
+            worker.stop()
+        for sender in self._senders:
+            sender.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def failures(self) -> list[str]:
+        """Names of the parts that have ended: empty while all is well."""
+        return [task.get_name() for task in (*self._tasks, *self._readers) if task.done()]
+
+    async def _receive(self, source: Source) -> None:
+        while arrivals := await source.read():
+            copies = await self._flow.receive(arrivals)
+            for worker in self._workers:
+                worker.wake()
+            for seq in copies:
+                self._tell_of_copy(seq)
+
+    def _tell_of_copy(self, seq: int) -> None:
+        """A copy of a stored message whose sender waits for more than the journal: say what became of the first."""
+        partition = self._journal.get(seq).partition
+        if self._progress.committed[partition] < seq:
+            return
+        try:
+            hold = self._repository.hold(seq)
+        except NotFound:
+            hold = None
+        if hold is not None and hold.state is not HoldState.APPLIED:
+            self._answers.not_applied(seq, Finding(hold.code, "stored, but not applied"))
+        else:
+            self._answers.applied((seq,))
+            self._tell_of_delivery(seq)
+
+    def _tell_of_delivery(self, seq: int) -> None:
+        """A delivery of this message has reached its end; the sender hears of it when all have."""
+        if seq not in self._answers.awaited:
+            return
+        states = {one.state for one in self._repository.deliveries_of(seq)}
+        if DeliveryState.DEAD in states:
+            self._answers.not_applied(seq, Finding("delivery-dead", "stored and applied, but a delivery was given up"))
+        elif states <= {DeliveryState.DELIVERED}:
+            self._answers.delivered((seq,))
+
+
+def _spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    return asyncio.create_task(work, name=name)

@@ -1,0 +1,67 @@
+"""Which destinations hear of a message: rules of the folder, applied to what the message did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from hilum.formats import hl7v2
+from hilum.mapping import Mapped
+from hilum.model import Message, Outgoing
+
+__all__ = ["BUNDLE", "RAW", "Format", "Rule", "make_route", "refs_of"]
+
+RAW = "x-application/hl7-v2+er7"  # the message as it came; read from the journal when it is sent
+BUNDLE = "application/fhir+json"  # the versions that the message made; read from the repository when it is sent
+
+
+class Format(StrEnum):
+    """What a destination is sent."""
+
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
+
+
+class Rule(Struct, frozen=True):
+    """One route. `when` is a condition over the message; `types` leaves out other resources, empty takes all."""
+
+    to: str
+    format: Format
+    when: Callable[[hl7v2.Hl7Message], bool]
+    types: frozenset[str] = frozenset()
+
+
+def make_route(
+    rules: Sequence[Rule],
+) -> Callable[[Message, hl7v2.Hl7Message, Mapped], Iterable[Outgoing]]:
+    """The routing step of the flow. An outbox row holds references, never a second copy of the content."""
+
+    def route(message: Message, record: hl7v2.Hl7Message, mapped: Mapped) -> list[Outgoing]:
+        return [
+            outgoing
+            for rule in rules
+            if rule.when(record) and (outgoing := _outgoing(rule, message, mapped)) is not None
+        ]
+
+    return route
+
+
+def refs_of(payload: bytes) -> list[tuple[str, str]]:
+    """(type, id) of the resources that a BUNDLE row names."""
+    return msgspec.json.decode(payload, type=list[tuple[str, str]])
+
+
+def _outgoing(rule: Rule, message: Message, mapped: Mapped) -> Outgoing | None:
+    if rule.format is Format.HL7V2:
+        payload, content_type = b"", RAW
+    else:
+        refs = [(draft.type, draft.id) for draft in mapped.drafts if not rule.types or draft.type in rule.types]
+        if not refs:
+            return None
+        payload, content_type = msgspec.json.encode(refs), BUNDLE
+    same_for_every_attempt = sha256(rule.to.encode() + b"\0" + message.body).hexdigest()[:32]
+    return Outgoing(rule.to, message.envelope.key, same_for_every_attempt, payload, content_type)

@@ -1,0 +1,150 @@
+"""One sender per destination: takes what is due from the outbox, sends it, writes down what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
+from hilum.engine.routing import BUNDLE, RAW, refs_of
+from hilum.errors import HilumError, Outcome
+from hilum.journal import Journal
+from hilum.model import Outgoing
+from hilum.repository import Delivery, Repository, Stored
+from hilum.store import fault
+
+__all__ = ["Sender", "render"]
+
+LOOK_AGAIN = 1.0  # seconds; a delivery made by another process, or one whose wait is over, is seen within this
+AT_ONCE = 16  # records of different keys on their way to one destination
+
+fault.declare("engine.before_send", "a delivery is due, nothing has been sent")
+fault.declare("engine.after_send", "the destination took a record, nothing is written down: it is sent again")
+
+log = structlog.get_logger(__name__)
+
+
+class Sender:
+    """Keeps the order of each key: the outbox gives out one record per key at a time."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        repository: Repository,
+        journal: Journal,
+        policy: RetryPolicy,
+        breaker: BreakerPolicy,
+        done: Callable[[int], None],
+    ) -> None:
+        """`done(seq)` hears of every delivery that reached its end."""
+        self.name = destination.name
+        self._destination, self._repository, self._journal = destination, repository, journal
+        self._policy, self._done = policy, done
+        self._breaker = CircuitBreaker(breaker)
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """Whether the partner is being left alone, for the health page."""
+        return self._breaker
+
+    def wake(self) -> None:
+        """Something new may be due."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Finish what is on its way, then return from `run`."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due, until stopped."""
+        await self._destination.open()
+        await self._repository.release(self.name)
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                due = self._due()
+                if due:
+                    await self._repository.claim([one.id for one in due])
+                    await asyncio.gather(*(self._send(one) for one in due))
+                else:
+                    await self._rest()
+        finally:
+            await self._destination.close()
+
+    def _due(self) -> list[Delivery]:
+        allowed, asked = self._breaker.ask(time.monotonic())
+        if not allowed:
+            return []
+        is_trial = asked is not self._breaker
+        due = self._repository.due(self.name, _now(), 1 if is_trial else AT_ONCE)
+        if due:
+            self._breaker = asked
+        return due
+
+    async def _rest(self) -> None:
+        pause = min(LOOK_AGAIN, self._breaker.wait(time.monotonic()) or LOOK_AGAIN)
+        try:
+            await asyncio.wait_for(self._wake.wait(), pause)
+        except TimeoutError:
+            return
+
+    async def _send(self, due: Delivery) -> None:
+        fault.reach("engine.before_send")
+        try:
+            receipt = await self._destination.send(render(due, self._repository, self._journal))
+        except HilumError as error:
+            await self._failed(due, error)
+            return
+        fault.reach("engine.after_send")
+        self._breaker = self._breaker.succeeded()
+        await self._repository.delivered(due.id, receipt)
+        self._done(due.seq)
+
+    async def _failed(self, due: Delivery, error: HilumError) -> None:
+        if error.outcome is Outcome.RETRY:
+            self._breaker = self._breaker.failed(time.monotonic())
+        decision = self._policy.decide(due.attempts + 1, error, random.random)
+        log.warning("delivery failed", destination=self.name, code=error.code, then=decision.outcome.value)
+        if decision.outcome is Outcome.RETRY:
+            await self._repository.failed(due.id, _now() + int(decision.delay * 1e6), error.code)
+        else:
+            await self._repository.dead(due.id, error.code)
+            self._done(due.seq)
+
+
+def render(due: Delivery, repository: Repository, journal: Journal) -> Outgoing:
+    """The record as it is sent: the same bytes on every attempt, as journal rows and versions never change."""
+    outgoing = due.outgoing
+    if outgoing.content_type == RAW:
+        payload = journal.get(due.seq).body
+    elif outgoing.content_type == BUNDLE:
+        payload = _bundle(_versions(due, repository))
+    else:
+        payload = outgoing.payload
+    return msgspec.structs.replace(outgoing, payload=payload)
+
+
+def _versions(due: Delivery, repository: Repository) -> list[Stored]:
+    found = []
+    for type_, id_ in refs_of(due.outgoing.payload):
+        found += [version for version in repository.history(type_, id_) if version.seq == due.seq][:1]
+    return found
+
+
+def _bundle(versions: Sequence[Stored]) -> bytes:
+    entries = b",".join(
+        b'{"fullUrl":"%s/%s","resource":%s}' % (one.type.encode(), one.id.encode(), one.body) for one in versions
+    )
+    return b'{"resourceType":"Bundle","type":"collection","entry":[%s]}' % entries
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
