@@ -193,6 +193,12 @@ def test_rules_that_cannot_be_used_say_everything_that_is_wrong() -> None:
     assert caught.value.findings[2].hint == "did you mean `zone-missing`?"
 
 
+def test_one_code_is_told_for_ten_places_at_most() -> None:
+    broken = message("ORU^R01", *["garbage"] * 5000, *[f"OBX|{i}|NM|a||1e{i}" for i in range(5000)])
+    codes = [item.code for item in gate(broken).findings]
+    assert codes == ["line-break-in-field"] * 10 + ["number-not-plain"] * 10
+
+
 def test_findings_hold_no_values() -> None:
     raw = message("ADT^A01", "PV1|1", "PID|1||Secret^^^^||C:\\Secret||20990101", "Secret line", "SECR|1")
     for item in gate(raw).findings:

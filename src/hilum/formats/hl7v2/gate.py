@@ -14,7 +14,7 @@ from hilum.formats.hl7v2.envelope import envelope_of, header_of
 from hilum.formats.hl7v2.message import Hl7Message
 from hilum.formats.hl7v2.path import compile_path
 from hilum.formats.hl7v2.reader import parse
-from hilum.formats.hl7v2.shape import Found
+from hilum.formats.hl7v2.shape import PLACES, Found
 from hilum.model import Disposition, Envelope, Finding
 
 __all__ = ["Admission", "Rules", "admit"]
@@ -43,7 +43,10 @@ class Rules(Struct, frozen=True):
 
 
 class Admission(Struct, frozen=True):
-    """The decision on one message. `message` is None when it could not be read; `findings` are worst first."""
+    """The decision on one message. `message` is None when it could not be read.
+
+    `findings` are worst first, with at most ten places for one code.
+    """
 
     envelope: Envelope
     findings: tuple[Finding, ...]
@@ -74,6 +77,8 @@ def admit(raw: bytes, rules: Rules, *, source: str, received_at: int) -> Admissi
 def _judge(found: list[Found], rules: Rules) -> tuple[Disposition, tuple[Finding, ...]]:
     """The worst disposition and the findings that are said, worst first."""
     judged: list[tuple[Disposition, Finding]] = []
+    if len(found) > PLACES:
+        found = _first_of_each(found)
     for code, location in found:
         policy = rules.tolerances.get(code) or CODES[code].policy
         if policy is not Disposition.ACCEPT:
@@ -82,6 +87,17 @@ def _judge(found: list[Found], rules: Rules) -> tuple[Disposition, tuple[Finding
         return Disposition.ACCEPT, ()
     judged.sort(key=lambda pair: -_RANK[pair[0]])
     return judged[0][0], tuple([pair[1] for pair in judged])
+
+
+def _first_of_each(found: list[Found]) -> list[Found]:
+    """The first places of each code."""
+    seen: dict[str, int] = {}
+    kept = []
+    for code, location in found:
+        seen[code] = seen.get(code, 0) + 1
+        if seen[code] <= PLACES:
+            kept.append((code, location))
+    return kept
 
 
 def _codes(findings: tuple[Finding, ...]) -> tuple[str, ...]:

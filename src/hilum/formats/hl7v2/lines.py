@@ -7,7 +7,7 @@ import re
 __all__ = ["split_lines"]
 
 # A terminator takes the blank lines after it along, and at the end of the text whatever blanks and end marks follow.
-_BREAKS = re.compile(r"([\r\n](?:[ \t]*[\r\n])*(?:[ \t\x1a\x1c\r\n]+\Z)?)")
+_BREAKS = re.compile(r"([\r\n]+(?:[ \t]+[\r\n]+)*(?:[ \t\x1a\x1c\r\n]+\Z)?)")
 
 
 def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:

@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from hilum.formats.hl7v2.grouping import REMEMBERED
 
-__all__ = ["MERGES", "Found", "Shape", "shape_of"]
+__all__ = ["MERGES", "PLACES", "Found", "Shape", "shape_of"]
 
 Found = tuple[str, str]  # code, location
 
+PLACES = 10  # told of one code; a message of a million broken lines needs no million findings
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LONG_NAME = re.compile(r"[A-Z][A-Z0-9]{3}")
 MERGES = frozenset(f"ADT^A{number}" for number in (18, 30, 34, 35, 36, *range(39, 52)))
@@ -60,6 +61,8 @@ def _names(names: tuple[str, ...]) -> list[Found]:
         if not _NAME.fullmatch(name):
             code = "segment-name-long" if _LONG_NAME.fullmatch(name) else "line-break-in-field"
             found.append((code, f"segment {index}"))
+            if len(found) == PLACES:
+                break
     return found
 
 
