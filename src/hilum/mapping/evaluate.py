@@ -83,7 +83,11 @@ def first_text(path: Path, env: Env) -> Callable[[str], str]:
     repetition, component, subcomponent = env.repetition, env.component, env.subcomponent
     index, at, below = max(path.repetition, 1) - 1, max(path.component, 1) - 1, path.sub - 1
 
+    simple = index == 0 and at == 0 and below < 0
+
     def text(raw: str) -> str:
+        if simple and raw.isalnum():
+            return raw
         if raw == '""':
             return ""
         if repetition in raw and path.segment:
@@ -138,6 +142,15 @@ def _joiner(call: Call, env: Env, words: dict[str, str], *, key: bool) -> Callab
             plan.append((first_text(argument, env), ""))
         else:
             plan.append((None, _constant_text(argument, env, words)))
+
+    picks = [pick for pick, _ in plan if pick]
+    if len(picks) == len(plan):
+
+        def join_paths(*texts: str) -> str:
+            found = [pick(text) if text else "" for pick, text in zip(picks, texts, strict=True)]
+            return separator.join(found if key else filter(None, found)) if any(found) else ""
+
+        return join_paths
 
     def join(*texts: str) -> str:
         given, valued, found = iter(texts), False, []
@@ -350,13 +363,22 @@ def key_function(rule: Rule, at: int, spec: Spec, env: Env, words: dict[str, str
 
 
 def remembering(evaluate: Callable[[str], Any], memory: dict[str, Any], env: Env) -> Callable[[str], Any]:
-    """The same function, its answers kept in `memory` unless it had something to report."""
+    """The same function, its answers kept: in `memory` (looked up by the caller), or here with what they report."""
     pending = env.pending
+    reported: dict[str, tuple[Any, tuple[Report, ...]]] = {}
 
     def miss(raw: str) -> Any:
+        known = reported.get(raw)
+        if known is not None:
+            pending.extend(known[1])
+            return known[0]
         before = len(pending)
         found = evaluate(raw)
-        if found is not None and len(pending) == before:
+        if len(pending) > before:
+            if len(reported) >= REMEMBERED:
+                reported.clear()
+            reported[raw] = (found, tuple(pending[before:]))
+        elif found is not None:
             if len(memory) >= REMEMBERED:
                 memory.clear()
             memory[raw] = found

@@ -335,7 +335,6 @@ class _Generator:
                 self._put_alternative(line, at, alternative)
             self.code.close(len(rule.alternatives) - 1)
             self._put_missing(line)
-            self._put_deleted(line)
         self.code.close(levels)
         if self.trace:
             put(f"if {var}: TRACE({line.number}, {var}, i, rid)")
@@ -360,12 +359,10 @@ class _Generator:
             put(f"{var} = {self.name('u', Binding('targets', line))}(R, C, rid)")
         else:
             put(f"clr += ({self.bind(self._cleared(line))},)")
-        if name != "const" or rule.when is not None:
-            self.code.open(f"if {var}:" if name != "clear" else "if True:")
-            before = len(self.code.lines)
-            self.put_marks(line, self._paths_of(line, None))
-            if len(self.code.lines) == before:
-                put("pass")
+        paths = [path for path in self._paths_of(line, None) if not path.segment or path.field]
+        if paths:
+            self.code.open(f"if {var}:" if name not in ("clear", "const") else "if True:")
+            self.put_marks(line, paths)
             self.code.close()
 
     def _reference(self, resource: str) -> str:
@@ -400,7 +397,10 @@ class _Generator:
         self.put_marks(line, self._paths_of(line, alternative))
         if len(self.code.lines) == before:
             put("pass")
-        self.code.close(2)
+        self.code.close()
+        if isinstance(alternative, Path):
+            self._put_deleted(line, paths)
+        self.code.close()
 
     def _put_missing(self, line: Line) -> None:
         rule, put, var = line.rule, self.code.put, line.name
@@ -411,10 +411,9 @@ class _Generator:
         else:
             put(f"if {var} is None: {self.name('q', Binding('missing', line))}()")
 
-    def _put_deleted(self, line: Line) -> None:
-        self.code.open(f"if {line.name} is DELETED:")
+    def _put_deleted(self, line: Line, paths: list[Path]) -> None:
+        self.code.open(f"elif {line.name} is DELETED:")
         self.code.put(f"clr += ({self.bind(self._cleared(line))},)")
-        paths = [path for alternative in line.rule.alternatives for path in walk(alternative) if isinstance(path, Path)]
         self.put_marks(line, paths)
         self.code.close()
 
@@ -504,6 +503,16 @@ class _Generator:
     ) -> None:
         put = self.code.put
         slotted = (resource, name) in self.slotted
+        only = listing.parts[0] if len(listing.parts) == 1 else None
+        if isinstance(only, Each) and own:
+            key, value = self.bind(name), f"r{only.line}"
+            self.code.open(f"if {value}:")
+            put(f"{into}[{key}] = Raw(b'[' + (b','.join({value}) if len({value}) > 1 else {value}[0]) + b']')")
+            if slotted and into == "e":
+                source = self.bind(self._slot_of(only, lines))
+                put(f"sl = {{**sl, {key}: (({source}, len({value})),)}}")
+            self.code.close()
+            return
         var = f"l{next(self._names)}"
         put(f"{var} = []")
         if slotted:

@@ -72,9 +72,18 @@ class CodeSystems:
     def __init__(self, lines: Iterable[CodeSystem], facility: str) -> None:
         self._uris = {line.name.casefold(): line.system for line in lines}
         self._facility = facility
+        self._found: dict[str, tuple[str, bool]] = {}
 
     def find(self, name: str) -> tuple[str, bool]:
         """(URI, known). HL7 tables and URIs name themselves; `L` and `99...` are local by the standard; others are unknown."""
+        found = self._found.get(name)
+        if found is None:
+            if len(self._found) > 4096:
+                self._found.clear()
+            found = self._found[name] = self._find(name)
+        return found
+
+    def _find(self, name: str) -> tuple[str, bool]:
         uri = self._uris.get(name.casefold())
         if uri:
             return uri, True

@@ -149,6 +149,8 @@ def location_display(env: Env, parts: list[str]) -> str:
 def _pl(spec: Spec, env: Env) -> Reader:
     fixed = _constant_system(spec, env)
 
+    local: dict[str, str] = {}
+
     def read(raw: str) -> Identity | None:
         parts = env.parts(raw, 11)
         places = [env.first(parts[at]) for at in (0, 1, 2, 6, 7)]
@@ -156,7 +158,12 @@ def _pl(spec: Spec, env: Env) -> Reader:
         if not any(places) and not facility:
             return None
         value = "|".join(places).rstrip("|") or facility
-        return Identity(value, fixed or local_uri("pl", facility or env.facility), display=location_display(env, parts))
+        system = fixed or local.get(facility)
+        if system is None:
+            if len(local) > 1000:
+                local.clear()
+            system = local[facility] = local_uri("pl", facility or env.facility)
+        return Identity(value, system, display=location_display(env, parts))
 
     return read
 
@@ -202,11 +209,11 @@ def _dln(spec: Spec, env: Env) -> Reader:
 
 
 def _text(spec: Spec, env: Env) -> Reader:
-    fixed = _constant_system(spec, env)
+    system = _constant_system(spec, env) or local_uri("key", spec.resource or spec.row_id)
 
     def read(raw: str) -> Identity | None:
         value = env.first(raw)
-        return Identity(value, fixed or local_uri("key", spec.resource or spec.row_id)) if value else None
+        return Identity(value, system) if value else None
 
     return read
 
@@ -309,6 +316,14 @@ def key_evaluator(spec: Spec, env: Env, type_: str) -> Callable[..., str]:
     read = identity_of(spec, env)
     # A text that is no identifier of its own is only known to the one who sent it.
     scope = f"{env.sender}|" if spec.type not in _READERS and not (spec.has("of") or spec.has("system")) else ""
+    if spec.type not in _READERS:
+        system = _constant_system(spec, env) or local_uri("key", spec.resource or spec.row_id)
+
+        def evaluate_text(raw: str, owner: str = "") -> str:
+            value = raw if raw.isalnum() else env.first(raw)
+            return resource_id(type_, system, f"{owner}|{value}" if owner else scope + value) if value else ""
+
+        return evaluate_text
 
     def evaluate(raw: str, owner: str = "") -> str:
         found = read(raw)
