@@ -1,7 +1,7 @@
 """A file layer for SQLite that remembers what was written since the last sync, and can lose it as a power cut does.
 
-It lies under the encryption, so what is lost or torn is what a disk would lose. For each file: what was synced stays; of
-the later writes each is kept, dropped or torn (a prefix of whole 512-byte sectors), by the seed.
+It lies under the encryption, so what is lost or torn is what a disk would lose. For each file: what was synced stays;
+of the later writes each is kept, dropped or torn (a prefix of whole 512-byte sectors), by the seed.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class PowerLossVFS(apsw.VFS):
         self.events = 0
         self.cuts: dict[int, random.Random] = {}
         self.on_cut: Callable[[dict[str, bytes]], None] = lambda image: None
+        self.name = name
         super().__init__(name, "unix")
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:

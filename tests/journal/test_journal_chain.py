@@ -7,13 +7,13 @@ from pathlib import Path
 
 import apsw
 import pytest
+from journal_samples import START, incoming
 from msgspec.structs import replace
 
 from hilum.errors import StoreCorrupt, StoreError
 from hilum.journal import SCHEMA, SqliteJournal
 from hilum.model import AuditEvent
 from hilum.store import Store
-from samples import START, incoming
 
 pytestmark = pytest.mark.anyio
 Change = Callable[[apsw.Connection], object]

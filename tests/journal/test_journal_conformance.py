@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_samples import START, incoming, refused
 from msgspec.structs import replace
 
 import hilum.journal
@@ -16,7 +17,6 @@ from hilum.errors import FormatError, NotFound
 from hilum.journal import SCHEMA, Journal, MessageQuery, head_from_bytes, head_to_bytes
 from hilum.model import AuditEvent, Disposition
 from hilum.store import Store
-from samples import START, incoming, refused
 
 IMPLEMENTATIONS = [
     value

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journal_samples import START, incoming, refused
 
 from hilum.errors import NotFound, StoreBusy, StoreCorrupt
 from hilum.journal import SCHEMA, MessageQuery, SqliteJournal
 from hilum.model import AuditEvent
 from hilum.store import ProcessLock, Store
-from samples import START, incoming, refused
 
 pytestmark = pytest.mark.anyio
 ALL_READ = {0: 10_000, 1: 10_000, 2: 10_000, 3: 10_000}
