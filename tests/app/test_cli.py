@@ -25,6 +25,25 @@ def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
     )
 
 
+class Call:
+    """A command line run in this process, in a folder."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        status = main(arguments)
+        said = self._capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, said.out, said.err)
+
+
+@pytest.fixture
+def hilum_(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Call(capsys)
+
+
 def test_help_lists_every_command_in_one_line_each() -> None:
     for arguments in ((), ("--help",), ("-h",), ("help",)):
         done = run(*arguments)
@@ -82,20 +101,20 @@ def test_a_command_line_that_cannot_be_understood_is_2_with_one_hint(arguments: 
     assert "Traceback" not in done.stderr
 
 
-def test_init_writes_a_folder_that_check_finds_nothing_wrong_with(tmp_path: Path) -> None:
+def test_init_writes_a_folder_that_check_finds_nothing_wrong_with(tmp_path: Path, hilum_: Call) -> None:
     for template in ("minimal", "adt-and-labs", "files-to-webhook"):
-        made = run("init", template, "--template", template, cwd=tmp_path)
+        made = hilum_("init", template, "--template", template)
         assert (made.returncode, made.stderr) == (0, "")
         assert f"hilum check {template}" in made.stdout
-        checked = run("check", template, "--json", cwd=tmp_path)
+        checked = hilum_("check", template, "--json")
         assert checked.returncode == 0, checked.stdout
         answer = json.loads(checked.stdout)
         assert (answer["errors"], answer["warnings"], answer["findings"]) == (0, 0, [])
         assert f"use: {template}\n" in (tmp_path / template / "integration.yaml").read_text()
 
 
-def test_the_folder_of_init_keeps_its_store_out_of_git_and_names_its_schemas(tmp_path: Path) -> None:
-    run("init", str(tmp_path), "--template", "adt-and-labs")
+def test_the_folder_of_init_keeps_its_store_out_of_git_and_names_its_schemas(tmp_path: Path, hilum_: Call) -> None:
+    hilum_("init", str(tmp_path), "--template", "adt-and-labs")
     assert ".hilum/" in (tmp_path / ".gitignore").read_text()
     pages = list(tmp_path.rglob("*.yaml"))
     assert len(pages) == 6
@@ -105,17 +124,17 @@ def test_the_folder_of_init_keeps_its_store_out_of_git_and_names_its_schemas(tmp
         json.loads((page.parent / match[1]).read_text())
 
 
-def test_init_never_overwrites(tmp_path: Path) -> None:
+def test_init_never_overwrites(tmp_path: Path, hilum_: Call) -> None:
     (tmp_path / "integration.yaml").write_text("mine")
-    done = run("init", str(tmp_path))
+    done = hilum_("init", str(tmp_path))
     assert done.returncode == 1
     assert "template-would-overwrite" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["integration.yaml"]
     assert (tmp_path / "integration.yaml").read_text() == "mine"
 
 
-def test_init_says_which_templates_there_are(tmp_path: Path) -> None:
-    done = run("init", str(tmp_path), "--template", "maximal", "--json")
+def test_init_says_which_templates_there_are(tmp_path: Path, hilum_: Call) -> None:
+    done = hilum_("init", str(tmp_path), "--template", "maximal", "--json")
     assert done.returncode == 1
     error = json.loads(done.stdout)["error"]
     assert error["code"] == "template-unknown"
@@ -124,24 +143,24 @@ def test_init_says_which_templates_there_are(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def broken(tmp_path: Path) -> Path:
-    run("init", str(tmp_path))
+def broken(tmp_path: Path, hilum_: Call) -> Path:
+    hilum_("init", str(tmp_path))
     (tmp_path / "sources" / "lab.yaml").write_text("kind: mllp\nprot: 2576\nhost: 0.0.0.0\n")
     (tmp_path / "sources" / "adt.yaml").write_text("kind: mllp\nport: 2575\nhost: 0.0.0.0\n")
     return tmp_path
 
 
-def test_check_says_every_finding_in_its_line_and_is_1(broken: Path) -> None:
-    done = run("check", str(broken))
+def test_check_says_every_finding_in_its_line_and_is_1(broken: Path, hilum_: Call) -> None:
+    done = hilum_("check", str(broken))
     assert done.returncode == 1
     assert "sources/lab.yaml:2:1 key-unknown `prot` is not known (did you mean `port`?)" in done.stdout
     assert "1 error, 0 warnings" in done.stdout
     assert done.stderr == ""
 
 
-def test_check_in_json_has_the_place_taken_apart(broken: Path) -> None:
+def test_check_in_json_has_the_place_taken_apart(broken: Path, hilum_: Call) -> None:
     (broken / "sources" / "lab.yaml").unlink()
-    done = run("check", "--json", cwd=broken)
+    done = hilum_("check", "--json")
     assert done.returncode == 1
     (error, *warnings) = sorted(json.loads(done.stdout)["findings"], key=lambda finding: finding["severity"])
     assert (error["code"], error["file"], error["line"], error["column"]) == (
@@ -153,43 +172,43 @@ def test_check_in_json_has_the_place_taken_apart(broken: Path) -> None:
     assert [finding["code"] for finding in warnings] == ["source-without-tls"]
 
 
-def test_warnings_alone_are_0(broken: Path) -> None:
+def test_warnings_alone_are_0(broken: Path, hilum_: Call) -> None:
     (broken / "sources" / "lab.yaml").unlink()
     (broken / "sources" / "ehr.yaml").unlink()
-    done = run("check", str(broken))
+    done = hilum_("check", str(broken))
     assert done.returncode == 0
     assert "[warning]" in done.stdout
 
 
-def test_check_looks_into_every_environment_unless_one_is_named(tmp_path: Path) -> None:
-    run("init", str(tmp_path), "--template", "adt-and-labs")
+def test_check_looks_into_every_environment_unless_one_is_named(tmp_path: Path, hilum_: Call) -> None:
+    hilum_("init", str(tmp_path), "--template", "adt-and-labs")
     (tmp_path / "environments" / "test.yaml").write_text("sources:\n  ehr: {port: 700000}\n")
-    done = run("check", str(tmp_path))
+    done = hilum_("check", str(tmp_path))
     assert done.returncode == 1
     assert "environments/test.yaml:2:15 value-invalid" in done.stdout
-    assert run("check", str(tmp_path), "--environment", "production").returncode == 0
-    unknown = run("check", str(tmp_path), "--environment", "prod")
+    assert hilum_("check", str(tmp_path), "--environment", "production").returncode == 0
+    unknown = hilum_("check", str(tmp_path), "--environment", "prod")
     assert unknown.returncode == 1
     assert "environment-unknown" in unknown.stdout
 
 
-def test_check_names_mistakes_in_the_workbook_too(tmp_path: Path) -> None:
-    run("init", str(tmp_path))
+def test_check_names_mistakes_in_the_workbook_too(tmp_path: Path, hilum_: Call) -> None:
+    hilum_("init", str(tmp_path))
     (tmp_path / "workbook").mkdir()
     (tmp_path / "workbook" / "rows.csv").write_text("row_id,nonsense\nx,y\n")
-    done = run("check", str(tmp_path))
+    done = hilum_("check", str(tmp_path))
     assert done.returncode == 1
     assert "rows.csv" in done.stdout
 
 
-def test_check_of_nothing_is_one_finding(tmp_path: Path) -> None:
-    done = run("check", str(tmp_path / "nothing"))
+def test_check_of_nothing_is_one_finding(tmp_path: Path, hilum_: Call) -> None:
+    done = hilum_("check", str(tmp_path / "nothing"))
     assert done.returncode == 1
     assert "folder-missing" in done.stdout
 
 
-def test_check_writes_the_schemas_again(tmp_path: Path) -> None:
-    done = run("check", "--schema", str(tmp_path / "schemas"), "--json")
+def test_check_writes_the_schemas_again(tmp_path: Path, hilum_: Call) -> None:
+    done = hilum_("check", "--schema", str(tmp_path / "schemas"), "--json")
     assert done.returncode == 0
     assert len(json.loads(done.stdout)["files"]) == len(list((tmp_path / "schemas").glob("*.schema.json"))) == 4
 
@@ -259,24 +278,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_docs_name_every_command_as_help_does() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "cli.md").read_text(), re.M)
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
     plain = {name: re.sub(r"\[(.+?)\]\(.+?\)", r"\1", summary) for name, summary in rows}
     assert plain == COMMANDS
 
 
-def test_the_smallest_folder_of_the_docs_is_a_folder_without_findings(tmp_path: Path) -> None:
+def test_the_smallest_folder_of_the_docs_is_a_folder_without_findings(tmp_path: Path, hilum_: Call) -> None:
     page = (ROOT / "docs" / "integration-folder.md").read_text()
-    files = re.findall(r"```yaml\n# (\S+\.yaml)\n(.+?)```", page, re.S)
+    files = re.findall(r"```yaml\n# (\S+\.yaml)\n(.+?)```", page, re.DOTALL)
     assert [name for name, _ in files] == ["integration.yaml", "sources/ehr.yaml", "environments/production.yaml"]
     for name, content in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
-    done = run("check", str(tmp_path))
+    done = hilum_("check", str(tmp_path))
     assert (done.returncode, "0 errors, 0 warnings" in done.stdout) == (0, True), done.stdout
 
 
-def test_the_output_that_the_docs_show_is_the_output(tmp_path: Path) -> None:
-    run("init", "my-integration", cwd=tmp_path)
+def test_the_output_that_the_docs_show_is_the_output(tmp_path: Path, hilum_: Call) -> None:
+    hilum_("init", "my-integration")
     page = (ROOT / "docs" / "integration-folder.md").read_text()
     _, _, shown = page.partition("$ hilum check my-integration\n")
-    assert run("check", "my-integration", cwd=tmp_path).stdout == shown.partition("```")[0]
+    assert hilum_("check", "my-integration").stdout == shown.partition("```")[0]
