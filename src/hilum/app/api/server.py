@@ -134,7 +134,7 @@ def _resolve(settings: Api) -> tuple[socket.AddressFamily, tuple[str, int]]:
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )
-    except OSError:
+    except (OSError, UnicodeError):
         found = []
     if not found or not settings.host:
         raise HilumError(
