@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -69,24 +70,28 @@ def admit(raw: bytes, rules: Rules, *, source: str, received_at: int) -> Admissi
     if not found:
         envelope = envelope_of(message, rules.key, source, received_at, Disposition.ACCEPT, ())
         return Admission(envelope, (), message, Disposition.ACCEPT)
-    disposition, findings = _judge(found, rules)
-    envelope = envelope_of(message, rules.key, source, received_at, disposition, _codes(findings))
+    if len(found) > PLACES:
+        found = _first_of_each(found)
+    disposition, findings, codes = _judge(tuple(found), tuple(rules.tolerances.items()))
+    envelope = envelope_of(message, rules.key, source, received_at, disposition, codes)
     return Admission(envelope, findings, message, disposition)
 
 
-def _judge(found: list[Found], rules: Rules) -> tuple[Disposition, tuple[Finding, ...]]:
-    """The worst disposition and the findings that are said, worst first."""
+@lru_cache(maxsize=1024)
+def _judge(
+    found: tuple[Found, ...], tolerances: tuple[tuple[str, Disposition], ...]
+) -> tuple[Disposition, tuple[Finding, ...], tuple[str, ...]]:
+    """The worst disposition, the findings worst first, and their codes. A feed errs in the same way all day."""
+    policies = dict(tolerances)
     judged: list[tuple[Disposition, Finding]] = []
-    if len(found) > PLACES:
-        found = _first_of_each(found)
     for code, location in found:
-        policy = rules.tolerances.get(code) or CODES[code].policy
+        policy = policies.get(code) or CODES[code].policy
         if policy is not Disposition.ACCEPT:
             judged.append((policy, finding(code, location, policy is not Disposition.WARNING)))
-    if not judged:
-        return Disposition.ACCEPT, ()
     judged.sort(key=lambda pair: -_RANK[pair[0]])
-    return judged[0][0], tuple([pair[1] for pair in judged])
+    findings = tuple([item for _, item in judged])
+    worst = judged[0][0] if judged else Disposition.ACCEPT
+    return worst, findings, tuple(dict.fromkeys([item.code for item in findings]))
 
 
 def _first_of_each(found: list[Found]) -> list[Found]:
@@ -98,10 +103,6 @@ def _first_of_each(found: list[Found]) -> list[Found]:
         if seen[code] <= PLACES:
             kept.append((code, location))
     return kept
-
-
-def _codes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([item.code for item in findings]))
 
 
 def _unreadable(raw: bytes, error: FormatError, rules: Rules, source: str, received_at: int) -> Admission:

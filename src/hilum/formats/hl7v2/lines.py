@@ -15,18 +15,18 @@ def split_lines(text: str) -> tuple[list[str], str, list[str] | None]:
 
     `text` must not start with a line break. Joining each segment with its terminator gives `text` back.
     """
-    if "\n" not in text:
+    body = text.rstrip("\r\n")
+    if "\n" not in body:
         end = "\r"
-    elif "\r" not in text:
+    elif "\r" not in body:
         end = "\n"
     else:
         end = "\r\n"
-    lines = text.split(end)
-    if lines[-1] == "" and _only(text, end, len(lines) - 1):
-        lines.pop()
-        # What starts with a blank or a control character is no segment.
-        if lines and lines[-1][:1] > " " and "" not in lines:
-            return lines, end, None
+    lines = body.split(end)
+    # What starts with a blank or a control character is no segment: see to the blanks one by one.
+    if lines[-1][:1] > " " and "" not in lines and _only(body, end, len(lines) - 1):
+        tail = text[len(body) :]
+        return lines, end, None if tail == end else [*[end] * (len(lines) - 1), tail]
     pieces = _BREAKS.split(text)
     ends = pieces[1::2]
     lines = pieces[0::2]
