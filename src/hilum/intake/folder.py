@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MARKER = ".done"
-_LONGEST_NAME = 230  # bytes; leaves room for a number and `.reason` below the usual 255
+_LONGEST_NAME = 230  # bytes of the end of a name; leaves room for a number and `.reason` below the usual 255
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", MARKER)
 
 
@@ -147,7 +147,7 @@ def move(source: Path, folder: Path) -> Path:
 
 def _reserve(folder: Path, name: str) -> Path:
     """An empty file of our own, so that the rename that follows replaces nobody else's."""
-    name = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+    name = os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:])
     number = 1
     while True:
         target = folder / (name if number == 1 else f"{name}.{number}")
@@ -161,7 +161,7 @@ def _reserve(folder: Path, name: str) -> Path:
 
 def write_reason(target: Path, findings: list[str]) -> None:
     """NAME.reason beside a failed file: codes and what to do, no content."""
-    reason = target.with_name(target.name + ".reason")
+    reason = _reserve(target.parent, target.name + ".reason")
     with reason.open("wb") as file:
         write_all(file.fileno(), "".join(f"{line}\n" for line in findings).encode())
     sync_folder(target.parent)
