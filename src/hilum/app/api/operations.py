@@ -23,11 +23,12 @@ class Operations:
     def __init__(self, health: Health, http: metrics.HttpMetrics) -> None:
         self._health = health
         self._http = http
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hilum-health")
+        self._thread = _thread()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread. The app may be started again."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._thread = _thread()
 
     async def alive(self, _: Call) -> Reply:
         """`GET /livez`: the event loop turns."""
@@ -50,6 +51,10 @@ class Operations:
         """`GET /metrics` in the text format of Prometheus."""
         store = await asyncio.get_running_loop().run_in_executor(self._thread, metrics.render, self._health)
         return Reply(200, store + self._http.render(), content_type=metrics.CONTENT_TYPE)
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="hilum-health")
 
 
 def _not_ready(failed: list[Check], *, local: bool) -> Problem:

@@ -40,11 +40,12 @@ class Searching:
         self._paging = paging
         self._base = base
         self._max_count = max_count
-        self._threads = ThreadPoolExecutor(WORKERS, thread_name_prefix="hilum-search")
+        self._threads = _threads()
 
     def close(self) -> None:
-        """End the threads; a search that runs is finished."""
+        """End the threads; a search that runs is finished. The app may be started again."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads = _threads()
 
     async def by_get(self, call: Call) -> Reply:
         """`GET [base]/[type]?...`."""
@@ -120,6 +121,10 @@ class Searching:
                 asked = _forgive(asked, error)
             else:
                 return page, asked
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(WORKERS, thread_name_prefix="hilum-search")
 
 
 def _forgive(asked: Asked, error: HilumError) -> Asked:
