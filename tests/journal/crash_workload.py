@@ -36,7 +36,7 @@ async def work(path: Path, first: int, last: int) -> None:
         for n in range(first, last, 5):
             await asyncio.gather(*(append(journal, m) for m in range(n, n + 5)))
             await journal.audit([AuditEvent(START, "token-a", "read", f"Patient/{n}")])
-            if n % 20 == 0:
+            if n % 10 == 6:
                 sealed = await journal.seal(n, ALL_READ)
                 if len(sealed) and sealed[-1].n > 2:
                     await journal.delete_sealed(sealed[0].last_at + 1, "cli")

@@ -166,12 +166,13 @@ async def test_a_store_without_a_key_signs_too(tmp_path: Path) -> None:
         assert (await (await filled(store)).verify()).signed_heads == 1
 
 
-async def test_a_byte_changed_on_the_disk_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [1, 2, 9, 17, 25])
+async def test_a_byte_changed_on_the_disk_is_found(tmp_path: Path, page: int) -> None:
     path = tmp_path / "hilum.db"
     with Store.open(path, key=bytes(32), schemas=[SCHEMA]) as store:
         await filled(store)
     content = bytearray(path.read_bytes())
-    content[2 * 4096 + 2000] ^= 1
+    content[page * 4096 + 2000] ^= 1
     path.write_bytes(content)
     with pytest.raises(StoreCorrupt):
         await verify_or_raise(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import apsw
 from msgspec import Struct
@@ -142,9 +143,9 @@ class _Group:
             "WHERE m.control_id = ? AND m.control_id <> '' AND m.sender = ? AND m.digest = ? AND m.home IS NOT NULL",
             (prepared.incoming.envelope.control_id, sender, prepared.digest),
         ).fetchall()
-        for seq, data in candidates:
+        for row in candidates:
+            seq, data = cast("tuple[int, bytes | None]", row)
             if data == prepared.packed or self._body_of(seq, data) == prepared.incoming.body:
-                assert isinstance(seq, int)
                 return seq
         return 0
 

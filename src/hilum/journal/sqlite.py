@@ -169,12 +169,19 @@ class SqliteJournal:
 
     def verify_now(self, head: SignedHead | None = None) -> VerifyReport:
         """The same in the calling thread."""
-        return self._store.read(
-            lambda connection: verifying.verify(
-                self._segments.groups(connection, self._names, self._body_of(connection)),
-                own_key=self._signer.public_key,
-                expected=head,
-            )
+        try:
+            return self._store.read(lambda connection: self._verify(connection, head))
+        except StoreCorrupt as error:  # a page of the file is not what was written
+            return VerifyReport(ok=False, messages=0, heads=0, signed_heads=0, problem=f"{error.code}: {error.message}")
+
+    def _verify(self, connection: apsw.Connection, head: SignedHead | None) -> VerifyReport:
+        found = connection.execute("PRAGMA integrity_check(1)").get
+        if found != "ok":
+            raise StoreCorrupt("the tables and their indexes do not agree", code="store-corrupt")
+        return verifying.verify(
+            self._segments.groups(connection, self._names, self._body_of(connection)),
+            own_key=self._signer.public_key,
+            expected=head,
         )
 
     def export_head(self) -> SignedHead:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import apsw
 
 from hilum.errors import StoreError
-from hilum.store.connection import Target, connect
+from hilum.store.connection import Target, connect, discard
 
 __all__ = ["Checkpointer"]
 
@@ -62,7 +62,7 @@ class Checkpointer:
             self.finished = True
             self._done()
         if connection is not None:
-            connection.close()
+            discard(connection)
 
     def _round(self, connection: apsw.Connection | None) -> apsw.Connection | None:
         """One checkpoint. When the disk refuses, the WAL keeps everything and the next round writes all of it again."""
@@ -71,6 +71,6 @@ class Checkpointer:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.Error, StoreError):
             if connection is not None:
-                connection.close()
+                discard(connection)
             return None
         return connection

@@ -13,7 +13,7 @@ from hilum.errors import StoreUnsafe
 from hilum.store.failures import translate
 from hilum.store.keys import derive, sync_folder
 
-__all__ = ["Target", "check_version", "connect", "prepare_file"]
+__all__ = ["Target", "check_version", "connect", "discard", "prepare_file"]
 
 # AEGIS-256 authenticates every page (a changed byte is SQLITE_CORRUPT, not other data) and was the fastest measured.
 CIPHER = "aegis"
@@ -65,12 +65,18 @@ def connect(target: Target, *, read_only: bool = False) -> apsw.Connection:
         _unlock(connection, target)
         _settle(connection, read_only=read_only)
     except apsw.Error as error:
-        connection.close()
+        discard(connection)
         raise translate(error) from None
     except BaseException:
-        connection.close()
+        discard(connection)
         raise
     return connection
+
+
+def discard(connection: apsw.Connection) -> None:
+    """Close without touching the file: no last checkpoint by a connection that is not trusted or not needed."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close(force=True)
 
 
 def _vfs(target: Target) -> str | None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import apsw
 
 from hilum.errors import StoreError
-from hilum.store.connection import Target, check_version, connect, prepare_file
+from hilum.store.connection import Target, check_version, connect, discard, prepare_file
 from hilum.store.failures import translate
 from hilum.store.keys import derive
 from hilum.store.lock import ProcessLock
@@ -67,7 +67,7 @@ class Store:
             except apsw.Error as error:
                 raise translate(error) from None
             finally:
-                connection.close()
+                discard(connection)
             return cls(target, Writer(target, connect(target)), secret, lock)
         except BaseException:
             if lock is not None:
@@ -131,7 +131,7 @@ class Store:
     def _let_go(self, connection: apsw.Connection) -> None:
         """A cursor left in the middle would hold its snapshot: the next read would be stale and the WAL never end."""
         if connection.txn_state() != apsw.SQLITE_TXN_NONE:
-            connection.close()
+            discard(connection)
             self._mine.connection = None
 
     def _reader(self) -> apsw.Connection:
@@ -151,7 +151,7 @@ class Store:
             return
         self._closed = True
         for connection in list(self._readers):
-            connection.close()
+            discard(connection)
         self._writer.stop()
         if self._lock is not None:
             self._lock.release()

@@ -13,7 +13,7 @@ import apsw
 from hilum.errors import StoreError
 from hilum.store import fault
 from hilum.store.checkpoint import Checkpointer
-from hilum.store.connection import BUSY_MS, Target, connect
+from hilum.store.connection import BUSY_MS, Target, connect, discard
 from hilum.store.failures import breaks_transaction, translate
 
 __all__ = ["Job", "Writer"]
@@ -74,8 +74,10 @@ class Writer:
     def __init__(self, target: Target, connection: apsw.Connection) -> None:
         self._target = target
         self._connection: apsw.Connection | None = None
+        self._distrusted: list[apsw.Connection] = []
         self._urgent: deque[Job] = deque()
         self._patient: deque[Job] = deque()
+        self._group: list[Job] = []  # what the open transaction holds
         self._patient_is_owed = False
         self._wake = threading.Condition()
         self._stopping = False
@@ -103,7 +105,10 @@ class Writer:
         self._thread.join()
         self._checkpointer.stop()
         if self._connection is not None:
-            self._connection.close()
+            _fold_in(self._connection)
+            discard(self._connection)
+        while self._distrusted:
+            discard(self._distrusted.pop())
 
     def _poke(self) -> None:
         with self._wake:
@@ -118,6 +123,16 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _serve(self) -> None:
+        try:
+            self._work()
+        except BaseException:
+            gone = StoreError("the store's writer has ended on a defect: restart", code="store-writer-ended")
+            with self._wake:
+                self._stopping = True
+            self._give_up([*self._group, *self._take_waiting()], gone)
+            raise
+
+    def _work(self) -> None:
         while True:
             with self._wake:
                 idle = not self._has_work() and not self._wake.wait_for(self._has_work, IDLE_SECONDS)
@@ -151,7 +166,7 @@ class Writer:
             room -= 1
 
     def _commit_group(self) -> None:
-        group: list[Job] = []
+        group = self._group = []
         try:
             connection = self._begin()
             for job in self._next_jobs():
@@ -167,16 +182,14 @@ class Writer:
             self._give_up(group, error)
         else:
             fault.reach(AFTER_COMMIT)
+            self._group = []
             self.trouble = None
             if connection.txn_state() != apsw.SQLITE_TXN_NONE:
                 self._distrust()  # a job left a cursor in the middle, and with it an old snapshot
             _tell(group)
 
     def _begin(self) -> apsw.Connection:
-        if self._connection is None:
-            self._adopt(connect(self._target))
-        connection = self._connection
-        assert connection is not None
+        connection = self._connection or self._reopen()
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
@@ -194,21 +207,37 @@ class Writer:
     def _give_up(self, group: list[Job], error: StoreError) -> None:
         """Nothing of the group was saved; what is cached is not trusted, as a failed sync may be told only once."""
         self.trouble = error
-        if not group:  # it never began: whoever waits hears it now rather than hangs
-            group = [*self._urgent, *self._patient]
-            self._urgent.clear()
-            self._patient.clear()
+        group = group or self._take_waiting()  # it never began: whoever waits hears it now rather than hangs
+        self._group = []
         for job in group:
             job.result, job.error = None, error
         self._distrust()
         _tell(group)
 
+    def _take_waiting(self) -> list[Job]:
+        waiting = [self._urgent.popleft() for _ in range(len(self._urgent))]
+        return waiting + [self._patient.popleft() for _ in range(len(self._patient))]
+
     def _distrust(self) -> None:
-        """Drop the connection and what it has cached; the next group opens and checks a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Stop using the connection and what it has cached; the next group opens and checks a new one.
+
+        The old one is closed only after that: were it the last, the next to open would recover the log, and a commit
+        whose sync failed would be back after its caller was told that it is not.
+        """
+        connection, self._connection = self._connection, None
         self.generation += 1
+        if connection is None:
+            return
+        self._distrusted.append(connection)
+        if connection.in_transaction:
+            _undo(connection)
+
+    def _reopen(self) -> apsw.Connection:
+        connection = connect(self._target)
+        self._adopt(connection)
+        while self._distrusted:
+            discard(self._distrusted.pop())
+        return connection
 
     def _keep_wal_short(self, *, idle: bool) -> None:
         if self._checkpointer.finished:
@@ -234,6 +263,20 @@ class Writer:
             self._distrust()
             return
         self._connection.set_busy_timeout(BUSY_MS)
+
+
+def _undo(connection: apsw.Connection) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except apsw.Error:
+        return  # closing it does the same
+
+
+def _fold_in(connection: apsw.Connection) -> None:
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.Error:
+        return  # another process is in it, or the disk refuses: the WAL keeps everything
 
 
 def _tell(group: list[Job]) -> None:
