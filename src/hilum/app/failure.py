@@ -17,15 +17,22 @@ if TYPE_CHECKING:
 
     from hilum.model import Finding
 
-__all__ = ["finding_as_json", "line_of", "report_bug", "report_error", "report_usage"]
+__all__ = ["finding_as_json", "line_of", "page_of", "report_bug", "report_error", "report_usage"]
 
 _PACKAGE = Path(__file__).parents[1]
+# Pages of docs/codes that are not named after their package.
+_PAGES: dict[tuple[str, ...], str] = {
+    ("formats", "hl7v2"): "hl7",
+    ("formats", "fhir"): "repository",
+    ("app", "api"): "api",
+    ("app", "tokens.py"): "api",
+}
 
 
 def report_error(error: HilumError, *, as_json: bool, docs: str) -> None:
     """`code message`, the findings behind it, and where the code is explained."""
     findings = error.findings if isinstance(error, ConfigError) else ()
-    page = f"{docs}/codes/{_page(error)}.md#{error.code}"
+    page = f"{docs}/codes{_page(error)}#{error.code}"
     if as_json:
         body = {
             "code": error.code,
@@ -87,11 +94,16 @@ def finding_as_json(finding: Finding) -> dict[str, object]:
     }
 
 
+def page_of(module: Path) -> str:
+    """Name of the page in docs/codes that explains what a module (inside the package hilum) says."""
+    return _PAGES.get(module.parts[:2], module.parts[0])
+
+
 def _page(error: HilumError) -> str:
-    """The page of codes of the package that raised the error."""
-    packages = [
-        Path(frame.filename).relative_to(_PACKAGE).parts[0]
+    """The page of the module that raised the error, under docs/codes; none for what others raised."""
+    modules = [
+        Path(frame.filename).relative_to(_PACKAGE)
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(_PACKAGE)
     ]
-    return packages[-1] if packages and not packages[-1].endswith(".py") else "README"
+    return f"/{page_of(modules[-1])}.md" if modules else ""
