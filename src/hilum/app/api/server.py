@@ -162,10 +162,11 @@ def _bind(family: socket.AddressFamily, address: tuple[str, int], settings: Api)
 def _cannot_bind(settings: Api, error: OSError) -> HilumError:
     where = f"{settings.host}:{settings.port}"
     if isinstance(error, PermissionError):
-        text, code = f"this user may not listen on {where}; take a port above 1023", "api-port-forbidden"
-    elif error.errno == errno.EADDRINUSE:
+        text = f"this user may not listen on {where}; take a port above 1023"
+        return HilumError(text, code="api-port-forbidden", location="api.port")
+    if error.errno == errno.EADDRINUSE:
         text = f"another program listens on {where}; end it or set another api.port"
-        code = "api-port-in-use"
-    else:
-        text, code = f"{where} cannot be listened on ({error.strerror})", "api-address-invalid"
-    return HilumError(text, code=code, location="api.port")
+        return HilumError(text, code="api-port-in-use", location="api.port")
+    return HilumError(
+        f"{where} cannot be listened on ({error.strerror})", code="api-address-invalid", location="api.host"
+    )
