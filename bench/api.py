@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from msgspec import Raw
 
 from hilum.app.api import ApiSettings, StaticHealth, access_logger, create_app, listen, serve
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
@@ -27,7 +28,6 @@ from hilum.model import Draft, Effects
 from hilum.repository import SCHEMA as REPOSITORY_SCHEMA
 from hilum.repository import SqliteRepository
 from hilum.store import Store
-from msgspec import Raw
 
 CONNECTIONS = 16
 SECONDS = 6.0
@@ -51,21 +51,14 @@ async def _measure(store: Store) -> dict[str, object]:
     tokens = SqliteTokens(store, journal)
     await _fill(repository)
     listener = listen(ApiSettings(port=0))
-    with open("/dev/null", "w") as log:
-        app = create_app(
-            repository,
-            journal,
-            tokens,
-            health=StaticHealth(),
-            base_url=listener.base_url,
-            log=access_logger(io.TextIOWrapper(log.buffer, write_through=True)),
-        )
-        server = await serve(app, listener)
-        token = tokens.create("bench", Role.READER, 3_600, by="bench").text
-        figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
-        for name, paths in _workloads().items():
-            figures[name] = await _load(listener.port, token, paths)
-        await server.close()
+    log = access_logger(io.StringIO())
+    app = create_app(repository, journal, tokens, health=StaticHealth(), base_url=listener.base_url, log=log)
+    server = await serve(app, listener)
+    token = tokens.create("bench", Role.READER, 3_600, by="bench").text
+    figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
+    for name, paths in _workloads().items():
+        figures[name] = await _load(listener.port, token, paths)
+    await server.close()
     journal.close()
     return figures
 
@@ -124,7 +117,8 @@ async def _load(port: int, token: str, paths: list[str]) -> dict[str, object]:
     result: dict[str, object] = json.loads(told)
     requests = result["requests"]
     assert isinstance(requests, int)
-    assert requests and not result["failed"], result
+    assert requests, result
+    assert not result["failed"], result
     return result | {"server_cpu_us": round(spent / requests * 1e6, 1)}
 
 
@@ -169,7 +163,7 @@ class _Client(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if not self.done.done():
             self.done.set_result(None)
 

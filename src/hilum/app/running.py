@@ -109,7 +109,14 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
         listener.close()
         raise
     state = Running(opened, engine, sources, listener)
-    app = create_app(opened.repository, opened.journal, opened.tokens, health=state, base_url=listener.base_url)
+    app = create_app(
+        opened.repository,
+        opened.journal,
+        opened.tokens,
+        health=state,
+        base_url=listener.base_url,
+        max_count=opened.integration.api.max_count,
+    )
     server = await serve(app, listener)
     house = asyncio.create_task(housekeeping(opened), name="housekeeping")
     try:
