@@ -17,7 +17,17 @@ from typing import Any
 
 from hilum.mapping.rows import Rule
 from hilum.mapping.syntax import Call, Expression, Literal, Param, Path, Word
-from hilum.mapping.transforms import Env, Evaluator, Spec, identity_of, json_object, json_text, key_evaluator, transform_of, words_of
+from hilum.mapping.transforms import (
+    Env,
+    Evaluator,
+    Spec,
+    identity_of,
+    json_object,
+    json_text,
+    key_evaluator,
+    transform_of,
+    words_of,
+)
 from hilum.mapping.transforms.frame import Report
 from hilum.mapping.identity import resource_id
 from hilum.mapping.tree import wrap_of
@@ -43,6 +53,7 @@ class _Deleted(bytes):
 
 
 DELETED = _Deleted()
+_COMPOSITE = frozenset("CWE CE CNE CF CX EI XON XCN XPN CQ HD".split())
 Picker = Callable[[str], list[str]]
 
 
@@ -52,6 +63,7 @@ def _picker(path: Path, env: Env, repeats: str, spec: Spec) -> Picker:
     each = path.repetition < 0 or (path.repetition == 0 and repeats == "each")
     index = max(path.repetition, 1) - 1
     at, below = path.component - 1, path.sub - 1
+    nested = at >= 0 and below < 0 and spec.type in _COMPOSITE
 
     def part(text: str) -> str:
         if text == '""':
@@ -59,6 +71,8 @@ def _picker(path: Path, env: Env, repeats: str, spec: Spec) -> Picker:
         if at >= 0:
             parts = text.split(component)
             text = parts[at] if at < len(parts) else ""
+        if nested:
+            text = text.replace(subcomponent, component)  # a datatype inside a component is split by sub-components
         if below >= 0:
             parts = text.split(subcomponent)
             text = parts[below] if below < len(parts) else ""
@@ -201,7 +215,13 @@ _NAMED = frozenset({"XCN", "CNN", "XON", "PL", "XPN", "CWE", "CE"})
 
 
 def evaluator(
-    rule: Rule, alternative: Expression, spec: Spec, env: Env, keys: dict[tuple[str, str], Spec], words: dict[str, str], mode: str
+    rule: Rule,
+    alternative: Expression,
+    spec: Spec,
+    env: Env,
+    keys: dict[tuple[str, str], Spec],
+    words: dict[str, str],
+    mode: str,
 ) -> Callable[..., Any]:
     """The function for one alternative of a row's source. `mode`: single, list (below `[+]`) or zip (`[+label]`)."""
     texts = _paths(alternative)
@@ -209,7 +229,9 @@ def evaluator(
     if plain:
         spec = _retyped(spec)
     transform = _transformed(rule, spec, env, keys)
-    arguments = tuple(part for part in (*rule.transform.args, *(v for _, v in rule.transform.named)) if isinstance(part, Path))
+    arguments = tuple(
+        part for part in (*rule.transform.args, *(v for _, v in rule.transform.named)) if isinstance(part, Path)
+    )
     pickers = [_argument(path, env) for path in arguments]
     if any(pickers):
         transform = _with_arguments(transform, pickers)
@@ -247,7 +269,9 @@ def _retyped(spec: Spec) -> Spec:
     """A text put together by a row is an identifier in our own name, not one of some authority."""
     if spec.type in ("EI", "CX", "XCN", "XON"):
         fields = {name: getattr(spec, name) for name in spec.__struct_fields__}
-        return Spec(**{**fields, "type": "ST", "transform": "identifier" if spec.transform in ("EI", "CX") else spec.transform})
+        return Spec(
+            **{**fields, "type": "ST", "transform": "identifier" if spec.transform in ("EI", "CX") else spec.transform}
+        )
     return spec
 
 
@@ -419,7 +443,14 @@ def missing_reporter(spec: Spec, env: Env, *, hold: bool) -> Callable[[], None]:
     """Called when nothing that the row reads is valued, and its policy says that this is wrong."""
     message = "nothing is there where the row needs a value"
     report = Report(
-        ExceptionItem("field-missing", message, spec.location, spec.owner, spec.row_id, f"field-missing|{env.sender}|{spec.row_id}"),
+        ExceptionItem(
+            "field-missing",
+            message,
+            spec.location,
+            spec.owner,
+            spec.row_id,
+            f"field-missing|{env.sender}|{spec.row_id}",
+        ),
         hold,
         spec.required,
         spec.element,

@@ -240,7 +240,12 @@ def _token(match: re.Match[str]) -> _Token:
     if match["path"]:
         return _Token("value", text, at, _path(match))
     if match["text"] is not None:
-        return _Token("value", text, at, Literal(re.sub(r"\\(.)", r"\1", match["text"][1:-1])))
+        return _Token(
+            "value",
+            text,
+            at,
+            Literal(re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], match["text"][1:-1])),
+        )
     if match["number"]:
         return _Token("value", text, at, Literal(match["number"], number=True))
     if match["param"]:
@@ -321,7 +326,9 @@ class _Parser:
         if self.take("=", "!=", "<", "<=", ">", ">="):
             return Binary(operator, left, self.operand())
         if not isinstance(left, Call):
-            raise SyntaxProblem(f"expected a comparison before `{self.next.text}`; to ask whether it is there use valued(..)")
+            raise SyntaxProblem(
+                f"expected a comparison before `{self.next.text}`; to ask whether it is there use valued(..)"
+            )
         return left
 
     def _choices(self) -> tuple[Expression, ...]:

@@ -47,8 +47,8 @@ def _find(value: Any, steps: tuple[Step, ...], wanted: Any, path: str = "") -> I
     names = [step.name]
     if isinstance(value, dict) and step.name.endswith("[x]"):
         names = [name for name in value if name.startswith(step.name[:-3])]
-    if step.name not in (value if isinstance(value, dict) else ()) and isinstance(value, dict):
-        names.append(f"_{step.name}")
+    if isinstance(value, dict) and (step.name not in value or (rest and rest[0].name == "extension")):
+        names.append(f"_{step.name}")  # an extension of a primitive lives beside it
     for name in names:
         if not isinstance(value, dict) or name not in value:
             continue
@@ -109,13 +109,24 @@ def _values(written: Any, line: Line) -> list[Any]:
     return [msgspec.json.decode(written)] if isinstance(written, bytes) else [written]
 
 
-def _rows_of(
-    line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any]
-) -> Iterator[Trace]:
+def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any]) -> Iterator[Trace]:
     rule, row = line.rule, line.rule.row
     steps = rule.target.steps
     if not steps:
-        yield Trace(rule.target.type, id_, "id", _source(line), id_, row.row_id, segment, used, row.owner, row.approver, row.phi, row.origin)
+        yield Trace(
+            rule.target.type,
+            id_,
+            "id",
+            _source(line),
+            id_,
+            row.row_id,
+            segment,
+            used,
+            row.owner,
+            row.approver,
+            row.phi,
+            row.origin,
+        )
         return
     cut = next((at + 1 for at, step in enumerate(steps) if step.item == "+"), len(steps))
     base = _source(line)
@@ -133,11 +144,24 @@ def _rows_of(
             source = f"{field}{repetition}{'.' + part if part else ''}" if base else ""
             shown = msgspec.json.encode(leaf).decode()
             yield Trace(
-                rule.target.type, id_, path, source, shown, row.row_id, segment, used, row.owner, row.approver, row.phi, row.origin
+                rule.target.type,
+                id_,
+                path,
+                source,
+                shown,
+                row.row_id,
+                segment,
+                used,
+                row.owner,
+                row.approver,
+                row.phi,
+                row.origin,
             )
 
 
-def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line], record: Record) -> list[Trace]:
+def traces(
+    mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line], record: Record
+) -> list[Trace]:
     """One entry per leaf of every resource, in the order in which the rows wrote."""
     resources: dict[tuple[str, str], dict[str, Any]] = {}
     for draft in mapped.drafts:

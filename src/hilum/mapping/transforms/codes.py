@@ -50,12 +50,12 @@ class _Local:
     def __init__(self, spec: Spec, env: Env) -> None:
         self._spec, self._env = spec, env
         table = env.constant(spec, "table")
-        self._default = env.constant(spec, "system") or (f"{_V2}{int(table):04d}" if table.isdecimal() else "")
+        self.default = env.constant(spec, "system") or (f"{_V2}{int(table):04d}" if table.isdecimal() else "")
 
     def coding(self, code: str, display: str, system: str, version: str) -> bytes:
         if not code:
             return b""
-        uri = self._uri(system) if system else self._default
+        uri = self._uri(system) if system else self.default
         return _coding(uri, code, display, version)
 
     def _uri(self, system: str) -> str:
@@ -72,12 +72,17 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
         return _words_only(env)
     local = _Local(spec, env)
     simple = spec.type in ("IS", "ID", "ST", "JCC", "")
-    named_system = "system" in spec.path_arguments()
+    names = spec.path_arguments()
+    named_system, named_text = "system" in names, "text" in names
+    at_system = names.index("system") if named_system else 0
+    at_text = names.index("text") if named_text else 0
 
     def evaluate(raw: str, *extra: str) -> bytes:
         parts = env.parts(raw, 9)
         if named_system and not parts[2]:
-            parts[2] = env.first(extra[-1])
+            parts[2] = env.first(extra[at_system])
+        if named_text and not parts[8]:
+            parts[8] = extra[at_text]
         code, display, system, other, other_text, other_system = (env.text(part) for part in parts[:6])
         if simple:
             other = other_text = other_system = ""
@@ -85,15 +90,14 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
         codings, stop = _mapped_codings(spec, env, code or display)
         if stop:
             return NOTHING
-        keep = spec.unmapped not in ("exception", "reject") or bool(codings)
-        if keep:
-            for found in (
-                local.coding(code, display, system, "" if simple else env.text(parts[6])),
-                local.coding(other, other_text, other_system, "" if simple else env.text(parts[7])),
-            ):
-                if found and found not in codings:
-                    codings.append(found)
-        text = ("" if simple else env.text(parts[8])) or display or other_text or (code if not codings else "")
+        if codings or spec.unmapped not in ("exception", "reject"):
+            # Beside a mapped coding a local code says something only when its system is named.
+            if system or local.default or not codings:
+                _add(codings, local.coding(code, display, system, "" if simple else env.text(parts[6])))
+            if other_system or not codings:
+                _add(codings, local.coding(other, other_text, other_system, "" if simple else env.text(parts[7])))
+        words = env.text(parts[8]) if named_text or not simple else ""
+        text = words or display or other_text or (code if not codings else "")
         if not codings and not text:
             return NOTHING
         inner = b'"coding":[%b]' % b",".join(codings) if codings else b""
@@ -102,6 +106,12 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
         return b"{%b}" % inner
 
     return evaluate
+
+
+def _add(codings: list[bytes], found: bytes) -> None:
+    """Add a coding, unless it is there already under another display."""
+    if found and found.split(b',"display":', 1)[0] not in {one.split(b',"display":', 1)[0] for one in codings}:
+        codings.append(found)
 
 
 def _words_only(env: Env) -> Evaluator:

@@ -60,10 +60,13 @@ def as_human_name(spec: Spec, env: Env) -> Evaluator:
     """HumanName {use, family, given, prefix, suffix, period}."""
     person = spec.type in ("XCN", "CNN") or (spec.transform in ("XCN", "CNN") and spec.type != "XPN")
     start = 1 if person else 0
+    short = spec.type == "CNN"
     use = _use(spec, env, "XPN")
     make = moment(env, spec, whole=False)
 
     def evaluate(raw: str, *_: str) -> bytes:
+        if short and env.component not in raw:
+            raw = raw.replace(env.subcomponent, env.component)  # a CNN inside an NDL is split by sub-components
         parts = env.parts(raw, 14 + start)
         if person and shifted(env, parts):
             parts = ["", *parts]
