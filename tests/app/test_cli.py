@@ -134,6 +134,15 @@ def test_init_never_overwrites(tmp_path: Path, hilum_: Call) -> None:
     assert (tmp_path / "integration.yaml").read_text() == "mine"
 
 
+def test_init_leaves_a_gitignore_that_is_there(tmp_path: Path, hilum_: Call) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+    done = hilum_("init", str(tmp_path))
+    assert done.returncode == 0
+    assert "make sure that it names .hilum/" in done.stdout
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
+    assert (tmp_path / "integration.yaml").exists()
+
+
 def test_init_says_which_templates_there_are(tmp_path: Path, hilum_: Call) -> None:
     done = hilum_("init", str(tmp_path), "--template", "maximal", "--json")
     assert done.returncode == 1

@@ -332,14 +332,18 @@ def test_misspelt_files_and_folders_are_named(tmp_path: Path) -> None:
             "intergration.yaml": USE,
             "access.yaml": "x",
             "notes.txt": "x",
+            "resource/x.txt": "x",
+            "test/x": "x",
+            "sources/a:b.yaml": DOOR,
         },
     )
     found = {(f.location, f.code, str(f.severity)) for f in examine(tmp_path, SECTIONS).findings}
     assert found == {
         ("sources/b.yml", "file-ignored", "error"),
         ("sources/a b.yaml", "name-invalid", "error"),
-        ("source", "file-ignored", "error"),
-        ("intergration.yaml", "file-ignored", "error"),
+        ("sources/a:b.yaml", "name-invalid", "error"),
+        ("source", "file-ignored", "warning"),
+        ("intergration.yaml", "file-ignored", "warning"),
         ("access.yaml", "part-not-read", "warning"),
     }
 

@@ -58,15 +58,14 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h", "help") and len(arguments) <= 1:
+    if first in ("--help", "-h") or arguments == ["help"]:
         print(_overview())
         return 0
     if first in ("--version", "-V"):
         print(f"hilum {hilum.__version__}")
         return 0
     if first == "help":
-        arguments = [*arguments[1:], "--help"]
-        first = arguments[0]
+        return _dispatch([*arguments[1:], "--help"])
     if first not in COMMANDS:
         return _unknown(first)
     return _run(first, arguments)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hilum.config import place_of
 from hilum.errors import ConfigError, HilumError
 
 if TYPE_CHECKING:
@@ -80,16 +81,15 @@ def line_of(finding: Finding) -> str:
 
 def finding_as_json(finding: Finding) -> dict[str, object]:
     """A finding with its place taken apart; `line` and `column` are 0 where there is none."""
-    file, _, place = finding.location.partition(":")
-    line, _, column = place.partition(":")
+    file, line, column = place_of(finding.location)
     return {
         "code": finding.code,
         "message": finding.message,
         "severity": str(finding.severity),
         "location": finding.location,
         "file": file,
-        "line": int(line) if line.isdigit() else 0,
-        "column": int(column) if column.isdigit() else 0,
+        "line": line,
+        "column": column,
         "hint": finding.hint,
     }
 

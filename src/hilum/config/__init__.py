@@ -5,6 +5,7 @@ raises.
 """
 
 from hilum.config.boundary import INTEGRATION
+from hilum.config.document import place_of
 from hilum.config.editor import editor_schemas
 from hilum.config.hosts import is_loopback
 from hilum.config.integration import (
@@ -54,6 +55,7 @@ __all__ = [
     "examine",
     "is_loopback",
     "load",
+    "place_of",
     "reference",
     "retention_days",
 ]

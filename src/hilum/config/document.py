@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-__all__ = ["Mark", "Node", "Path", "Scalar", "locate", "plain", "walk"]
+__all__ = ["Mark", "Node", "Path", "Scalar", "locate", "place_of", "plain", "walk"]
 
 Scalar: TypeAlias = str | int | float | bool | None
 Path: TypeAlias = tuple[str | int, ...]
@@ -21,6 +22,16 @@ class Mark(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+_PLACE = re.compile(r"(.*?)(?::([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.DOTALL)
+
+
+def place_of(location: str) -> tuple[str, int, int]:
+    """File, line and column of a location; 0 where it has none."""
+    match = _PLACE.fullmatch(location)
+    assert match is not None  # every text matches
+    return match[1], int(match[2] or 0), int(match[3] or 0)
 
 
 class Node:

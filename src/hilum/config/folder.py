@@ -17,6 +17,7 @@ __all__ = ["MAX_BYTES", "Files", "read_file", "read_folder"]
 
 MAX_BYTES = 1024 * 1024  # far above what people write by hand
 MAX_FILES = 1000
+_CLOSE = 0.85  # how alike a stranger at the top must be to be taken for a misspelt part
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 # Parts of the folder that other commands read, or that people keep for each other.
@@ -91,8 +92,7 @@ def _matching(folder: Path, pattern: str, findings: list[Finding]) -> list[str]:
     if "*" not in rest:
         return [pattern] if (folder / pattern).exists() or (folder / pattern).is_symlink() else []
     names = []
-    where = folder / part
-    for path in sorted(where.iterdir()) if where.is_dir() else ():
+    for path in _entries(folder / part, findings):
         name = f"{part}/{path.name}"
         if path.name.startswith("."):
             continue
@@ -112,21 +112,30 @@ def _matching(folder: Path, pattern: str, findings: list[Finding]) -> list[str]:
     return names
 
 
+def _entries(folder: Path, findings: list[Finding]) -> list[Path]:
+    """What stands in a folder, sorted; nothing when there is no such folder."""
+    try:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        message = f"this folder cannot be read: {error.strerror}"
+        findings.append(Finding("file-unreadable", message, folder.name))
+        return []
+
+
 def _strangers(folder: Path, patterns: Sequence[str]) -> list[Finding]:
     """Files and folders at the top that look like misspelt parts, or parts that nothing acts on yet."""
     parts = [pattern.partition("/")[0] for pattern in patterns]
-    findings = []
-    for path in sorted(folder.iterdir()):
+    findings: list[Finding] = []
+    for path in _entries(folder, findings):
         name = path.name
         if name.startswith(".") or name in parts or name in _OTHER_PARTS:
             continue
         if name in _NOT_ACTED_ON:
             message = f"this version of hilum does not act on {name}"
             findings.append(Finding("part-not-read", message, name, severity=Severity.WARNING))
-        elif meant := _meant(path, parts):
-            message = f"{name} is not read"
-            hint = f"did you mean `{meant}`?"
-            findings.append(Finding("file-ignored", message, name, hint=hint))
+        elif meant := _meant(path, (*parts, "workbook")):
+            message, hint = f"{name} is not read", f"did you mean `{meant}`?"
+            findings.append(Finding("file-ignored", message, name, Severity.WARNING, hint))
     return findings
 
 
@@ -134,5 +143,5 @@ def _meant(path: Path, parts: Sequence[str]) -> str | None:
     is_yaml = path.suffix.casefold() in (".yaml", ".yml")
     if not is_yaml and not path.is_dir():
         return None
-    options = [part for part in (*parts, *_OTHER_PARTS) if part.endswith(".yaml") == is_yaml]
-    return nearest(path.stem + ".yaml" if is_yaml else path.name, options)
+    options = [part for part in parts if part.endswith(".yaml") == is_yaml]
+    return nearest(path.stem + ".yaml" if is_yaml else path.name, options, _CLOSE)

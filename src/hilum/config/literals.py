@@ -29,7 +29,7 @@ def literal_secrets(root: Node) -> list[Finding]:
 
 
 def _is_literal(name: str, node: Node) -> bool:
-    if _PEM.search(node.text) or _IN_URL.match(node.text):
+    if _PEM.search(node.text) or _IN_URL.search(node.text):
         return True
     return bool(node.text) and _NAMES.fullmatch(name) is not None and not is_reference(node.text)
 

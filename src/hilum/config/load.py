@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from hilum.config.document import Node, locate, plain
+from hilum.config.document import Node, locate, place_of, plain
 from hilum.config.environment import overlay
 from hilum.config.folder import read_folder
 from hilum.config.literals import literal_secrets
@@ -168,6 +168,5 @@ def _steps(path: str) -> list[str | int]:
 
 def _order(finding: Finding) -> tuple[str, int, int, str, str]:
     """By file, then place, then code."""
-    file, _, place = finding.location.partition(":")
-    line, _, column = place.partition(":")
-    return file, int(line or 0), int(column or 0), finding.code, finding.message
+    file, line, column = place_of(finding.location)
+    return file, line, column, finding.code, finding.message

@@ -33,7 +33,7 @@ _MAX_BYTES = 64 * 1024
 
 def is_reference(text: str) -> bool:
     """Whether this says where a secret is, in one of the four ways."""
-    return _REFERENCE.match(text) is not None
+    return _REFERENCE.fullmatch(text) is not None
 
 
 class Secret:

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 __all__ = ["did_you_mean", "nearest"]
 
 
-def nearest(word: str, options: Iterable[str]) -> str | None:
+def nearest(word: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The option closest to `word`, blind to case and to `-` against `_`; None when nothing is close."""
     by_shape = {_shape(option): option for option in options}
-    close = get_close_matches(_shape(word), by_shape, n=1, cutoff=0.6)
+    close = get_close_matches(_shape(word), by_shape, n=1, cutoff=cutoff)
     return by_shape[close[0]] if close else None
 
 

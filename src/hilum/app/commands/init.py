@@ -18,6 +18,7 @@ from hilum.errors import ConfigError
 
 __all__ = ["command", "templates"]
 
+_IGNORE = ".gitignore"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -33,6 +34,8 @@ def command(
     """
     target = folder.resolve()
     contents = _contents(template, target.name)
+    if has_own_ignore := (target / _IGNORE).exists():
+        del contents[_IGNORE]
     _refuse_to_overwrite(target, contents)
     for name, content in contents.items():
         path = target / name
@@ -44,6 +47,8 @@ def command(
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     else:
         _say_next_steps(folder, sorted(contents))
+        if has_own_ignore:
+            print(f"  Your {_IGNORE} was left as it is; make sure that it names .hilum/ and secrets/")
     return 0
 
 
@@ -65,7 +70,7 @@ def _contents(template: str, folder_name: str) -> dict[str, bytes]:
     contents = {name: text.replace("{{use}}", use).encode() for name, text in written.items()}
     for name, schema in editor_schemas(SECTIONS).items():
         contents[f".schema/{name}"] = schema
-    contents[".gitignore"] = b"# the store, its key and its log of messages: never in git\n.hilum/\nsecrets/\n"
+    contents[_IGNORE] = b"# the store, its key and its log of messages: never in git\n.hilum/\nsecrets/\n"
     return contents
 
 
