@@ -33,7 +33,7 @@ class Authority:
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, *, days: float = 30, self_signed: bool = False) -> Pair:
+    def issue(self, name: str, *, days: float = 90, self_signed: bool = False) -> Pair:
         """A certificate that ends in `days` (negative: it ended then)."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _subject(name)

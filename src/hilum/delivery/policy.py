@@ -49,7 +49,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def _ceiling(self, attempt: int) -> float:
         try:
-            return min(self.longest_seconds, self.first_seconds * self.factor ** max(0, attempt - 1))
+            return min(self.longest_seconds, self.first_seconds * float(self.factor) ** max(0, attempt - 1))
         except OverflowError:
             return self.longest_seconds
 

@@ -1,6 +1,6 @@
 """The signature of webhooks: HMAC-SHA256 over time, idempotency key and body. Receivers may use `verify_signature`.
 
-    Hilum-Signature: t=1764000000,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd
+    Hilum-Signature: t=1764000000,v1=00859cbada04fccf24432c23ec4b9dc51000c063ab080441b84f96ded339a265
 
 `v1` is the hexadecimal HMAC of `<t>.<Idempotency-Key>.<body>`. The time keeps an old request from being sent again, the
 key keeps a record from being passed off as another one.

@@ -148,6 +148,8 @@ def _credentials(config: WebhookDestination) -> tuple[bytes, dict[str, str]]:
         url = httpx2.URL(config.url)
     except httpx2.InvalidURL as error:
         raise ConfigError(f"`url` is not an address: {error}", code="webhook-url-invalid") from error
+    if not url.host:
+        raise ConfigError("`url` names no host", code="webhook-url-invalid")
     if url.scheme != "https" and not is_loopback(url.host):
         text = "Records would cross the network in clear: use https, or http to this host itself"
         raise ConfigError(text, code="webhook-not-https")
