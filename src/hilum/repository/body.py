@@ -16,7 +16,7 @@ from hilum.formats import fhir
 
 from .patch import Slots, Stated
 
-__all__ = ["PLAIN", "Overlay", "Record", "pack", "serve", "served_elements", "unpack"]
+__all__ = ["PLAIN", "Overlay", "Record", "pack", "serve", "served_text", "unpack"]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -54,12 +54,10 @@ _from_json = msgspec.json.Decoder(dict[str, Raw]).decode
 def pack(record: Record) -> bytes:
     """A record -> its stored text (not compressed)."""
     stated, overlay = record.stated, record.overlay
-    meta = stated.elements.get("meta")
-    if meta is None:
-        rest, meta_text = stated.elements, b""
-    else:
-        rest = {name: raw for name, raw in stated.elements.items() if name != "meta"}
-        meta_text = _meta(bytes(meta))
+    rest, meta_text = stated.elements, b""
+    if "meta" in rest:
+        rest = rest.copy()
+        meta_text = _meta(bytes(rest.pop("meta")))
     extra = b""
     if stated.times or stated.gone or stated.slots or overlay is not PLAIN:
         extra = _to_extra(_Extra(stated.times, tuple(sorted(stated.gone)), stated.slots, overlay))
@@ -92,12 +90,13 @@ def serve(type_: str, text: bytes, version: int, updated: int) -> tuple[str, byt
     return id_.decode(), b"".join((head[0], id_, head[1], more_meta, b"}", rest))
 
 
-def served_elements(record: Record) -> dict[str, Raw]:
-    """The elements as they are served: what facts are taken from."""
-    elements, overlay = record.stated.elements, record.overlay
-    if overlay is PLAIN:
-        return elements
-    return _from_json(_overlaid(_to_json(elements), overlay))
+def served_text(text: bytes) -> tuple[bytes, dict[str, str]]:
+    """The elements as they are served, as JSON, without meta: what facts are taken from; and the redirections."""
+    _, _, body, extra = text.split(b"\0", 3)
+    if not extra:
+        return body, {}
+    overlay = _from_extra(extra).overlay
+    return (body, {}) if overlay == PLAIN else (_overlaid(body, overlay), overlay.redirect)
 
 
 @lru_cache(maxsize=1_024)

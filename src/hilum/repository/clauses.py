@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import apsw
+import msgspec
 from msgspec import Raw, Struct
 
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Prefix
 
-from .body import served_elements, unpack
+from .body import served_text
 from .codec import decompress
 from .criteria import Criterion, Mode
 from .matching import holds_exactly, unit_meets
@@ -181,15 +182,15 @@ def _exactly(connection: apsw.Connection, criterion: Criterion, near: Clause) ->
     """The facts are folded: of those that are equal when folded, the bodies decide."""
     maybe = rows(
         connection,
-        f"SELECT rid, at, body FROM resource WHERE rid IN ({near.source})",  # noqa: S608
+        f"SELECT rid, body FROM resource WHERE rid IN ({near.source})",  # noqa: S608
         near.source_values,
     )
-    rids = [rid for rid, at, body in maybe if body and holds_exactly(criterion, _elements(body, at))]
+    rids = [rid for rid, body in maybe if body and holds_exactly(criterion, _elements(body))]
     return _source("SELECT value AS rid FROM json_each(?)", (as_json(rids),), 0)
 
 
-def _elements(body: bytes, at: int) -> dict[str, Raw]:
-    return served_elements(unpack(decompress(body), at))
+def _elements(body: bytes) -> dict[str, Raw]:
+    return msgspec.json.decode(served_text(decompress(body))[0], type=dict[str, Raw])
 
 
 def _date(_: apsw.Connection, criterion: Criterion) -> Clause:

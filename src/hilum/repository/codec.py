@@ -18,17 +18,22 @@ __all__ = ["compress", "decompress"]
 LEVEL = 3
 
 _DICTIONARY = zstandard.ZstdCompressionDict(resources.files(__package__).joinpath("bodies-1.zdict").read_bytes())
-_DICTIONARY.precompute_compress(level=LEVEL)
+_PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
+    LEVEL,
+    source_size=800,
+    dict_size=len(_DICTIONARY.as_bytes()),
+    format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+    write_dict_id=False,
+    write_checksum=False,
+)
+_DICTIONARY.precompute_compress(compression_params=_PARAMETERS)
 
 
 class _Codecs(threading.local):
     """zstd contexts may not be shared between threads."""
 
     def __init__(self) -> None:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_checksum=False
-        )
-        self.compress = zstandard.ZstdCompressor(dict_data=_DICTIONARY, compression_params=parameters).compress
+        self.compress = zstandard.ZstdCompressor(dict_data=_DICTIONARY, compression_params=_PARAMETERS).compress
         self.decompress = zstandard.ZstdDecompressor(
             dict_data=_DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS
         ).decompress

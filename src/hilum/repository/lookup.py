@@ -11,7 +11,7 @@ from msgspec import Struct
 from hilum.formats import fhir
 from hilum.formats.fhir import REFERENCE
 
-from .body import serve, served_elements, unpack
+from .body import serve, served_text
 from .clauses import Clause, clause_of, date_conditions
 from .codec import decompress
 from .criteria import Inclusion, Sort, criteria_of, inclusions_of, sort_of
@@ -23,7 +23,7 @@ from .sql import Row, as_json, number, rows
 
 __all__ = ["search"]
 
-_COLUMNS = "r.rid, r.type, r.version, c.at, r.seq, r.at, r.body"
+_COLUMNS = "r.rid, r.type, r.version, c.at, r.seq, r.body"
 
 
 class _Found(Struct, frozen=True):
@@ -34,7 +34,6 @@ class _Found(Struct, frozen=True):
     version: int
     updated: int
     seq: int
-    at: int
     body: bytes
 
     @property
@@ -141,8 +140,8 @@ def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: S
 
 
 def _targets(found: _Found, one: Inclusion) -> list[str]:
-    elements = served_elements(unpack(decompress(found.body), found.at))
-    facts = fhir.facts_of(found.type_name, elements)
+    body, _ = served_text(decompress(found.body))
+    facts = fhir.facts_of(found.type_name, body)
     wanted = f"{one.target}/" if one.target else ""
     return [a for kind, number, a, _ in facts if kind == REFERENCE and number in one.numbers and a.startswith(wanted)]
 

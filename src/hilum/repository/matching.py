@@ -67,16 +67,16 @@ def _tells(criterion: Criterion, value: Any, fact: Fact) -> bool:
     match criterion.kind:
         case Kind.TOKEN | Kind.IDENTIFIER:
             system, code = value
-            return system in (None, a) and code in (None, b)
+            return system in (None, b) and code in (None, a)
         case Kind.STRING:
             folded: str = value[0]
-            return folded in b if criterion.mode is Mode.CONTAINS else b.startswith(folded)
+            return folded in a if criterion.mode is Mode.CONTAINS else a.startswith(folded)
         case Kind.DATE:
             return fhir.compare_ranges(value[0], (value[1], value[2]), (a, b))
         case Kind.REFERENCE:
             return bool(a == value)
         case _:
-            return number_meets(value, b) and unit_meets(value, a)
+            return number_meets(value, a) and unit_meets(value, b)
 
 
 def number_meets(value: Any, number: float) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
@@ -14,7 +15,7 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Fact
 from hilum.model import Accounting, Effects, Held, Receipt
 
-from .body import Record, pack, serve, served_elements, unpack
+from .body import Record, pack, serve, served_text, unpack
 from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, sort_of
 from .cursor import read_cursor, write_cursor
 from .links import MergeOp
@@ -129,10 +130,11 @@ class MemoryRepository:
         if live.is_deleted:
             row.elements, row.facts = {}, frozenset()
             return
-        record = Record(live.id, live.stated, live.overlay)
-        row.versions[-1] = replace(last, text=pack(record))
-        row.elements = served_elements(record)
-        row.facts = frozenset(fhir.facts_of(live.type, row.elements))
+        text = pack(Record(live.id, live.stated, live.overlay))
+        row.versions[-1] = replace(last, text=text)
+        body, _ = served_text(text)
+        row.elements = msgspec.json.decode(body, type=dict[str, Raw])
+        row.facts = frozenset(fhir.facts_of(live.type, body))
 
     # what the planner reads
 
@@ -483,7 +485,7 @@ def _sort_key(row: _Row, sort: Sort) -> int | str:
     if sort.number == 0:
         return row.versions[-1].tick
     if sort.is_string:
-        return min((fact[3] for fact in row.facts if fact[1] == sort.number), default="")
+        return min((fact[2] for fact in row.facts if fact[1] == sort.number), default="")
     return min((fact[2] for fact in row.facts if fact[1] == sort.number), default=fhir.FAR_PAST - 1)
 
 

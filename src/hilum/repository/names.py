@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import apsw
 
 from .keys import pack_name
-from .sql import as_json, rows
+from .sql import row, rows
 
 __all__ = ["Numbers", "Remembered", "find_rids"]
 
 LARGEST = 200_000  # entries remembered of each; then it starts over
 
-_FIND = "SELECT key, rid FROM resource_name WHERE key IN (SELECT unhex(value) FROM json_each(?))"
+_FIND = "SELECT n.key, n.rid FROM carray(?) k CROSS JOIN resource_name n ON n.key = k.value"
 
 Term = tuple[int, str, str]  # parameter, code, system
 
@@ -41,6 +41,7 @@ class Numbers:
     def __init__(self, connection: apsw.Connection, remembered: Remembered, last_rid: int, last_term: int) -> None:
         self._connection = connection
         self._remembered = remembered
+        self._absent: set[str] = set()
         self.last_rid = last_rid
         self.last_term = last_term
         self.new_rids: dict[str, int] = {}
@@ -54,29 +55,33 @@ class Numbers:
         """Look these up in one go."""
         known = self._remembered.rids
         unknown = [one for one in records if one not in known and one not in self.new_rids]
-        known.update(find_rids(self._connection, unknown))
+        found = find_rids(self._connection, unknown)
+        known.update(found)
+        self._absent.update(one for one in unknown if one not in found)
 
     def peek(self, record: str) -> int | None:
-        """The number of a resource if it has one already."""
+        """The number of a resource that was made `know`n, if it has one."""
         return self._remembered.rids.get(record) or self.new_rids.get(record)
 
     def rid(self, record: str) -> int:
-        """The number of a resource that was stored, referred to, or made `know`n before; else a new one."""
-        found = self.peek(record)
+        """The number of a resource that was stored or referred to before; else a new one."""
+        found = self._remembered.rids.get(record) or self.new_rids.get(record)
         if found is None:
+            if record not in self._absent:
+                self.know((record,))
+                return self.rid(record)
             self.last_rid += 1
             found = self.new_rids[record] = self.last_rid
         return found
 
     def term(self, term: Term) -> int:
         """The number of a code, unit or system."""
-        found = self._remembered.terms.get(term) or self.new_terms.get(term)
+        return self._remembered.terms.get(term) or self.new_terms.get(term) or self._find_term(term)
+
+    def _find_term(self, term: Term) -> int:
+        found = row(self._connection, "SELECT id FROM term WHERE parameter = ? AND code = ? AND system = ?", term)
         if found is not None:
-            return found
-        stored = self._connection.execute(
-            "SELECT id FROM term WHERE parameter = ? AND code = ? AND system = ?", term
-        ).get
-        if isinstance(stored, int):
+            stored: int = found[0]
             self._remembered.terms[term] = stored
             return stored
         self.last_term += 1
@@ -89,5 +94,5 @@ def find_rids(connection: apsw.Connection, records: Iterable[str]) -> dict[str, 
     keys = {pack_name(one): one for one in records}
     if not keys:
         return {}
-    found = rows(connection, _FIND, (as_json([key.hex() for key in keys]),))
+    found = rows(connection, _FIND, (apsw.carray(tuple(keys)),))
     return {keys[key]: rid for key, rid in found}

@@ -96,10 +96,6 @@ class Live:
                 self.overlay = stored.overlay
                 self.stated = NOTHING if stored.stated.at == DEFAULTED else stored.stated
 
-    def is_restated(self) -> bool:
-        """Whether messages said the same again, with another time: no new version, yet the times are to be kept."""
-        return not self.versions or self.versions[-1].stated is not self.stated
-
     def commit(self, stated: Stated, overlay: Overlay, seq: int) -> None:
         """Take what a message made of it; a version only when what is served differs."""
         is_deleted = stated is NOTHING and not (overlay.replaced_by or overlay.replaces)
@@ -251,7 +247,8 @@ class Planner:
     def _load(self, records: set[str]) -> None:
         found = self._view.find(records)
         for record in records:
-            _check_name(record)
+            if record not in found:
+                _check_name(record)
             self._lives[record] = Live(record, found.get(record))
 
 

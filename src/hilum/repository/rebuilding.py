@@ -10,12 +10,11 @@ import msgspec
 from hilum.formats import fhir
 from hilum.store import Store
 
-from .body import unpack
 from .codec import decompress
+from .indexing import FACT_TABLES, index, insert_rows, per_kind
 from .names import Numbers, Remembered
 from .snapshot import last_tick
 from .sql import rows
-from .writing import FACT_TABLES, dated_facts, fact_rows, insert_facts
 
 __all__ = ["ensure_facts", "rebuild_facts"]
 
@@ -46,12 +45,12 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     numbers = Numbers(connection, Remembered(), tick.last_rid, tick.last_term)
     after = 0
     while batch := rows(connection, _BATCH, (after, BATCH)):
-        for rid, type_, at, body in batch:
-            record = unpack(decompress(body), at)
-            facts, date = dated_facts(fhir.RESOURCE_TYPES[type_ - 1], record)
+        found = per_kind()
+        for rid, type_, body in batch:
+            date = index(fhir.RESOURCE_TYPES[type_ - 1], decompress(body), rid, numbers, found)
             first, span = date or (None, None)
             connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
-            insert_facts(connection, fact_rows(facts, date, rid, numbers))
+        insert_rows(connection, found)
         after = batch[-1][0]
     connection.executemany(
         "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)",
@@ -60,4 +59,4 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.last_term, tick.tick))
 
 
-_BATCH = "SELECT rid, type, at, body FROM resource WHERE rid > ? AND type > 0 ORDER BY rid LIMIT ?"
+_BATCH = "SELECT rid, type, body FROM resource WHERE rid > ? AND type > 0 ORDER BY rid LIMIT ?"

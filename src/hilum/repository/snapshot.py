@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 import apsw
@@ -14,14 +15,14 @@ from .links import MergeOp
 from .names import Numbers, Remembered, find_rids
 from .plan import Found
 from .seam import HoldState
-from .sql import as_json, row, rows
+from .sql import row, rows
 
 __all__ = ["Snapshot", "Tick", "last_tick"]
 
 
-_APPLIED = "SELECT seq FROM outcome WHERE seq IN (SELECT value FROM json_each(?))"
-_HELD = "SELECT seq, state FROM hold WHERE seq IN (SELECT value FROM json_each(?))"
-_FIND = "SELECT rid, version, at, body FROM resource WHERE rid IN (SELECT value FROM json_each(?))"
+_APPLIED = "SELECT o.seq FROM carray(?) k CROSS JOIN outcome o ON o.seq = k.value"
+_HELD = "SELECT h.seq, h.state FROM carray(?) k CROSS JOIN hold h ON h.seq = k.value"
+_FIND = "SELECT r.rid, r.version, r.at, r.body FROM carray(?) k CROSS JOIN resource r ON r.rid = k.value"
 
 _SAID = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op WHERE survivor = ?1 OR retired = ?1"
 _REFERRERS = "SELECT type, body FROM resource WHERE rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
@@ -62,11 +63,12 @@ class Snapshot:
 
     def know_seqs(self, seqs: Iterable[int]) -> None:
         """Look up what became of these messages in one go."""
-        asked = list(seqs)
+        asked = array("q", seqs)
+        if not asked:
+            return
         self._seen.update(asked)
-        places = as_json(asked)
-        self._applied.update(seq for (seq,) in rows(self._connection, _APPLIED, (places,)))
-        holds = rows(self._connection, _HELD, (places,))
+        self._applied.update(seq for (seq,) in rows(self._connection, _APPLIED, (apsw.carray(asked),)))
+        holds = rows(self._connection, _HELD, (apsw.carray(asked),))
         self._holds.update((seq, HoldState(state)) for seq, state in holds)
 
     def find(self, records: Iterable[str]) -> dict[str, Found]:
@@ -75,7 +77,7 @@ class Snapshot:
         rids = {rid: one for one in wanted if (rid := self.numbers.peek(one)) is not None}
         if not rids:
             return {}
-        found = rows(self._connection, _FIND, (as_json(list(rids)),))
+        found = rows(self._connection, _FIND, (apsw.carray(array("q", rids)),))
         return {rids[rid]: Found(rid, version, at, decompress(body)) for rid, version, at, body in found}
 
     def is_applied(self, seq: int) -> bool:
