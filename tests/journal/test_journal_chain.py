@@ -155,6 +155,7 @@ async def test_rows_cannot_be_changed_or_removed_by_accident(store: Store, table
 
 async def test_heads_are_signed_every_so_many_groups(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hilum.journal.sqlite.SIGN_EVERY", 4)
+    monkeypatch.setattr("hilum.journal.sqlite.CHORES_EVERY", 1)
     journal = SqliteJournal(store)
     for n in range(1, 25):
         await journal.append([incoming(n)])

@@ -29,6 +29,7 @@ __all__ = ["SCHEMA", "SqliteJournal"]
 
 SCHEMA = Schema(name="journal", version=1, script=files(__package__).joinpath("journal.sql").read_text("utf-8"))
 SIGN_EVERY = 256  # groups
+CHORES_EVERY = 64  # appends, a batch of 16 messages counting as two
 TRAIN_AT = (1_000, 30_000)  # messages, after which a dictionary is trained
 TRAINED_ON = 2_000  # messages
 
@@ -52,6 +53,7 @@ class SqliteJournal:
         self._queue: list[_Waiting] = []
         self._flushing: asyncio.Task[None] | None = None
         self._chores: asyncio.Task[None] | None = None
+        self._since_chores = CHORES_EVERY
         self._signed = 0
         self._trained = 0
         store.read(self._take_in)
@@ -110,14 +112,19 @@ class SqliteJournal:
             for waiting, result in zip(taken, results, strict=True):
                 if not waiting.future.done():
                     waiting.future.set_result(result)
-            if self._chores is None or self._chores.done():
-                self._chores = asyncio.get_running_loop().create_task(self._look_after(works))
+            self._since_chores += sum(1 + len(work.messages) // 16 for work in works)
+            is_due = self._since_chores >= CHORES_EVERY or self._has_new_routes(works)
+            if is_due and (self._chores is None or self._chores.done()):
+                self._since_chores = 0
+                self._chores = asyncio.get_running_loop().create_task(self._look_after())
 
-    async def _look_after(self, works: Sequence[Work]) -> None:
+    def _has_new_routes(self, works: Sequence[Work]) -> bool:
+        return any(not self._names.known(one.route) for work in works for one in work.messages)
+
+    async def _look_after(self) -> None:
         """What may follow a commit, off the way of those who wait for one."""
         try:
-            if any(not self._names.known(one.route) for work in works for one in work.messages):
-                self._store.read(self._names.remember)
+            self._store.read(self._names.remember)
             tip = self._store.read(read_tip)
             if tip.n - self._signed >= SIGN_EVERY:
                 await self._store.write(self._sign)

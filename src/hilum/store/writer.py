@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -79,6 +80,7 @@ class Writer:
         self._patient: deque[Job] = deque()
         self._group: list[Job] = []  # what the open transaction holds
         self._patient_is_owed = False
+        self._patient_seconds = self._commit_seconds = 0.0  # what one takes, averaged over the last few
         self._wake = threading.Condition()
         self._stopping = False
         self._wal_pages = 0
@@ -148,22 +150,31 @@ class Writer:
     def _next_jobs(self) -> Iterator[Job]:
         """The jobs of one transaction, chosen while it runs.
 
-        Urgent ones commit by themselves. Patient ones have their turn after each urgent group; as soon as an urgent
-        one arrives it joins, and the transaction ends.
+        Urgent ones go first. One patient job shares their commit while running it takes less time than a commit of its
+        own would; else it has its turn in the next transaction, which ends as soon as an urgent job has joined.
         """
-        room = MOST_JOBS
-        if self._patient and (self._patient_is_owed or not self._urgent):
-            self._patient_is_owed = False
-            while self._patient and room:
-                yield self._patient.popleft()
-                room -= 1
-                if self._urgent:
-                    break
-        else:
+        started_patient = self._patient and (self._patient_is_owed or not self._urgent)
+        if not started_patient:
+            yield from self._take_urgent()
             self._patient_is_owed = True
-        while self._urgent and room > -MOST_JOBS:
+            if not self._patient or self._patient_seconds > self._commit_seconds:
+                return
+        self._patient_is_owed = False
+        for _ in range(MOST_JOBS if started_patient else 1):
+            if not self._patient:
+                break
+            start = time.monotonic()
+            yield self._patient.popleft()
+            self._patient_seconds += (time.monotonic() - start - self._patient_seconds) / 8
+            if self._urgent:
+                break
+        yield from self._take_urgent()
+
+    def _take_urgent(self) -> Iterator[Job]:
+        for _ in range(MOST_JOBS):
+            if not self._urgent:
+                return
             yield self._urgent.popleft()
-            room -= 1
 
     def _commit_group(self) -> None:
         group = self._group = []
@@ -173,7 +184,9 @@ class Writer:
                 group.append(job)
                 self._run(connection, job)
             fault.reach(BEFORE_COMMIT)
+            start = time.monotonic()
             connection.execute("COMMIT")
+            self._commit_seconds += (time.monotonic() - start - self._commit_seconds) / 8
         except apsw.Error as error:
             self._give_up(group, translate(error))
         except _BrokenTransaction as error:
