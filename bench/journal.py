@@ -82,7 +82,8 @@ def visit(dice: random.Random) -> str:
     doctors = "|".join(
         f"{dice.randrange(10**4):04}^{dice.choice(NAMES)}^{dice.choice(NAMES)}^^^DR^MD" for _ in range(3)
     )
-    return f"PV1|1|I|{dice.randrange(9)}W^{dice.randrange(400, 430)}^A^HOSP||||{doctors}||MED|||||||IN|{dice.randrange(10**7)}"
+    bed = f"{dice.randrange(9)}W^{dice.randrange(400, 430)}^A^HOSP"
+    return f"PV1|1|I|{bed}||||{doctors}||MED|||||||IN|{dice.randrange(10**7)}"
 
 
 def admission(dice: random.Random, number: int, at: str) -> list[str]:
@@ -97,8 +98,8 @@ def admission(dice: random.Random, number: int, at: str) -> list[str]:
             f"DG1|{i}||I{dice.randrange(99)}^{dice.choice(NAMES)} {dice.choice(NAMES)}^I10||{at[:8]}|A"
             for i in (1, 2, 3)
         ),
-        f"GT1|1||{dice.choice(NAMES)}^{dice.choice(NAMES)}||{dice.randrange(999)} {dice.choice(NAMES)} Street^^Peoria^IL",
-        f"IN1|1|PPO^{dice.choice(NAMES)}|{dice.randrange(10**5)}|{dice.choice(NAMES)}|PO Box {dice.randrange(999)}^^Chicago",
+        f"GT1|1||{dice.choice(NAMES)}^{dice.choice(NAMES)}||{dice.randrange(999)} {dice.choice(NAMES)} Street^^Peoria",
+        f"IN1|1|PPO^{dice.choice(NAMES)}|{dice.randrange(10**5)}|{dice.choice(NAMES)}|PO Box {dice.randrange(999)}",
     ]
 
 

@@ -7,6 +7,7 @@ then folds in the few pages that came meanwhile, after which the WAL starts agai
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import apsw
@@ -17,6 +18,8 @@ from hilum.store.connection import Target, connect, discard
 __all__ = ["Checkpointer"]
 
 DUE_PAGES = 2_000  # of 4 KiB
+MOST_PASSES = 6  # what is written during one pass is left for the next
+SHORT_SECONDS = 0.01  # a pass that took no longer leaves little
 
 
 class Checkpointer:
@@ -65,10 +68,14 @@ class Checkpointer:
             discard(connection)
 
     def _round(self, connection: apsw.Connection | None) -> apsw.Connection | None:
-        """One checkpoint. When the disk refuses, the WAL keeps everything and the next round writes all of it again."""
+        """Checkpoint until little is left to fold in. If the disk refuses, the WAL keeps all of it for the next round."""
         try:
             connection = connection or connect(self._target)
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            for _ in range(MOST_PASSES):
+                start = time.monotonic()
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if time.monotonic() - start < SHORT_SECONDS:
+                    break
         except (apsw.Error, StoreError):
             if connection is not None:
                 discard(connection)
