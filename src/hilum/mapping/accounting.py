@@ -1,9 +1,9 @@
 """The fate of every valued field: mapped, ignored on purpose, or an exception. Nothing else exists.
 
-A field is **mapped** when a row that reads it (as source, argument or condition) wrote something, or deleted something
+A field is **valued** when it holds more than delimiters; MSH-1 and MSH-2, which say how the message is written, are not
+fields of it. A valued field is **mapped** when a row that reads it (as source, argument or condition) wrote something, or deleted something
 for it. Otherwise it is **ignored** when a line of `ignores` names it. Otherwise it is an **exception**: the row that
 reads it had something to report, or `field-unused` (rows read it, none wrote), or `field-unmapped` (no row reads it).
-MSH-1 and MSH-2, which say how the message is written, are ignored always.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hilum.model import ExceptionItem
 __all__ = ["Fate", "Fates", "ignored_fields", "read_fields"]
 
 REMEMBERED = 4096
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})
 
 
 class Fate(Struct, frozen=True):
@@ -41,7 +42,7 @@ class Ignored(Struct, frozen=True):
 
 def ignored_fields(lines: Iterable[Ignore], kind: str, sender: str) -> dict[str, Ignored]:
     """Ignored fields by segment, for one kind and sender."""
-    found: dict[str, Ignored] = {"MSH": Ignored(0b110, whole=False)}
+    found: dict[str, Ignored] = {}
     for line in lines:
         if not sender_rank(line.sender, sender) or not _covers(line.applies, kind):
             continue
@@ -91,12 +92,13 @@ class Fates:
     def find(self, key: tuple[bytes, int]) -> Fate:
         """`key` is (one byte per field: valued or not, bits of the fields for which a row wrote)."""
         pattern, written = key
-        valued = sum(1 << number for number in range(1, len(pattern)) if pattern[number])
+        start = 3 if self.name in _HEADERS else 1
+        valued = sum(1 << number for number in range(start, len(pattern)) if pattern[number])
         mapped = valued & written
         rest = valued & ~written
         ignored = rest if self._ignored.whole else rest & self._ignored.fields
         left = rest & ~ignored
-        items = tuple(self._item(number) for number in range(1, len(pattern)) if left >> number & 1)
+        items = tuple(self._item(number) for number in range(start, len(pattern)) if left >> number & 1)
         fate = Fate(valued.bit_count(), mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
         if len(self.known) >= REMEMBERED:
             self.known.clear()

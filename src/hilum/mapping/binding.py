@@ -238,6 +238,7 @@ def bind_unit(
         "RECEIVED": _received,
         "EACH": _each,
         "SENDER": env.sender,
+        "SOURCE": words["source"],
         "PENDING": env.pending,
         "REPETITION": env.repetition,
         "TRACE": trace,

@@ -114,7 +114,8 @@ def _operand(expression: Expression, site: Site) -> str:
         return site.text(expression)
     if isinstance(expression, Call):
         return _call(expression, site)
-    raise AssertionError(expression)
+    assert isinstance(expression, Word)
+    return "SENDER" if expression.name == "sender" else "SOURCE"
 
 
 def _is_number(expression: Expression) -> bool:

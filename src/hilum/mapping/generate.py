@@ -27,7 +27,7 @@ from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.rows import Rule
 from hilum.mapping.syntax import Anchor, Call, Expression, Param, Path, Word, walk
 from hilum.mapping.transforms import Spec
-from hilum.mapping.tree import Each, Item, Leaf, Listing, Node, grow, top_name
+from hilum.mapping.tree import Each, Item, Leaf, Listing, Node, grow, top_name, wrap_of
 
 __all__ = ["Binding", "Line", "Place", "Unit", "generate"]
 
@@ -546,7 +546,12 @@ class _Generator:
         put = self.code.put
         values = values or {}
         if isinstance(part, Each):
-            put(f"if r{part.line}: {into} += r{part.line}")
+            value = values.get(part.line, f"r{part.line}")
+            if lines[part.line].mode == "zip":
+                before, after = wrap_of(lines[part.line].rule.target.steps)
+                put(f"if {value}: {into}.append({self.bind(before)} + {value} + {self.bind(after)})")
+            else:
+                put(f"if {value}: {into} += {value}")
             return
         if not part.zipped:
             var = self._put_object(part.node, lines, values)

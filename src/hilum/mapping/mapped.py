@@ -28,6 +28,8 @@ class _Delimiters(Protocol):
 
 class _Segment(Protocol):
     @property
+    def raw(self) -> str: ...
+    @property
     def fields(self) -> list[str]: ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -94,6 +95,7 @@ class Plan:
             marks.repetition,
             marks.escape,
             marks.subcomponent,
+            marks.field,
         )
         state = known.get(key)
         if state is None:
@@ -209,7 +211,7 @@ class _State:
         self.kind, self.trace = kind, trace
         book, sender = plan.book, context.sender
         app, _, facility = sender.partition("|")
-        component, repetition, escape, subcomponent = marks
+        component, repetition, escape, subcomponent, field = marks
         self.env = Env(
             delimiters=(component, repetition, escape, subcomponent),
             sender=sender,
@@ -220,6 +222,10 @@ class _State:
         )
         if trace:
             self.env.entries = []
+        self.delimiters = component + repetition + subcomponent
+        inside = f"[{re.escape(self.delimiters)}]+"
+        bar = re.escape(field)
+        self.hollow = re.compile(f"{bar}{inside}(?:{bar}|$)").search
         self.words = {"kind": kind.kind, "event": kind.kind.partition("^")[2], "sender": sender, "source": context.source}
         self.ignored = ignored_fields(book.ignores, kind.kind, sender)
         self.keys = _key_specs(kind.rules)
@@ -309,7 +315,8 @@ class _State:
         env = self.env
         env.unescape = record.unescape
         shape_ = self.shapes.get(record.names) or self._shape(record)
-        fields = [segment.fields for segment in record.segments]
+        cut = record.segments
+        fields = [segment.fields for segment in cut]
         padded = []
         for found, width in zip(fields, shape_.widths, strict=True):
             short = width - len(found)
@@ -329,12 +336,19 @@ class _State:
             _join_parts(drafts, parts)
         made = _drafts(drafts, call)
         merges = tuple(Merge(type_, kept, gone) for type_, kept, gone in call.merged if kept != gone)
-        return self._result(context, fields, written, shape_, made, merges), call
+        patterns = [self._pattern(segment.raw, found) for segment, found in zip(cut, fields, strict=True)]
+        return self._result(context, patterns, written, shape_, made, merges), call
+
+    def _pattern(self, raw: str, fields: list[str]) -> bytes:
+        """One byte per field: whether it holds more than delimiters."""
+        if self.hollow(raw):
+            return bytes([bool(text.strip(self.delimiters)) for text in fields])
+        return bytes(map(bool, fields))
 
     def _result(
         self,
         context: Context,
-        fields: list[list[str]],
+        patterns: list[bytes],
         written: list[int],
         shape_: Shape,
         drafts: list[Draft],
@@ -342,8 +356,8 @@ class _State:
     ) -> Mapped:
         valued = mapped = ignored = exceptions = 0
         items: tuple[ExceptionItem, ...] = ()
-        for found, bits, table in zip(fields, written, shape_.tables, strict=False):
-            key = (bytes(map(bool, found)), bits)
+        for pattern, bits, table in zip(patterns, written, shape_.tables, strict=False):
+            key = (pattern, bits)
             fate = table.known.get(key) or table.find(key)
             valued += fate.valued
             mapped += fate.mapped

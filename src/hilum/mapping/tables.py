@@ -337,14 +337,13 @@ def load_base() -> Workbook:
 
 
 def load_workbook(folder: Path | None) -> Workbook:
-    """The base extended by `folder/workbook/*.csv` (or by `folder/*.csv` when it has no such subfolder).
+    """The base extended by the tables in `folder/workbook` of an integration folder. None is `load_base()`.
 
-    None is `load_base()`. All problems of all files are in `.findings`.
+    All problems of all files are in `.findings`.
     """
     if folder is None:
         return load_base()
-    inner = folder / "workbook"
     findings: list[Finding] = []
-    site = list(_folder_files(inner if inner.is_dir() else folder, findings.append))
+    site = list(_folder_files(folder / "workbook", findings.append))
     book = read_workbook(_base_files(), site)
     return structs.replace(book, findings=(*findings, *book.findings))

@@ -1,0 +1,138 @@
+"""`hilum map`: the FHIR resources that the shipped workbook, or that of a folder, makes of HL7 v2 files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+from msgspec import Raw, Struct
+
+from hilum import mapping
+from hilum.errors import ConfigError
+from hilum.formats import hl7v2
+from hilum.model import Accounting, Disposition, ExceptionItem, Finding
+
+__all__ = ["MappedMessage", "command", "map_bytes"]
+
+FINDINGS, USAGE = 1, 2
+
+
+class MappedMessage(Struct, frozen=True):
+    """One line of the answer. `held` says why nothing of it would be applied; `resources` shows it all the same."""
+
+    file: str
+    index: int
+    kind: str
+    disposition: Disposition
+    held: mapping.Problem | None
+    resources: list[Raw]
+    merges: list[dict[str, str]]
+    exceptions: tuple[ExceptionItem, ...]
+    accounting: Accounting
+    findings: tuple[Finding, ...] = ()
+    traces: list[mapping.Trace] = []
+
+
+def command(
+    *files: Annotated[Path, Parameter(help="Files with one message or many, or batches.")],
+    folder: Annotated[Path | None, Parameter(help="Use the workbook of this integration folder.")] = None,
+    trace: Annotated[bool, Parameter(help="Say for every value which field and which row it comes from.", negative="")] = False,
+    json: Annotated[bool, Parameter(help="One JSON object per message and line.", negative="")] = False,
+) -> int:
+    """Show the FHIR resources that HL7 v2 files turn into.
+
+    Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times without
+    a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
+
+    The exit status is 0 when every message would be applied, 1 when one would be held or refused.
+    """
+    if not files:
+        print("hilum: name at least one file to map", file=sys.stderr)
+        return USAGE
+    if folder is not None and not folder.is_dir():
+        print(f"hilum: {folder} is no folder", file=sys.stderr)
+        return USAGE
+    try:
+        plan = mapping.compile_workbook(mapping.load_workbook(folder))
+    except ConfigError as error:
+        for finding in error.findings:
+            print(finding, file=sys.stderr)
+        return FINDINGS
+    return max(_map_file(plan, file, trace=trace, as_json=json) for file in files)
+
+
+def map_bytes(plan: mapping.Plan, file: str, raw: bytes, *, trace: bool = False) -> Iterator[MappedMessage]:
+    """What the plan makes of each message of one file. Never raises for what is in the bytes."""
+    batch = hl7v2.split_batch(raw) if hl7v2.is_batch(raw) else None
+    for index, body in enumerate(batch.messages if batch else [raw], 1):
+        yield _map_one(plan, file, index, body, trace=trace)
+
+
+def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bool) -> MappedMessage:
+    admission = hl7v2.admit(raw, hl7v2.Rules(), source="map", received_at=time.time_ns() // 1000)
+    kind, record = admission.envelope.kind, admission.message
+    if record is None or admission.disposition.is_refusal:
+        worst = admission.worst
+        problem = mapping.Problem(worst.code, worst.location, worst.message) if worst else None
+        accounting = Accounting()
+        return MappedMessage(file, index, kind, admission.disposition, problem, [], [], (), accounting, admission.findings)
+    context = mapping.Context.of(admission.envelope)
+    mapped = plan.run(record, context)
+    return MappedMessage(
+        file,
+        index,
+        kind,
+        Disposition.HOLD if mapped.held else admission.disposition,
+        mapped.held,
+        [Raw(resource) for resource in mapping.render(mapped)],
+        [{"type": one.type, "survivor": one.survivor, "retired": one.retired} for one in mapped.merges],
+        mapped.exceptions,
+        mapped.accounting,
+        admission.findings,
+        plan.trace(record, context) if trace else [],
+    )
+
+
+def _map_file(plan: mapping.Plan, file: Path, *, trace: bool, as_json: bool) -> int:
+    if file.is_dir():
+        print(f"hilum: {file} is a folder; name the files in it, for example {file / '*.hl7'}", file=sys.stderr)
+        return USAGE
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        print(f"hilum: {file} cannot be read: {error.strerror}", file=sys.stderr)
+        return USAGE
+    status = 0
+    for one in map_bytes(plan, str(file), raw, trace=trace):
+        if as_json:
+            print(msgspec.json.encode(one).decode())
+        else:
+            _print(one)
+        if one.held is not None or one.disposition not in (Disposition.ACCEPT, Disposition.WARNING):
+            status = FINDINGS
+    return status
+
+
+def _print(one: MappedMessage) -> None:
+    """One message for people: a line of counts, its problem and items, then each resource."""
+    counts = one.accounting
+    kind = one.kind.encode("unicode_escape").decode("ascii")
+    print(
+        f"{one.file}:{one.index}  {kind}  {one.disposition}  {len(one.resources)} resources  "
+        f"{counts.valued} valued = {counts.mapped} mapped + {counts.ignored} ignored + {counts.exceptions} exceptions"
+    )
+    if one.held is not None:
+        print(f"  held: {one.held.location} {one.held.code} {one.held.message}")
+    for item in one.exceptions:
+        print(f"  {item.location} {item.code} {item.message}")
+    for merge in one.merges:
+        print(f"  merge: {merge['type']}/{merge['retired']} into {merge['survivor']}")
+    for resource in one.resources:
+        print(msgspec.json.format(bytes(resource), indent=2).decode())
+    for entry in one.traces:
+        print(f"  {entry.type}/{entry.id} {entry.path} = {entry.value}  <- {entry.source or 'constant'}  [{entry.row}]")
