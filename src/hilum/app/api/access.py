@@ -6,11 +6,11 @@ in the code but not the message of the exception, which may quote data.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 import traceback
-import uuid
 from typing import TextIO
 
 import msgspec
@@ -147,7 +147,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _json(value: object, **_: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 from hilum.app.api import bundles
 from hilum.app.api.exchange import Call, Reply
@@ -117,7 +118,7 @@ class Resources:
 
     def _reply(self, call: Call, stored: Stored) -> Reply:
         check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format") if call.query else None)
-        headers = {"ETag": etag(stored), "Last-Modified": formatdate(stored.updated // 1_000_000, usegmt=True)}
+        headers = {"ETag": etag(stored), "Last-Modified": http_date(stored.updated // 1_000_000)}
         if self._is_fresh(call, stored):
             call.outcome = "not-modified"
             return Reply(304, b"", headers)
@@ -142,6 +143,12 @@ class Resources:
         # the date has whole seconds: the caller may hold the version before, if that is of the same second
         before = self._get(stored.type, stored.id, stored.version - 1)
         return before.updated // 1_000_000 != updated
+
+
+@lru_cache(maxsize=4_096)
+def http_date(seconds: int) -> str:
+    """RFC 9110 5.6.7."""
+    return formatdate(seconds, usegmt=True)
 
 
 def etag(stored: Stored) -> str:

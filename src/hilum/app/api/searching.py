@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from msgspec.structs import replace
+
 from hilum.app.api import bundles
 from hilum.app.api.auth import token_in_url
 from hilum.app.api.exchange import Call, Reply
@@ -16,7 +18,7 @@ from hilum.app.api.query import Asked, Ignored, Pairs, ask, parse_pairs, self_qu
 from hilum.app.api.resources import unknown_type
 from hilum.errors import HilumError
 from hilum.formats.fhir import Issue
-from hilum.repository import Page, Query, Repository, Stored
+from hilum.repository import Page, Repository, Stored
 
 __all__ = ["Searching"]
 
@@ -90,15 +92,7 @@ class Searching:
     def _bundle(self, url: str, self_url: str, page: Page, asked: Asked) -> bytes:
         links = [("self", self_url)]
         if page.next:
-            after = Query(
-                type=asked.query.type,
-                terms=asked.query.terms,
-                count=asked.query.count,
-                after=page.next,
-                sort=asked.query.sort,
-                include=asked.query.include,
-                revinclude=asked.query.revinclude,
-            )
+            after = replace(asked.query, after=page.next)
             links.append(("next", f"{url}?_cursor={self._paging.search(after)}"))
         return bundles.searchset(
             self._base,
