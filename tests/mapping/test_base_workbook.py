@@ -1,0 +1,131 @@
+"""The base workbook itself: complete, owned, explained, and without findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hilum.mapping import compile_workbook, load_base, load_workbook
+from hilum.mapping.tables import Row, Workbook
+from hilum.model import Severity
+
+TIER_1 = (
+    *(f"ADT^{event}" for event in ("A01", "A02", "A03", "A04", "A08", "A11", "A13", "A28", "A31", "A40")),
+    "ORU^R01",
+    *(f"SIU^{event}" for event in ("S12", "S13", "S14", "S15", "S17", "S26")),
+)
+ROLES = {"registration", "clinical", "lab", "billing", "technical"}
+# Segments of these messages and how many fields each has in v2.8.
+FIELDS = {
+    "MSH": 28,
+    "EVN": 7,
+    "PID": 40,
+    "PD1": 22,
+    "NK1": 41,
+    "PV1": 54,
+    "PV2": 50,
+    "ROL": 14,
+    "MRG": 7,
+    "AL1": 6,
+    "IAM": 30,
+    "DG1": 26,
+    "GT1": 57,
+    "IN1": 56,
+    "IN2": 75,
+    "ORC": 38,
+    "OBR": 55,
+    "TQ1": 14,
+    "OBX": 33,
+    "NTE": 9,
+    "SPM": 35,
+    "SCH": 27,
+    "AIS": 12,
+    "AIG": 14,
+    "AIL": 12,
+    "AIP": 12,
+}
+WHOLE = ("SFT", "PR1", "DRG", "ACC", "UB1", "UB2", "IN3", "CTD", "DSC", "RGS", "TQ2", "PRT", "ARV")
+
+
+@pytest.fixture(scope="module")
+def book() -> Workbook:
+    return load_base()
+
+
+def test_the_base_workbook_has_no_findings(book: Workbook) -> None:
+    assert book.findings == ()
+
+
+def test_the_base_workbook_compiles_for_every_kind_of_tier_1(book: Workbook) -> None:
+    plan = compile_workbook(book)
+    assert set(TIER_1) <= set(plan.kinds())
+
+
+def test_a_site_that_sets_only_its_zone_can_run(tmp_path: Path) -> None:
+    (tmp_path / "workbook").mkdir()
+    (tmp_path / "workbook" / "params.csv").write_text("param,value\nzone,America/Chicago\n")
+    site = load_workbook(tmp_path)
+    assert [str(finding) for finding in site.findings if finding.severity is Severity.ERROR] == []
+    compile_workbook(site)
+
+
+def test_every_row_has_an_owner_an_origin_a_sample_and_what_it_gives(book: Workbook) -> None:
+    assert len(book.rows) > 400
+    wrong = [
+        row.row_id for row in book.rows if row.owner not in ROLES or not row.origin or not row.sample or not row.expect
+    ]
+    assert wrong == []
+
+
+def test_every_row_says_whether_it_writes_about_the_patient(book: Workbook) -> None:
+    assert {row.phi for row in book.rows} == {"yes", "no"}
+    assert {row.recon for row in book.rows} == {"", "count", "value", "code"}
+
+
+def test_every_map_is_used_and_every_entry_is_owned(book: Workbook) -> None:
+    used = {row.map for row in book.rows if row.map}
+    assert used == {entry.map for entry in book.maps}
+    assert {entry.owner for entry in book.maps} <= ROLES
+    assert [f"{entry.map} {entry.code}" for entry in book.maps if not entry.note] == []
+
+
+def test_every_code_that_is_mapped_names_its_system(book: Workbook) -> None:
+    bare = [f"{entry.map} {entry.code}" for entry in book.maps if entry.target and not entry.system]
+    assert bare == []
+
+
+def test_every_ignored_field_has_a_reason_and_an_owner(book: Workbook) -> None:
+    assert len(book.ignores) > 300
+    assert {line.owner for line in book.ignores} <= ROLES
+    assert min(len(line.reason) for line in book.ignores) > 8
+
+
+def _read(row: Row) -> str:
+    return " ".join((row.anchor, row.source, row.transform))
+
+
+@pytest.mark.parametrize("segment", FIELDS)
+def test_every_field_of_a_segment_is_mapped_or_ignored(book: Workbook, segment: str) -> None:
+    text = " ".join(map(_read, book.rows)).replace("[*]", "")
+    words = set(text.replace("(", " ").replace(")", " ").replace(",", " ").replace("|", " ").replace("=", " ").split())
+    mapped = {word.split(".")[0].split("[")[0] for word in words}
+    ignored = {line.field for line in book.ignores if not line.applies}
+    names = [f"{segment}-{number}" for number in range(1, FIELDS[segment] + 1)]
+    assert [name for name in names if name not in mapped and name not in ignored] == []
+
+
+@pytest.mark.parametrize("segment", WHOLE)
+def test_a_segment_that_has_no_rows_is_ignored_as_a_whole(book: Workbook, segment: str) -> None:
+    assert f"{segment}-*" in {line.field for line in book.ignores}
+
+
+def test_no_sensitive_number_of_a_relative_is_mapped(book: Workbook) -> None:
+    text = " ".join(map(_read, book.rows)).split()
+    assert not {"NK1-37", "IN2-2", "GT1-12"} & set(text)
+
+
+def test_row_ids_are_unique_and_lower_case(book: Workbook) -> None:
+    counts = Counter(row.row_id for row in book.rows)
+    assert [row_id for row_id, count in counts.items() if count > 1 or row_id != row_id.lower()] == []
