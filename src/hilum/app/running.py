@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from hilum.app.api import (
     ArrivalCount,
@@ -33,6 +33,7 @@ from hilum.delivery import (
 from hilum.engine import AckMode, Contract, Engine, Format, Order, Rule, SourceSettings, make_route
 from hilum.formats import hl7v2
 from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Source
+from hilum.journal import MessageQuery
 from hilum.mapping import Plan, compile_condition, compile_workbook, load_workbook
 
 __all__ = ["LEAST_FREE_BYTES", "Running", "destinations_of", "plan_of", "running", "sources_of", "until_signal"]
@@ -65,6 +66,7 @@ class Running:
             Check("journal", trouble is None, trouble.code if trouble else ""),
             Check("engine", not failures, ", ".join(failures)),
             Check("disk", free > LEAST_FREE_BYTES, f"{free // 1_000_000} MB free"),
+            *[Check(f"source:{one.name}", f"source {one.name}" not in failures) for one in self.sources],
         )
 
     def totals(self) -> Totals:
@@ -84,48 +86,52 @@ class Running:
         counts: dict[str, int] = {}
         for one in self.opened.journal.route_counts():
             counts[one.source] = counts.get(one.source, 0) + one.messages
-        return [ArrivalCount(source, count) for source, count in sorted(counts.items())]
+        return [ArrivalCount(source, count, self._last_at(source)) for source, count in sorted(counts.items())]
+
+    def _last_at(self, source: str) -> int:
+        newest = self.opened.journal.messages(MessageQuery(source=source, limit=1)).messages
+        return newest[0].envelope.received_at if newest else 0
 
 
 @asynccontextmanager
 async def running(opened: Opened) -> AsyncIterator[Running]:
-    """Start sources, workers, senders and the API; stop them in that order, draining."""
-    listener = listen(opened.integration.api)
-    try:
-        tree = opened.tree
-        sources = list(sources_of(tree).values())
-        engine = Engine(
-            opened.journal,
-            opened.repository,
-            plan_of(opened),
-            {name: _settings(name, config) for name, config in _source_configs(tree).items()},
-            sources,
-            make_route(_rules(opened)),
-        )
-        for name, config in _destination_configs(tree).items():
-            engine.add_destination(_destination(name, config), config.retry, config.breaker)
+    """Start sources, workers, senders and the API; at the end stop them the other way round, draining."""
+    async with AsyncExitStack() as stack:
+        listener = listen(opened.integration.api)
+        stack.callback(listener.close)
+        sources = list(sources_of(opened.tree).values())
+        engine = _engine(opened, sources)
         await engine.start()
-    except BaseException:
-        listener.close()
-        raise
-    state = Running(opened, engine, sources, listener)
-    app = create_app(
-        opened.repository,
-        opened.journal,
-        opened.tokens,
-        health=state,
-        base_url=listener.base_url,
-        max_count=opened.integration.api.max_count,
-    )
-    server = await serve(app, listener)
-    house = asyncio.create_task(housekeeping(opened), name="housekeeping")
-    try:
+        stack.push_async_callback(engine.stop)
+        state = Running(opened, engine, sources, listener)
+        app = create_app(
+            opened.repository,
+            opened.journal,
+            opened.tokens,
+            health=state,
+            base_url=listener.base_url,
+            max_count=opened.integration.api.max_count,
+        )
+        server = await serve(app, listener)
+        stack.push_async_callback(server.close)
+        house = asyncio.create_task(housekeeping(opened), name="housekeeping")
+        stack.push_async_callback(_cancel, house)
         yield state
-    finally:
-        house.cancel()
-        await asyncio.gather(house, return_exceptions=True)
-        await engine.stop()
-        await server.close()
+
+
+def _engine(opened: Opened, sources: Sequence[Source]) -> Engine:
+    tree = opened.tree
+    settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
+    route = make_route(_rules(opened))
+    engine = Engine(opened.journal, opened.repository, plan_of(opened), settings, sources, route)
+    for name, config in _destination_configs(tree).items():
+        engine.add_destination(_destination(name, config), config.retry, config.breaker)
+    return engine
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def until_signal(engine: Engine) -> None:
