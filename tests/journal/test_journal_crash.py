@@ -106,3 +106,32 @@ async def test_a_killed_run_lets_the_next_one_in(tmp_path: Path) -> None:
     process.stdout.close()
     process.wait()
     Store.open(path, key=KEY, schemas=[SCHEMA], exclusive=True).close()
+
+
+AUDITOR = """
+import sys
+from pathlib import Path
+from hilum.journal import SCHEMA, SqliteJournal
+from hilum.model import AuditEvent
+from hilum.store import Store
+
+with Store.open(Path(sys.argv[1]), key=bytes(range(32)), schemas=[SCHEMA]) as store:
+    journal = SqliteJournal(store)
+    for n in range(40):
+        journal.audit_now([AuditEvent(n, "cli", "show", f"message/{n}")])
+"""
+
+
+async def test_another_process_writes_audit_rows_while_a_run_appends(tmp_path: Path) -> None:
+    path = tmp_path / "hilum.db"
+    with Store.open(path, key=KEY, schemas=[SCHEMA], exclusive=True) as store:
+        journal = SqliteJournal(store)
+        other = subprocess.Popen([sys.executable, "-c", AUDITOR, str(path)])
+        n = 0
+        while other.poll() is None:
+            await journal.append([incoming(n := n + 1)])
+        assert other.returncode == 0
+        assert journal.counts({}).received == n
+        assert len(journal.audits()) == 40
+        report = await journal.verify()
+        assert report.ok, report.problem

@@ -134,3 +134,80 @@ def test_a_closed_store_says_so(store: Store) -> None:
         store.write_now(add(1))
     with pytest.raises(StoreError, match="closed"):
         stored(store)
+
+
+def test_a_writer_outlives_a_loop_that_was_closed_under_it(store: Store) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(_: apsw.Connection) -> None:
+        started.set()
+        go_on.wait()
+
+    async def give_up() -> None:
+        task = asyncio.ensure_future(store.write(slow))
+        await asyncio.to_thread(started.wait)
+        task.cancel()
+
+    asyncio.run(give_up())
+    go_on.set()
+    assert store.write_now(add(3)) == 3
+
+
+def test_a_cursor_left_in_the_middle_does_not_freeze_the_view(store: Store) -> None:
+    for n in range(5):
+        store.write_now(add(n))
+    kept = []
+
+    def leave(connection: apsw.Connection) -> None:
+        cursor = connection.execute("SELECT n FROM thing")
+        kept.append((cursor, next(cursor)))
+
+    store.read(leave)
+    store.write_now(leave)
+    store.write_now(add(7))
+    assert stored(store) == [0, 1, 2, 3, 4, 7]
+
+
+def test_a_defect_in_the_writer_is_told_to_everyone_who_waits(tmp_path: Path) -> None:
+    opened = Store.open(tmp_path / "hilum.db", key=KEY, schemas=[THINGS])
+
+    class Defect(BaseException):
+        pass
+
+    hook, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        opened._writer._keep_wal_short = _raise(Defect)  # type: ignore[method-assign]
+        assert opened.write_now(add(1)) == 1
+        with pytest.raises(StoreError):
+            write_until_refused(opened)
+    finally:
+        opened.close()
+        threading.excepthook = hook
+
+
+def write_until_refused(store: Store) -> None:
+    while True:
+        store.write_now(lambda _: None)
+
+
+def _raise(error: type[BaseException]):
+    def raiser(**_: object) -> None:
+        raise error
+
+    return raiser
+
+
+@pytest.mark.anyio
+async def test_the_log_is_kept_short_under_steady_work(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hilum.store.checkpoint.DUE_PAGES", 50)
+    for n in range(1_000):
+        await store.write(add(n, "x" * 300))
+    wal = store.path.with_name(f"{store.path.name}-wal")
+    assert wal.stat().st_size < 4_000_000  # all of it would be some 8 MB
+    assert len(stored(store)) == 1_000
+
+
+def test_closing_folds_the_log_into_the_file(store: Store) -> None:
+    store.write_now(add(1))
+    store.close()
+    assert store.path.with_name(f"{store.path.name}-wal").stat().st_size == 0

@@ -105,7 +105,11 @@ class SqliteJournal:
                     ),
                     urgent=True,
                 )
-            except BaseException as error:  # noqa: BLE001 - every caller hears it
+            except asyncio.CancelledError:
+                for waiting in [*taken, *self._queue]:
+                    waiting.future.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - every caller hears it
                 for waiting in taken:
                     _fail(waiting.future, error)
                 continue
@@ -281,6 +285,6 @@ class SqliteJournal:
         return [(str(key), self._packer.unpack(cast("bytes", data))) for key, data in rows]
 
 
-def _fail(future: asyncio.Future[list[Appended]], error: BaseException) -> None:
+def _fail(future: asyncio.Future[list[Appended]], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)

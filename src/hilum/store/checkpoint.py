@@ -68,7 +68,7 @@ class Checkpointer:
             discard(connection)
 
     def _round(self, connection: apsw.Connection | None) -> apsw.Connection | None:
-        """Checkpoint until little is left to fold in. If the disk refuses, the WAL keeps all of it for the next round."""
+        """Checkpoint until little is left to fold in. If the disk refuses, the WAL keeps all for the next round."""
         try:
             connection = connection or connect(self._target)
             for _ in range(MOST_PASSES):

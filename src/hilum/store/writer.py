@@ -300,8 +300,10 @@ def _tell(group: list[Job]) -> None:
         else:
             by_loop.setdefault(job.tell.loop, []).append(job)
     for loop, jobs in by_loop.items():
-        if not loop.is_closed():  # its program has ended: nobody waits
+        try:
             loop.call_soon_threadsafe(_resolve, jobs)
+        except RuntimeError:
+            continue  # the loop is closed: nobody waits any more
     if group:
         fault.reach(AFTER_TELLING)
 
