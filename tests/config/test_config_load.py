@@ -96,7 +96,7 @@ def said(folder: Path, environment: str | None = None) -> list[tuple[str, str]]:
 def test_the_smallest_folder_has_two_files_and_every_default(tmp_path: Path) -> None:
     tree = load(small(tmp_path), SECTIONS)
     it = tree.one(Integration)
-    assert (it.use, it.store.partitions, it.api.host, it.api.port) == ("test", 16, "127.0.0.1", 8080)
+    assert (it.use, it.store.path, it.api.host, it.api.port) == ("test", ".hilum/hilum.db", "127.0.0.1", 8080)
     assert it.store.file(tmp_path) == tmp_path / ".hilum" / "hilum.db"
     assert tree.all(Door) == {"ehr": Door(port=1)}
     assert tree.all(Window) == {}

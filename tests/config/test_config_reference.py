@@ -46,7 +46,7 @@ def test_editor_schemas_accept_what_the_templates_write_and_refuse_a_typo() -> N
     assert not sources.is_valid({"kind": "mllp", "prot": 2575, "port": 1})
     environments = jsonschema_rs.validator_for(schemas["environments.schema.json"])
     assert environments.is_valid({"sources": {"ehr": {"port": 1}}, "store": {"key": "env:A"}})
-    assert not environments.is_valid({"store": {"partitions": 3}})
+    assert not environments.is_valid({"store": {"retain": "P7Y"}})
 
 
 def test_a_page_without_marks_is_refused() -> None:

@@ -132,9 +132,6 @@ class StoreSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Secret | None,
         Meta(description="The encryption key; without it a key file of mode 0600 is made beside the store."),
     ] = None
-    partitions: Annotated[
-        int, Meta(ge=1, le=256, description="How many keys can be worked on side by side; fixed once there is a store.")
-    ] = 16
     retain: (
         Annotated[Duration, Meta(description="How long messages stay in the live journal: P7Y, P90D; empty: for good.")]
         | None
