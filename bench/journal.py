@@ -96,7 +96,7 @@ def admission(dice: random.Random, number: int, at: str) -> list[str]:
         *(f"AL1|{i}|DA|{dice.randrange(10**5)}^{dice.choice(NAMES)}^RXNORM|SV|{dice.choice(NAMES)}" for i in (1, 2)),
         *(
             f"DG1|{i}||I{dice.randrange(99)}^{dice.choice(NAMES)} {dice.choice(NAMES)}^I10||{at[:8]}|A"
-            for i in (1, 2, 3)
+            for i in range(1, 7)
         ),
         f"GT1|1||{dice.choice(NAMES)}^{dice.choice(NAMES)}||{dice.randrange(999)} {dice.choice(NAMES)} Street^^Peoria",
         f"IN1|1|PPO^{dice.choice(NAMES)}|{dice.randrange(10**5)}|{dice.choice(NAMES)}|PO Box {dice.randrange(999)}",
@@ -113,7 +113,7 @@ def results(dice: random.Random, number: int, at: str) -> list[str]:
         f"OBR|1|{order}^EPIC|L{order}^LAB|58410-2^CBC panel^LN|||{at}",
         *(
             f"OBX|{i}|NM|{code}^{name}^LN||{dice.uniform(3, 200):.1f}|{unit}|3-200|N|||F|||{at}"
-            for i, (code, name, unit) in enumerate(TESTS, 1)
+            for i, (code, name, unit) in enumerate(TESTS + TESTS[:4], 1)
         ),
     ]
 
