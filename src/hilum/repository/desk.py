@@ -16,7 +16,7 @@ from .outbox import Outbox, enqueue
 from .plan import Plan
 from .rules import missing, with_sample
 from .seam import DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
-from .sql import Row, number, row, rows
+from .sql import Row, as_json, number, row, rows
 
 __all__ = ["Desk", "count", "record_work"]
 
@@ -227,24 +227,21 @@ def _end_holds(connection: apsw.Connection, seqs: Iterable[int], state: HoldStat
 
 def _count_exceptions(connection: apsw.Connection, items: Iterable[tuple[int, ExceptionItem]], now: int) -> None:
     """One record per group, with a count; an item without a group is a record of its own."""
-    groups: dict[str, tuple[ExceptionItem, list[int]]] = {}
-    for seq, item in items:
-        if item.group:
-            groups.setdefault(item.group, (item, []))[1].append(seq)
-        else:
-            connection.execute(_NEW_EXCEPTION, (*_said(item), "", 1, now, now, f"[{seq}]"))
-    for group, (item, seqs) in groups.items():
-        found = row(connection, 'SELECT id, samples FROM exception_item WHERE "group" = ?', (group,))
+    groups: dict[object, tuple[ExceptionItem, list[int]]] = {}
+    for place, (seq, item) in enumerate(items):
+        groups.setdefault(item.group or place, (item, []))[1].append(seq)
+    for item, seqs in groups.values():
+        found = row(connection, _KNOWN_EXCEPTION, (item.group,)) if item.group else None
         samples: tuple[int, ...] = tuple(msgspec.json.decode(found[1])) if found else ()
         for seq in seqs:
             samples = with_sample(samples, seq)
-        text = msgspec.json.encode(samples).decode()
         if found:
-            connection.execute(_AGAIN_EXCEPTION, (*_said(item), len(seqs), now, text, found[0]))
+            connection.execute(_AGAIN_EXCEPTION, (*_said(item), len(seqs), now, as_json(samples), found[0]))
         else:
-            connection.execute(_NEW_EXCEPTION, (*_said(item), group, len(seqs), now, now, text))
+            connection.execute(_NEW_EXCEPTION, (*_said(item), item.group, len(seqs), now, now, as_json(samples)))
 
 
+_KNOWN_EXCEPTION = 'SELECT id, samples FROM exception_item WHERE "group" = ?'
 _NEW_EXCEPTION = """
 INSERT INTO exception_item
   (code, message, location, owner, "row", "group", count, first_at, last_at, samples, is_open)

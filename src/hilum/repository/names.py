@@ -41,7 +41,7 @@ class Numbers:
     def __init__(self, connection: apsw.Connection, remembered: Remembered, last_rid: int, last_term: int) -> None:
         self._connection = connection
         self._remembered = remembered
-        self._absent: set[str] = set()
+        self._absent: dict[str, bytes] = {}  # looked up in vain, with their keys
         self.last_rid = last_rid
         self.last_term = last_term
         self.new_rids: dict[str, int] = {}
@@ -55,9 +55,14 @@ class Numbers:
         """Look these up in one go."""
         known = self._remembered.rids
         unknown = [one for one in records if one not in known and one not in self.new_rids]
-        found = find_rids(self._connection, unknown)
+        keys = {one: pack_name(one) for one in unknown}
+        found = _find(self._connection, keys)
         known.update(found)
-        self._absent.update(one for one in unknown if one not in found)
+        self._absent.update((one, key) for one, key in keys.items() if one not in found)
+
+    def new_names(self) -> list[tuple[bytes, int]]:
+        """Key and rid of the resources that got a number."""
+        return [(self._absent[record], rid) for record, rid in self.new_rids.items()]
 
     def peek(self, record: str) -> int | None:
         """The number of a resource that was made `know`n, if it has one."""
@@ -91,8 +96,12 @@ class Numbers:
 
 def find_rids(connection: apsw.Connection, records: Iterable[str]) -> dict[str, int]:
     """`Type/id` -> rid, of those that have one."""
-    keys = {pack_name(one): one for one in records}
+    return _find(connection, {one: pack_name(one) for one in records})
+
+
+def _find(connection: apsw.Connection, keys: dict[str, bytes]) -> dict[str, int]:
     if not keys:
         return {}
-    found = rows(connection, _FIND, (apsw.carray(tuple(keys)),))
-    return {keys[key]: rid for key, rid in found}
+    names = {key: record for record, key in keys.items()}
+    found = rows(connection, _FIND, (apsw.carray(tuple(names)),))
+    return {names[key]: rid for key, rid in found}

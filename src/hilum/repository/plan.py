@@ -146,7 +146,8 @@ class Planner:
         if isinstance(work, Held):
             self.plan.held[seq] = work
             return
-        if self.plan.held.pop(seq, None) or state is HoldState.OPEN:
+        self.plan.held.pop(seq, None)
+        if state is HoldState.OPEN:
             self.plan.settled.append(seq)
         self.plan.applied[seq] = work.accounting
         self.plan.exceptions.extend((seq, item) for item in work.exceptions)

@@ -40,7 +40,7 @@ SCHEMA = Schema(
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 
-CHUNK = 8  # messages planned before other tasks get their turn
+CHUNK = 16  # messages planned before other tasks get their turn
 ROUND = 64  # messages at most in one job of the writer
 
 fault.declare("repository.before_write", "the plan is made, nothing is written")
@@ -130,8 +130,8 @@ class SqliteRepository(Desk):
             await asyncio.sleep(0)
         rows = Rows()
         changed = list(planner.plan.changed.values())
-        for start in range(0, len(changed), 8 * CHUNK):
-            some = changed[start : start + 8 * CHUNK]
+        for start in range(0, len(changed), 4 * CHUNK):
+            some = changed[start : start + 4 * CHUNK]
             self._store.read(partial(_rows, snapshot=snapshot, changed=some, rows=rows))
             await asyncio.sleep(0)
         return _Ready(snapshot, planner.plan, rows)

@@ -12,7 +12,7 @@ from hilum.model import Accounting
 from .body import Record, pack
 from .codec import compress
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
-from .keys import TYPE_NUMBERS, pack_name
+from .keys import TYPE_NUMBERS
 from .names import Numbers
 from .plan import Live, Plan
 from .sql import Row
@@ -87,8 +87,7 @@ _OP = "INSERT INTO merge_op (at, seq, ordinal, survivor, retired, undo) VALUES (
 def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers, tick: int) -> None:
     """Put the rows into the tables, sorted by key so that neighbours share pages."""
     many = connection.executemany
-    names = sorted((pack_name(record), rid) for record, rid in numbers.new_rids.items())
-    many("INSERT INTO resource_name (key, rid) VALUES (?, ?)", names)
+    many("INSERT INTO resource_name (key, rid) VALUES (?, ?)", sorted(numbers.new_names()))
     terms = [(id_, *term) for term, id_ in numbers.new_terms.items()]
     many("INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
     many(_HISTORY, sorted(rows.superseded))

@@ -15,7 +15,7 @@ The date that orders its type (`Parameter.ordering`) is a DATE fact like any oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -88,12 +88,25 @@ def _steps(tree: Branch) -> tuple[_Step, ...]:
 
 def _branch(tree: Branch) -> _Step:
     steps = _steps(tree)
+    if len(steps) == 1:
+        return _twig(steps[0])
 
     def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:
         for item in value if type(value) is list else (value,):
             for part, deeper in zip(astuple(item), steps, strict=True):
                 if part is not None:
                     deeper(part, facts, references)
+
+    return step
+
+
+def _twig(deeper: _Step) -> _Step:
+    """A branch with one element of interest."""
+
+    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:
+        for item in value if type(value) is list else (value,):
+            if item.f0 is not None:
+                deeper(item.f0, facts, references)
 
     return step
 
@@ -111,21 +124,20 @@ def _leaf(leaf: Leaf) -> _Step:
 
 
 def _token(number: int) -> _Step:
-    def one(item: str | bool | Concept) -> Iterable[Fact]:
-        if type(item) is str:
-            return ((TOKEN, number, item, ""),)
-        if type(item) is not Concept:
-            return ((TOKEN, number, "true" if item else "false", ""),)
-        if item.coding is None:
-            return ((TOKEN, number, item.code, item.system),) if item.code else ()
-        return [(TOKEN, number, coding.code, coding.system) for coding in item.coding if coding.code]
-
     def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
-        if type(value) is list:
-            for item in value:
-                facts += one(item)
-        else:
-            facts += one(value)
+        for item in value if type(value) is list else (value,):
+            if type(item) is Concept:
+                if item.coding is None:
+                    if item.code:
+                        facts.append((TOKEN, number, item.code, item.system))
+                    continue
+                for coding in item.coding:
+                    if coding.code:
+                        facts.append((TOKEN, number, coding.code, coding.system))
+            elif type(item) is str:
+                facts.append((TOKEN, number, item, ""))
+            else:
+                facts.append((TOKEN, number, "true" if item else "false", ""))
 
     return step
 
