@@ -524,7 +524,7 @@ async def test_a_port_can_be_opened_again_after_closing() -> None:
 
 
 def test_a_source_is_told_by_its_kind_and_takes_no_unknown_keys() -> None:
-    read = msgspec.convert({"kind": "mllp", "port": 2575, "tolerances": {"mllp-end-short": "AE"}}, MllpSource)
-    assert (read.host, read.tolerances) == ("127.0.0.1", {"mllp-end-short": Disposition.AE})
+    read = msgspec.convert({"kind": "mllp", "port": 2575, "tolerances": {"zone-missing": "AE"}}, MllpSource)
+    assert (read.host, read.tolerances) == ("127.0.0.1", {"zone-missing": Disposition.AE})
     with pytest.raises(msgspec.ValidationError, match="prot"):
         msgspec.convert({"kind": "mllp", "port": 2575, "prot": 1}, MllpSource)

@@ -418,8 +418,14 @@ async def test_a_name_of_the_longest_kind_can_be_put_away(tmp_path: Path) -> Non
         await until(lambda: len(names(tmp_path / "failed")) == 4)
 
 
-async def test_a_folder_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
-    watch = FolderWatch("lab", FilesSource(folder=tmp_path / "none"))
+async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
+    async with watching(tmp_path / "inbox") as watch:
+        (tmp_path / "inbox" / "a.hl7").write_bytes(message(1))
+        assert len(await take(watch)) == 1
+
+
+async def test_a_path_that_leads_nowhere_is_said_at_once(tmp_path: Path) -> None:
+    watch = FolderWatch("lab", FilesSource(folder=tmp_path / "none" / "inbox"))
     assert [finding.code for finding in await watch.probe()] == ["files-folder-unusable"]
     with pytest.raises(ConfigError, match="none"):
         await watch.open()

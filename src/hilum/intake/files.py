@@ -101,7 +101,7 @@ class FolderWatch:
         await asyncio.to_thread(self._ledger.close)
 
     async def probe(self) -> list[Finding]:
-        """Whether the folders can be used. Makes the missing ones inside the watched folder."""
+        """Whether the folders can be used. Makes the missing ones, as `open` does."""
         try:
             await asyncio.to_thread(self._prepare_folders)
         except HilumError as error:
@@ -190,6 +190,7 @@ class FolderWatch:
 
     def _prepare_folders(self) -> None:
         try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)  # not its parents: those say that the path is meant
             device = self._folder.stat().st_dev
             for folder in (self._processed, self._failed, self._folder / self._config.state):
                 folder.mkdir(mode=0o700, exist_ok=True)

@@ -121,7 +121,7 @@ class FilesLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class FilesSource(_Source, frozen=True, kw_only=True, tag_field="kind", tag="files"):
     """HL7 v2 messages and batches that somebody puts into a folder."""
 
-    folder: Annotated[Path, Meta(description="folder to watch; not its subfolders")]
+    folder: Annotated[Path, Meta(description="folder to watch, not its subfolders; made when only itself is missing")]
     pattern: Annotated[str, Meta(min_length=1, description="names taken, as in a shell (`*.hl7`)")] = "*"
     ready: Annotated[
         Literal["stable", "marker", "rename"],
