@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-
-from msgspec import Struct
+from collections.abc import Iterable, Sequence
 
 from hilum.mapping.syntax import Anchor
 
-__all__ = ["Shape", "Step", "Tree", "matching"]
+__all__ = ["Tree", "matching"]
 
 
 class Tree:
@@ -48,6 +45,9 @@ class Tree:
         if self.names[index] != anchor.chain[-1]:
             return False
         wanted = list(anchor.chain[:-1])
+        parent = self.parents[index]
+        if anchor.direct and (parent < 0 or self.names[parent] != wanted[-1]):
+            return False
         for above in self.chain(index):
             if wanted and self.names[above] == wanted[-1]:
                 wanted.pop()
@@ -104,23 +104,3 @@ class Tree:
 def matching(tree: Tree, anchors: Iterable[Anchor], index: int) -> tuple[Anchor, ...]:
     """Those of the anchors that a segment satisfies."""
     return tuple(anchor for anchor in anchors if tree.matches(anchor, index))
-
-
-class Step(Struct, frozen=True):
-    """One call of a generated function."""
-
-    function: Callable[..., None]
-    segment: int
-    slot: int
-    scope: tuple[int, ...]
-    segments: tuple[Any, ...]
-
-
-class Shape(Struct, frozen=True):
-    """All calls for messages of one shape, in order, and what they need."""
-
-    opens: tuple[tuple[Any, ...], ...]
-    fills: tuple[tuple[Any, ...], ...]
-    slots: int
-    widths: tuple[int, ...]  # fields that every segment must offer
-    tables: tuple[Any, ...]  # per segment: the accounting memo of its name

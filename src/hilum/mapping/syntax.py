@@ -128,6 +128,7 @@ class Anchor(Struct, frozen=True):
     chain: tuple[str, ...]
     field: int = 0
     every: bool = False  # each repetition, else the first
+    direct: bool = False  # right below the segment before it in the chain, not further down
 
     @property
     def segment(self) -> str:
@@ -410,7 +411,7 @@ def parse_transform(text: str) -> Call:
     return found
 
 
-_ANCHOR = re.compile(r"([A-Z][A-Z0-9]{2}(?:>[A-Z][A-Z0-9]{2})*)(?:-([1-9]\d*)(\[\*\])?)?")
+_ANCHOR = re.compile(r"([A-Z][A-Z0-9]{2}(?:>[A-Z][A-Z0-9]{2})*(/[A-Z][A-Z0-9]{2})?)(?:-([1-9]\d*)(\[\*\])?)?")
 
 
 @lru_cache(4096)
@@ -421,7 +422,8 @@ def parse_anchor(text: str) -> tuple[Anchor, ...]:
         match = _ANCHOR.fullmatch(part.strip())
         if match is None:
             raise SyntaxProblem(f"`{part.strip()}` is no anchor such as PID, OBR>OBX or PV1-7[*]")
-        found.append(Anchor(tuple(match[1].split(">")), int(match[2] or 0), bool(match[3])))
+        chain = tuple(re.split("[>/]", match[1]))
+        found.append(Anchor(chain, int(match[3] or 0), bool(match[4]), direct=bool(match[2])))
     if len({bool(anchor.field) for anchor in found}) > 1:
         raise SyntaxProblem("segment anchors and field anchors do not mix")
     return tuple(found)
