@@ -18,8 +18,8 @@ from hilum.store.connection import Target, connect, discard
 __all__ = ["Checkpointer"]
 
 DUE_PAGES = 2_000  # of 4 KiB
-MOST_PASSES = 6  # what is written during one pass is left for the next
-SHORT_SECONDS = 0.01  # a pass that took no longer leaves little
+MOST_PASSES = 12  # what is written during one pass is left for the next
+SHORT_SECONDS = 0.004  # a pass that took no longer leaves little
 
 
 class Checkpointer:

@@ -20,6 +20,7 @@ from hilum.store.failures import breaks_transaction, translate
 __all__ = ["Job", "Writer"]
 
 MOST_JOBS = 1_000  # in one transaction, so that its commit stays short
+LONG_PAGES = 16_000  # of 4 KiB: a WAL file longer than this is cut when there is time
 IDLE_SECONDS = 0.5  # without work, before the WAL is folded into the file
 
 BEFORE_COMMIT = fault.declare("store.before_commit", "all jobs of the group have run, nothing is on the disk")
@@ -83,7 +84,7 @@ class Writer:
         self._patient_seconds = self._commit_seconds = 0.0  # what one takes, averaged over the last few
         self._wake = threading.Condition()
         self._stopping = False
-        self._wal_pages = 0
+        self._wal_pages = self._folded_pages = 0
         self._checkpointer = Checkpointer(target, self._poke)
         self.trouble: StoreError | None = None  # why the last group was not saved; None once one was
         self.generation = 0  # rises when connections must not be trusted any more
@@ -121,6 +122,8 @@ class Writer:
         self._connection = connection
 
     def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._wal_pages:
+            self._folded_pages = 0  # it has started again
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
@@ -256,25 +259,29 @@ class Writer:
         if self._checkpointer.finished:
             self._checkpointer.finished = False
             self._finish_checkpoint()
-        elif self._connection is not None and self._checkpointer.is_due(self._wal_pages, idle=idle):
+        elif self._connection is not None and self._checkpointer.is_due(
+            self._wal_pages - self._folded_pages, idle=idle
+        ):
             self._checkpointer.start_round()
 
     def _finish_checkpoint(self) -> None:
-        """Fold in the few pages that came meanwhile, so that the WAL can start again from its beginning."""
+        """Fold in the few pages that came meanwhile, so that the WAL can start again from its beginning.
+
+        Its file is cut only when it has grown long and nothing waits: writing over what is allocated syncs faster.
+        """
         if self._connection is None:
             return
-        nothing_waits = not self._urgent and not self._patient
-        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if nothing_waits else apsw.SQLITE_CHECKPOINT_PASSIVE
+        cut = self._wal_pages > LONG_PAGES and not self._urgent and not self._patient
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if cut else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self._folded_pages = self._wal_pages
         self._connection.set_busy_timeout(0)
         try:
             self._connection.wal_checkpoint(mode=mode)
-            self._wal_pages = 0
-        except apsw.BusyError:
-            self._wal_pages = 0  # a reader is in the way: the next round does it
         except apsw.Error as error:
-            self.trouble = translate(error)
-            self._distrust()
-            return
+            if not isinstance(error, apsw.BusyError):  # busy: a reader is in the way, the next round does it
+                self.trouble = translate(error)
+                self._distrust()
+                return
         self._connection.set_busy_timeout(BUSY_MS)
 
 
