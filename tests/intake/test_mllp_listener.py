@@ -520,6 +520,17 @@ async def test_a_port_can_be_opened_again_after_closing() -> None:
     await again.close()
 
 
+async def test_a_fault_of_our_own_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: MllpListener, accepted: socket.socket, address: object) -> None:
+        accepted.close()
+        raise RuntimeError("a fault of our own")
+
+    monkeypatch.setattr(MllpListener, "_receive", fail)
+    async with listening() as listener, Peer(listener.port):
+        with pytest.raises(RuntimeError, match="our own"):
+            await asyncio.wait_for(listener.read(), 10)
+
+
 # -- configuration ------------------------------------------------------------------------------------------------
 
 

@@ -418,6 +418,16 @@ async def test_a_name_of_the_longest_kind_can_be_put_away(tmp_path: Path) -> Non
         await until(lambda: len(names(tmp_path / "failed")) == 4)
 
 
+async def test_a_fault_of_our_own_reaches_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of our own")
+
+    monkeypatch.setattr("hilum.intake.files.look", fail)
+    async with watching(tmp_path) as watch:
+        with pytest.raises(RuntimeError, match="our own"):
+            await asyncio.wait_for(watch.read(), 10)
+
+
 async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
     async with watching(tmp_path / "inbox") as watch:
         (tmp_path / "inbox" / "a.hl7").write_bytes(message(1))

@@ -83,6 +83,7 @@ class FolderWatch:
         """All files that are ready and were not handed out; for one reader."""
         while not self._arrivals:
             if self._closed:
+                self._raise_if_broken()
                 return []
             self._arrived.clear()
             await self._arrived.wait()
@@ -96,7 +97,7 @@ class FolderWatch:
         self._nudge.set()
         if self._task is None:
             return
-        await self._task
+        await asyncio.wait({self._task})
         self._task = None
         await asyncio.to_thread(self._ledger.close)
 
@@ -111,6 +112,18 @@ class FolderWatch:
     # -- the loop -----------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
+        try:
+            await self._look_and_take()
+            await self._drain()
+        finally:  # also after a fault of our own: whoever reads hears of it
+            self._closed = True
+            self._arrived.set()
+
+    def _raise_if_broken(self) -> None:
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    async def _look_and_take(self) -> None:
         next_look = 0.0
         while not self._closed:
             try:
@@ -123,7 +136,6 @@ class FolderWatch:
                 self._note("files-folder-unreachable", reason=error.strerror)
                 next_look = time.monotonic() + self._config.poll_seconds
             await self._rest(max(0.0, next_look - time.monotonic()))
-        await self._drain()
 
     async def _rest(self, seconds: float) -> None:
         """Until the next look, or until an answer comes."""

@@ -47,6 +47,7 @@ class MllpListener:
         self._wake: asyncio.Future[None] | None = None
         self._empty = asyncio.Event()
         self._closed = False
+        self._broken: BaseException | None = None
         self._counts: Counter[str] = Counter()
 
     @property
@@ -79,6 +80,8 @@ class MllpListener:
     async def read(self) -> list[Arrival]:
         """All messages that are there, of all peers; for one reader."""
         while not self._arrivals:
+            if self._broken is not None:
+                raise self._broken
             if self._closed:
                 return []
             self._wake = asyncio.get_running_loop().create_future()
@@ -154,7 +157,14 @@ class MllpListener:
     def _start(self, work: asyncio._CoroutineLike[None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A fault of our own must not make the listener deaf in silence: whoever reads hears of it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken = error
+            self._awake()
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
