@@ -41,8 +41,8 @@ def patient(id_: str, family: str = "Aldermann", given: str = "Åsa", **more: An
 
 
 def visit(id_: str, of: str, start: str = "2026-03-01T08:00:00Z", **more: Any) -> Draft:
-    more = {"status": "in-progress", "class_": {"system": "urn:act", "code": "IMP"}, **more}
-    return draft("Encounter", id_, subject={"reference": f"Patient/{of}"}, period={"start": start}, **more)
+    usual = {"status": "in-progress", "class_": {"system": "urn:act", "code": "IMP"}, "period": {"start": start}}
+    return draft("Encounter", id_, subject={"reference": f"Patient/{of}"}, **{**usual, **more})
 
 
 def lab(

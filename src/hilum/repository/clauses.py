@@ -15,6 +15,7 @@ from hilum.formats.fhir import Kind, Prefix
 from .body import served_text
 from .codec import decompress
 from .criteria import Criterion, Mode
+from .keys import TYPE_NUMBERS
 from .matching import holds_exactly, unit_meets
 from .names import find_rids
 from .sql import as_json, row, rows
@@ -102,10 +103,11 @@ def _missing(criterion: Criterion) -> Clause:
             sql = f"SELECT rid FROM fact_token WHERE term IN (SELECT id FROM term WHERE parameter {among})"  # noqa: S608
         case Kind.REFERENCE if criterion.target:
             sql = (
-                f"SELECT f.rid FROM fact_reference f JOIN resource t ON t.rid = f.target WHERE f.parameter {among} "  # noqa: S608
-                "AND abs(t.type) = ?"
+                f"SELECT rid FROM fact_reference WHERE parameter {among} "  # noqa: S608
+                "AND target IN (SELECT rid FROM resource_name WHERE key >= ? AND key < ?)"
             )
-            values = (numbers, fhir.RESOURCE_TYPES.index(criterion.target) + 1)
+            number = TYPE_NUMBERS[criterion.target]
+            values = (numbers, bytes([number]), bytes([number + 1]))
         case _:
             sql = f"SELECT rid FROM {_TABLES[Kind(criterion.kind)]} WHERE parameter {among}"  # noqa: S608
     maybe = "NOT " if criterion.mode is Mode.MISSING else ""
