@@ -126,13 +126,19 @@ def _app(name: str) -> App:
     """hilum with this one command; its module offers `app` (with sub-commands) or `command` (a function)."""
     from importlib import import_module
 
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     module = import_module(f"hilum.app.commands.{name}")
-    root = App(name="hilum", version=hilum.__version__, help_format="markdown")
+    shown = Parameter(show_default=_default)
+    root = App(name="hilum", version=hilum.__version__, help_format="markdown", default_parameter=shown)
     command: Any = getattr(module, "app", None) or module.command
     root.command(command, name=name)
     return root
+
+
+def _default(value: Any) -> str | None:
+    """What help says of a default: nothing where the default is that nothing was said."""
+    return None if value is None or value is False or value == "" else str(value)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_json", "print_table", "when"]
+__all__ = ["print_json", "print_table", "program", "when"]
 
 
 def print_json(value: Any) -> None:
@@ -30,6 +33,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         console.print(table)
     else:
         console.print(empty)
+
+
+def program() -> str:
+    """How the person at this terminal can call hilum, for lines to copy: it may not be on the PATH."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "hilum" and shutil.which("hilum") is None else "hilum"
 
 
 def when(microseconds: int) -> str:

@@ -277,7 +277,7 @@ class Hospital:
         return made if made is not None else self._something()
 
     def _undecodable(self) -> SimMessage:
-        return self._spoiled(broken.undecodable, Expect.AE, "bytes that are not in the declared character set")
+        return self._spoiled(broken.undecodable, Expect.AE, "bytes outside the declared charset")
 
     def _without_id(self) -> SimMessage:
         return self._spoiled(broken.without_patient_id, Expect.AE, "no patient identifier")

@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +18,13 @@ import structlog
 from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
-from hilum.app.demo_view import picture, summary
+from hilum.app.demo_faults import Faults
+from hilum.app.demo_view import next_steps, picture, summary, welcome
 from hilum.app.loop import fast_runner
 from hilum.app.opening import Opened, open_folder, whoami
-from hilum.app.printing import print_json
+from hilum.app.printing import print_json, program
 from hilum.app.running import Running, running
 from hilum.app.tokens import Role
 from hilum.engine import Ledger
@@ -39,7 +41,7 @@ owners:
   workflow: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
   mapping: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
 api: {port: %d}
-params: {unknown_namespace: local}
+params: {unknown_namespace: local, zone: America/New_York}
 """,
     "sources/adt.yaml": "kind: mllp\nport: 0\nowner: registration\n",
     "sources/lab.yaml": "kind: mllp\nport: 0\ncharset: iso-8859-1\nowner: laboratory\n",
@@ -51,9 +53,9 @@ def command(
     *,
     seconds: Annotated[float | None, Parameter(help="Stop after this long; without it, Ctrl-C stops.")] = None,
     rate: Annotated[float, Parameter(help="Messages per second that the hospital sends.")] = 60,
-    seed: Annotated[int, Parameter(help="Another hospital.")] = 1,
+    seed: Annotated[int, Parameter(help="Which hospital: each number is another one.")] = 1,
     port: Annotated[int, Parameter(help="Port of the FHIR API; 0 takes a free one.")] = 0,
-    keep: Annotated[Path | None, Parameter(help="Make the integration folder here and keep it; a new folder.")] = None,
+    keep: Annotated[Path | None, Parameter(help="Keep the integration folder: a new folder to make.")] = None,
     json: Annotated[bool, Parameter(help="Only print the summary, as JSON.", negative="")] = False,
 ) -> int:
     """Watch a simulated hospital send to hilum, and the totals add up.
@@ -65,38 +67,72 @@ def command(
     """
     _quiet_logs()
     with _folder(keep, port) as folder, fast_runner() as runner:
-        return runner.run(_demo(folder, seconds, rate, seed, as_json=json))
+        return runner.run(_demo(folder, seconds, rate, seed, kept=keep is not None, as_json=json))
 
 
-async def _demo(folder: Path, seconds: float | None, rate: float, seed: int, *, as_json: bool) -> int:
-    console = Console(quiet=as_json)
+async def _demo(folder: Path, seconds: float | None, rate: float, seed: int, *, kept: bool, as_json: bool) -> int:
+    console = Console(quiet=as_json, highlight=False)
     with open_folder(folder, exclusive=True, create=True) as opened:
         async with running(opened) as state:
             token = opened.tokens.create("demo", Role.READER, 86_400, by=whoami()).text
-            tally, started = Tally(), time.monotonic()
-            stop = asyncio.Event()
+            tally, faults, stop = Tally(), Faults(), asyncio.Event()
             _stop_on_signals(stop)
+            messages = faults.watch(Hospital(seed).stream())
             sending = asyncio.create_task(
-                send(Hospital(seed).stream(), _targets(state), connections=2, rate=rate, stop=stop, tally=tally)
+                send(messages, _targets(state), connections=2, rate=rate, stop=stop, tally=tally)
             )
-            console.print(_welcome(state, token, folder))
-            with Live(console=console, auto_refresh=False, transient=False) as live:
-                while not stop.is_set() and not sending.done() and not state.engine.failures():
-                    live.update(picture(opened, tally, time.monotonic() - started), refresh=True)
-                    if seconds is not None and time.monotonic() - started >= seconds:
-                        stop.set()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(stop.wait(), REFRESH)
-                stop.set()
-                await sending
-                ledger = await _settled(opened)
-                live.update(picture(opened, tally, time.monotonic() - started), refresh=True)
-    problems = _problems(ledger, tally)
-    if as_json:
-        print_json({"ledger": ledger, "answers": tally.answers, "sent": tally.sent, "problems": problems})
-    else:
-        console.print(summary(ledger, tally, problems))
+            _print_lines(console, welcome(state.listener.base_url, token, str(folder), program()))
+            ledger = await _watch(console, opened, state, sending, seconds, tally, stop)
+            ended = [f"{part} has ended: this is a fault of hilum" for part in state.engine.failures()]
+        problems, fates = [*_problems(ledger, tally), *ended], faults.fates(opened)
+        if as_json:
+            sums = {"ledger": ledger, "answers": tally.answers, "sent": tally.sent}
+            print_json({**sums, "broken": fates, "problems": problems})
+        else:
+            console.print(summary(ledger, tally, fates, problems))
+            _print_lines(console, next_steps(opened, str(folder) if kept else None, program()))
     return 1 if problems else 0
+
+
+async def _watch(
+    console: Console,
+    opened: Opened,
+    state: Running,
+    sending: asyncio.Task[Tally],
+    seconds: float | None,
+    tally: Tally,
+    stop: asyncio.Event,
+) -> Ledger:
+    """Show the store until it is time to stop; then wait for what is on its way, and show the last of it."""
+    started = time.monotonic()
+
+    def look() -> Table:
+        return picture(opened, tally, time.monotonic() - started, console.width)
+
+    with _screen(console) as show:
+        while not stop.is_set() and not sending.done() and not state.engine.failures():
+            show(look())
+            if seconds is not None and time.monotonic() - started >= seconds:
+                stop.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), REFRESH)
+        stop.set()
+        await sending
+        ledger = await _settled(opened)
+        show(look())
+    if not console.is_terminal:
+        console.print(look())
+    return ledger
+
+
+@contextlib.contextmanager
+def _screen(console: Console) -> Iterator[Callable[[Table], None]]:
+    """A frame that is drawn again and again; where nobody looks at a screen, nothing."""
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda frame: live.update(frame, refresh=True)
 
 
 def _problems(ledger: Ledger, tally: Tally) -> list[str]:
@@ -129,14 +165,10 @@ def _targets(state: Running) -> dict[str, Target]:
     return {one.name: Target("127.0.0.1", one.port) for one in state.sources if isinstance(one, MllpListener)}
 
 
-def _welcome(state: Running, token: str, folder: Path) -> str:
-    base = state.listener.base_url
-    return (
-        f"\nA simulated hospital now sends HL7 v2 to hilum (folder {folder}).\n"
-        f"FHIR API   {base}/fhir/metadata\n"
-        f"Read it    curl -H 'Authorization: Bearer {token}' '{base}/fhir/Patient?_count=3'\n"
-        f"Health     {base}/readyz   {base}/metrics\n"
-    )
+def _print_lines(console: Console, lines: Iterable[str]) -> None:
+    """As they are: a line to be copied is never broken."""
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

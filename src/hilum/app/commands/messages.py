@@ -30,12 +30,12 @@ COLUMNS = ("message", "received", "source", "kind", "sender", "control id", "sta
 def list_(
     folder: Folder = Path(),
     *,
-    kind: Annotated[str, Parameter(help="Only this message type: ADT^A01.")] = "",
-    sender: Annotated[str, Parameter(help='Only this sender: "EPIC|HOSP".')] = "",
-    source: Annotated[str, Parameter(help="Only this way in.")] = "",
-    disposition: Annotated[Disposition | None, Parameter(help="Only what the door decided so.")] = None,
+    kind: Annotated[str, Parameter(help="Only this type and event: "ADT^A01".")] = "",
+    sender: Annotated[str, Parameter(help='Only this sender, application|facility: "EPIC|HOSP".')] = "",
+    source: Annotated[str, Parameter(help="Only this source, by the name of its file.")] = "",
+    disposition: Annotated[Disposition | None, Parameter(help="Only messages that the door accepted, held or refused so.")] = None,
     limit: Annotated[int, Parameter(help="How many at most.")] = 50,
-    after: Annotated[str, Parameter(help="Go on after the page whose `next` this was.")] = "",
+    after: Annotated[str, Parameter(help="Go on after a page: the text that it gave at its end.")] = "",
     environment: Environment = None,
     json: Json = False,
 ) -> int:
@@ -51,7 +51,7 @@ def search(
     patient: Annotated[str, Parameter(help='The patient identifier with its authority: "100200|HOSP".')] = "",
     control_id: Annotated[str, Parameter(help="MSH-10 of the message.")] = "",
     limit: Annotated[int, Parameter(help="How many at most.")] = 50,
-    after: Annotated[str, Parameter(help="Go on after the page whose `next` this was.")] = "",
+    after: Annotated[str, Parameter(help="Go on after a page: the text that it gave at its end.")] = "",
     environment: Environment = None,
     json: Json = False,
 ) -> int:
