@@ -30,10 +30,10 @@ COLUMNS = ("message", "received", "source", "kind", "sender", "control id", "sta
 def list_(
     folder: Folder = Path(),
     *,
-    kind: Annotated[str, Parameter(help="Only this type and event: "ADT^A01".")] = "",
+    kind: Annotated[str, Parameter(help='Only this type and event: "ADT^A01".')] = "",
     sender: Annotated[str, Parameter(help='Only this sender, application|facility: "EPIC|HOSP".')] = "",
     source: Annotated[str, Parameter(help="Only this source, by the name of its file.")] = "",
-    disposition: Annotated[Disposition | None, Parameter(help="Only messages that the door accepted, held or refused so.")] = None,
+    disposition: Annotated[Disposition | None, Parameter(help="Only what became this at the door.")] = None,
     limit: Annotated[int, Parameter(help="How many at most.")] = 50,
     after: Annotated[str, Parameter(help="Go on after a page: the text that it gave at its end.")] = "",
     environment: Environment = None,
