@@ -11,7 +11,7 @@ from hilum.mapping.tables import Row
 # The order of segments in ADT, ORU and SIU at once, so that every sample nests as in a real message.
 ORDER = (
     *("MSH", "SCH", "EVN", "PID", "PD1", "NK1", "MRG", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "GT1", "IN1", "IN2"),
-    *("ORC", "OBR", "TQ1", "OBX", "NTE", "SPM", "RGS", "AIS", "AIG", "AIL", "AIP"),
+    *("ORC", "OBR", "TQ1", "OBX", "SPM", "RGS", "AIS", "AIG", "AIL", "AIP"),
 )
 PATIENT = "1^^^GENHOSP^MR"
 
@@ -49,10 +49,17 @@ def message_of(row: Row) -> bytes:
     fields["MSH"] = {2: "^~\\&", 3: "EPIC", 4: "GENHOSP", 7: "20240131081500", 9: kind, 10: "C1", 11: "P", 12: "2.5.1"}
     if kind.startswith("SIU"):
         fields["SCH"] = {2: "F77^SCHED"}
+    place = {segment: float(at) for at, segment in enumerate(ORDER)}
+    if kind.startswith("SIU"):
+        place["TQ1"] = place["SCH"] + 0.2
+    before = "PID"
     for segment, number, text in fields_of(row):
+        if segment == "NTE" and before != "NTE":
+            place["NTE"] = place[before] + 0.5  # a comment follows what the sample names before it
+        before = segment
         fields.setdefault(segment, {})[number] = text
     lines = []
-    for segment in sorted(fields, key=ORDER.index):
+    for segment in sorted(fields, key=place.__getitem__):
         numbers = fields[segment]
         start = 2 if segment == "MSH" else 1
         cells = [numbers.get(number, "") for number in range(start, max(numbers) + 1)]
