@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HELPERS = {"__init__", "__main__", "samples", "peers"}
+HELPERS = {"__init__", "__main__", "samples", "peers", "load"}
 
 
 def main() -> None:

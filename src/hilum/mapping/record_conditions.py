@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from msgspec import structs
+
 from hilum.errors import ConfigError
 from hilum.mapping.conditions import compare
 from hilum.mapping.syntax import (
@@ -64,7 +66,7 @@ def _unsupported(expression: Expression | None) -> list[str]:
     if isinstance(expression, Word):
         return [] if expression.name in _WORDS else [expression.name]
     if isinstance(expression, Call):
-        return [] if expression.name in _CALLS and isinstance(expression.args[0], Path) else [expression.name]
+        return [] if expression.name in _CALLS and isinstance((*expression.args, None)[0], Path) else [expression.name]
     return [] if expression is None or isinstance(expression, Path | Literal) else [str(expression)]
 
 
@@ -105,7 +107,7 @@ def _value(path: Path, record: Readable) -> str:
 def _count(_: Call, path: Path, record: Readable) -> str:
     if not path.field:
         return str(list(record.names).count(path.segment))
-    return str(sum(map(bool, record.all(str(path)))))
+    return str(sum(map(bool, record.all(str(structs.replace(path, repetition=-1))))))
 
 
 def _matches(call: Call, path: Path, record: Readable) -> str:
