@@ -50,6 +50,10 @@ class Faults:
             envelope = opened.journal.get(hold.seq).envelope
             counts["waits behind" if hold.behind else "held", self._note(envelope.control_id), hold.code] += 1
         fates = [Fate(became, sent, code, count) for (became, sent, code), count in sorted(counts.items())]
+        fates += [
+            Fate("applied, asked", item.message, item.code, item.count)
+            for item in opened.repository.exceptions(limit=1_000)
+        ]
         copies = opened.ledger().duplicates
         return [*fates, Fate("stored once", "the same message again", "", copies)] if copies else fates
 

@@ -39,7 +39,10 @@ FOLDER = {
     "integration.yaml": """use: demo
 owners:
   workflow: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
+  vendor_access: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
   mapping: {business: ward, technical: integration, evidence: quality, launch: clinical-lead}
+  security: {business: privacy, technical: security, evidence: quality, launch: privacy}
+  release: {business: ward, technical: operations, evidence: quality, launch: clinical-lead}
 api: {port: %d}
 params: {unknown_namespace: local, zone: America/New_York}
 """,

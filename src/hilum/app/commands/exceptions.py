@@ -44,8 +44,9 @@ def list_(
     if json:
         print_json({"exceptions": rows})
         return 0
-    columns = ("item", "code", "where", "count", "owner", "since", "message")
-    print_table(columns, [[row[name] for name in columns] for row in rows], empty="nothing waits for a person")
+    columns = ("item", "code", "count", "owner", "since", "where", "what")
+    cells = [[*(row[name] for name in columns[:4]), row["since"][:10], row["where"], row["message"]] for row in rows]
+    print_table(columns, cells, empty="nothing waits for a person")
     return 0
 
 

@@ -23,7 +23,7 @@ app = App(name="messages", help="List, show, search and replay the messages that
 Folder = Annotated[Path, Parameter(help="The integration folder.")]
 Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
 Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
-COLUMNS = ("message", "received", "source", "kind", "sender", "control id", "state", "codes")
+COLUMNS = ("message", "received", "source", "kind", "control id", "state", "codes")  # what fits; --json has all
 
 
 @app.command(name="list")
