@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
-from hilum.config import INTEGRATION, Section, Tree, is_loopback
+from hilum.config import INTEGRATION, Integration, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
 from hilum.intake import FilesSource, MllpSource
+from hilum.mapping import compile_condition
 from hilum.model import Finding, Severity
 
 __all__ = ["SECTIONS"]
@@ -59,8 +60,18 @@ def _rules_can_be_used(tree: Tree) -> Iterator[Finding]:
                 yield structs.replace(finding, location=tree.where(source, *path))
 
 
+def _routes_have_a_meaning(tree: Tree) -> Iterator[Finding]:
+    """A condition that cannot be read would route nothing, or everything."""
+    integration = tree.one(Integration)
+    for number, route in enumerate(integration.routes):
+        try:
+            compile_condition(route.when)
+        except ConfigError as error:
+            yield Finding(error.code, error.message, tree.where(integration, "routes", number, "when"))
+
+
 SECTIONS = (
-    INTEGRATION,
+    structs.replace(INTEGRATION, checks=(*INTEGRATION.checks, _routes_have_a_meaning)),
     Section(
         "sources/*.yaml",
         MllpSource | FilesSource,
