@@ -102,7 +102,7 @@ def _unknown(word: str) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
-    from hilum.app.failure import report_bug, report_error, report_usage
+    from hilum.app.failure import report_bug, report_error, report_file, report_usage
     from hilum.errors import HilumError
 
     as_json = "--json" in arguments
@@ -116,6 +116,12 @@ def _run(name: str, arguments: list[str]) -> int:
         return FINDINGS
     except (KeyboardInterrupt, BrokenPipeError):
         raise
+    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        if error.filename is None:
+            report_bug(error)
+            return INTERNAL
+        report_file(error)
+        return FINDINGS
     except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback may show a patient
         report_bug(error)
         return INTERNAL

@@ -51,7 +51,7 @@ class Faults:
             counts["waits behind" if hold.behind else "held", self._note(envelope.control_id), hold.code] += 1
         fates = [Fate(became, sent, code, count) for (became, sent, code), count in sorted(counts.items())]
         fates += [
-            Fate("applied, asked", item.message, item.code, item.count)
+            Fate("applied, item", item.message, item.code, item.count)
             for item in opened.repository.exceptions(limit=1_000)
         ]
         copies = opened.ledger().duplicates

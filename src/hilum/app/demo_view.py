@@ -57,12 +57,12 @@ def picture(opened: Opened, tally: Tally, seconds: float, width: int) -> Table:
     return table
 
 
-def summary(ledger: Ledger, tally: Tally, fates: Sequence[Fate], problems: Sequence[str]) -> RenderableType:
+def summary(ledger: Ledger, tally: Tally, fates: Sequence[Fate], problems: Sequence[str], width: int) -> RenderableType:
     """The last word: what became of the broken messages, and whether everything adds up."""
     fields = ledger.fields
     lines: list[RenderableType] = [
         Text("\nWhat the hospital got wrong on purpose, and what became of it", style="bold"),
-        _fates(fates) if fates else Text("nothing yet: about one message in sixty is broken"),
+        _fates(fates, width) if fates else Text("nothing yet: about one message in sixty is broken"),
         Text(""),
         Text(
             f"messages  received {ledger.received:,} = applied {ledger.applied:,} + held {ledger.held:,} "
@@ -156,12 +156,14 @@ def _column(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _fates(fates: Sequence[Fate]) -> Table:
+def _fates(fates: Sequence[Fate], width: int) -> Table:
+    became, code = max(len(fate.became) for fate in fates), max(len(fate.code) for fate in fates)
+    sent = min(max(len(fate.sent) for fate in fates), width - 6 - became - code - 3 * 2)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("count", justify="right", min_width=6)
-    table.add_column("sent", no_wrap=True, overflow="ellipsis")
-    table.add_column("became", no_wrap=True, min_width=max(len(fate.became) for fate in fates))
-    table.add_column("code", no_wrap=True, min_width=max(len(fate.code) for fate in fates))
+    table.add_column("count", justify="right", width=6)
+    table.add_column("sent", no_wrap=True, overflow="ellipsis", width=sent)
+    table.add_column("became", no_wrap=True, width=became)
+    table.add_column("code", no_wrap=True)
     for fate in fates:
         table.add_row(f"{fate.messages:,}", fate.sent, fate.became, fate.code)
     return table

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hilum.model import Finding
 
-__all__ = ["finding_as_json", "line_of", "page_of", "report_bug", "report_error", "report_usage"]
+__all__ = ["finding_as_json", "line_of", "page_of", "report_bug", "report_error", "report_file", "report_usage"]
 
 _PACKAGE = Path(__file__).parents[1]
 # Pages of docs/codes that are not named after their package.
@@ -52,9 +52,21 @@ def report_error(error: HilumError, *, as_json: bool, docs: str) -> None:
 
 def report_usage(error: CycloptsError, command: str) -> None:
     """One line, and where help is."""
-    words = " ".join(str(error).split())
-    print(f"hilum: {words}", file=sys.stderr)
-    print(f"  `hilum {command} --help` explains the command", file=sys.stderr)
+    chain = " ".join(error.command_chain or (command,)).removeprefix("hilum ")
+    print(f"hilum: {_usage(error)}", file=sys.stderr)
+    print(f"  `hilum {chain} --help` explains the command", file=sys.stderr)
+
+
+def _usage(error: CycloptsError) -> str:
+    argument = error.argument
+    if type(error).__name__ == "MissingArgumentError" and argument is not None and argument.index is not None:
+        return f"{argument.name.lstrip('-').upper()} is missing: {argument.parameter.help}"
+    return " ".join(str(error).split())
+
+
+def report_file(error: OSError) -> None:
+    """A file that was named and cannot be used."""
+    print(f"hilum: file-unusable {error.filename}: {error.strerror}", file=sys.stderr)
 
 
 def report_bug(error: Exception) -> None:

@@ -92,7 +92,7 @@ async def _demo(folder: Path, seconds: float | None, rate: float, seed: int, *, 
             sums = {"ledger": ledger, "answers": tally.answers, "sent": tally.sent}
             print_json({**sums, "broken": fates, "problems": problems})
         else:
-            console.print(summary(ledger, tally, fates, problems))
+            console.print(summary(ledger, tally, fates, problems, console.width))
             _print_lines(console, next_steps(opened, str(folder) if kept else None, program()))
     return 1 if problems else 0
 

@@ -106,7 +106,7 @@ def show(
 
 @app.command
 def replay(
-    message: Annotated[int | None, Parameter(help="The number of a held message.")] = None,
+    message: Annotated[str, Parameter(help="The number of a held message; left out with --all or --code.")] = "",
     folder: Folder = Path(),
     *,
     all_: Annotated[bool, Parameter(name="--all", help="Every held message.", negative="")] = False,
@@ -115,12 +115,15 @@ def replay(
     json: Json = False,
 ) -> int:
     """Run held messages again, after their cause was mended. The running hilum does it, in order."""
-    if message is None and not all_ and not code:
+    if (all_ or code) and message and not message.isdigit():
+        folder, message = Path(message), ""  # `replay --all FOLDER`
+    if not message.isdigit() and not all_ and not code:
         print_table((), (), empty="say which: a number, --code CODE or --all")
         return 2
+    seq = int(message) if message else None
     with open_folder(folder, environment) as opened:
-        asked = asyncio.run(opened.repository.request_replay(message, whoami(), code=code or None))
-        target = f"message/{message}" if message is not None else f"held:{code or 'all'}"
+        asked = asyncio.run(opened.repository.request_replay(seq, whoami(), code=code or None))
+        target = f"message/{seq}" if seq is not None else f"held:{code or 'all'}"
         opened.journal.audit_now([AuditEvent(time.time_ns() // 1000, whoami(), "replay", target, detail=str(asked))])
     if json:
         print_json({"asked": asked})
