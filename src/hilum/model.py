@@ -92,6 +92,7 @@ class Message(Struct, frozen=True):
     partition: int
     envelope: Envelope
     body: bytes
+    reused_from: int = 0  # seq of an earlier message with this sender and control id and other content
 
 
 class Entry(Struct, frozen=True):

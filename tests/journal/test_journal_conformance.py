@@ -112,6 +112,16 @@ async def test_a_reused_control_id_with_other_content_is_stored_and_said(journal
     assert (row.seq, row.duplicate_of, row.reused_from) == (2, 0, 1)
 
 
+async def test_whoever_reads_a_message_sees_that_its_control_id_was_used_before(journal: Any) -> None:
+    await journal.append([refused(1), incoming(1, text="first"), incoming(1, text="second"), incoming(1, text="third")])
+    await journal.append([incoming(1, sender="LAB|HOSP"), incoming(2), refused(2)])
+    await journal.append([incoming(3, control_id=""), incoming(4, control_id="")])
+    assert [journal.get(seq).reused_from for seq in range(1, 10)] == [0, 0, 2, 2, 0, 0, 0, 0, 0]
+    read = {entry.seq: entry.message.reused_from for p in range(4) for entry in await journal.read(p, 0, 99)}
+    assert read == {seq: journal.get(seq).reused_from for seq in read}
+    assert len(read) == 7
+
+
 async def test_the_same_control_id_of_another_sender_is_another_message(journal: Any) -> None:
     await journal.append([incoming(1)])
     (row,) = await journal.append([incoming(1, sender="LAB|HOSP")])

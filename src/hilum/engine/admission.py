@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hilum.engine.partition import partitions_of
 from hilum.engine.settings import SourceSettings
@@ -37,15 +37,26 @@ class Admitted(Struct, frozen=True):
 
 def admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     """Gate one arrival. Whatever comes in gives at least one item: garbage is refused, and kept."""
+    try:
+        return _admit(arrival, source)
+    except Exception as error:  # noqa: BLE001 - a defect of the gate refuses one arrival, it never stops the feed
+        finding = Finding("gate-crashed", f"the gate failed on it: {type(error).__name__}")
+        return Admitted(arrival, (_refusal(arrival, arrival.body, finding, Disposition.AE),))
+
+
+def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     if arrival.fault is not None:
         return Admitted(arrival, (_refusal(arrival, arrival.body, arrival.fault, Disposition.AR),))
     if not hl7v2.is_batch(arrival.body):
         return Admitted(arrival, (_item(arrival, arrival.body, source),))
-    batch = hl7v2.split_batch(arrival.body)
+    batch = hl7v2.split_batch(arrival.body, source.rules.tolerances)
     if batch.disposition.is_refusal:
         finding = next(one for one in batch.findings if one.severity is Severity.ERROR)
         return Admitted(arrival, (_refusal(arrival, arrival.body, finding, batch.disposition),), batch=True)
-    return Admitted(arrival, tuple(_item(arrival, body, source) for body in batch.messages), batch=True)
+    items = [_item(arrival, body, source) for body in batch.messages]
+    if batch.disposition is Disposition.HOLD:
+        items = [_held_with_its_batch(item, batch.findings) for item in items]
+    return Admitted(arrival, tuple(items), batch=True)
 
 
 def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:
@@ -54,6 +65,17 @@ def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:
     partitions = () if envelope.disposition.is_refusal else partitions_of(envelope)
     incoming = Incoming(envelope, body, partitions)
     return Item(incoming, envelope.disposition, admission.worst, admission.message)
+
+
+def _held_with_its_batch(item: Item, findings: tuple[Finding, ...]) -> Item:
+    """The source's rules hold a batch like this: none of its messages goes on before a person has looked."""
+    if item.refused:
+        return item
+    codes = tuple(dict.fromkeys([one.code for one in findings] + list(item.incoming.envelope.codes)))
+    envelope = structs.replace(item.incoming.envelope, disposition=Disposition.HOLD, codes=codes)
+    return structs.replace(
+        item, incoming=structs.replace(item.incoming, envelope=envelope), disposition=Disposition.HOLD
+    )
 
 
 def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Disposition) -> Item:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,8 +15,9 @@ from hilum.engine.partition import PARTITIONS, Progress
 from hilum.engine.replay import Replays
 from hilum.engine.sender import Sender
 from hilum.engine.settings import SourceSettings
+from hilum.engine.stopping import Stop
 from hilum.engine.worker import HeldKeys, Worker
-from hilum.errors import NotFound
+from hilum.errors import NotFound, StoreError
 from hilum.intake import Source
 from hilum.journal import Journal
 from hilum.mapping import Plan
@@ -42,22 +43,27 @@ class Engine:
     ) -> None:
         self._journal, self._repository = journal, repository
         self._sources = sources
-        self._answers = Answers(settings)
-        self._flow = Flow(journal, repository, plan, settings, route, self._answers)
+        self._answers, self._stop = Answers(settings), Stop()
+        self._flow = Flow(
+            journal, repository, plan, settings, route, self._answers, self._wake_workers, self._wake_senders
+        )
         self._progress = Progress(repository.positions())
         held = HeldKeys(repository)
         orders = {name: one.order for name, one in settings.items()}
         self._workers = [
-            Worker(partition, self._flow, journal, self._progress, held, orders) for partition in range(PARTITIONS)
+            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop)
+            for partition in range(PARTITIONS)
         ]
-        self._replays = Replays(repository, self._workers, held)
+        self._replays = Replays(repository, self._workers, held, self._stop)
         self._senders: list[Sender] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[asyncio.Task[None]] = []
 
     def add_destination(self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy) -> None:
         """Before `start`: one more way out."""
-        sender = Sender(destination, self._repository, self._journal, policy, breaker, self._tell_of_delivery)
+        sender = Sender(
+            destination, self._repository, self._journal, policy, breaker, self._tell_of_delivery, self._stop
+        )
         self._senders.append(sender)
 
     async def start(self) -> None:
@@ -84,14 +90,12 @@ class Engine:
 
     async def stop(self) -> None:
         """Take no more, answer what was taken, finish the batches at hand."""
-        for source in self._sources:
-            await source.close()
+        await asyncio.gather(*(source.close() for source in self._sources), return_exceptions=True)
         await asyncio.gather(*self._readers, return_exceptions=True)
-        self._replays.stop()
-        for worker in self._workers:
-            worker.stop()
-        for sender in self._senders:
-            sender.stop()
+        self._stop.set()
+        await self._progress.stop()
+        self._wake_workers()
+        self._wake_senders()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def failures(self) -> list[str]:
@@ -101,10 +105,27 @@ class Engine:
     async def _receive(self, source: Source) -> None:
         while arrivals := await source.read():
             copies = await self._flow.receive(arrivals)
-            for worker in self._workers:
-                worker.wake()
+            self._wake_workers()
             for seq in copies:
-                self._tell_of_copy(seq)
+                self._tell(self._tell_of_copy, seq)
+
+    def _wake_workers(self) -> None:
+        for worker in self._workers:
+            worker.wake()
+
+    def _wake_senders(self) -> None:
+        for sender in self._senders:
+            sender.wake()
+
+    def _delivery_ended(self, seq: int) -> None:
+        self._tell(self._tell_of_delivery, seq)
+
+    def _tell(self, what: Callable[[int], None], seq: int) -> None:
+        """Whoever does not hear it sends again, and is told then."""
+        try:
+            what(seq)
+        except StoreError as error:
+            log.warning("a sender could not be told", seq=seq, code=error.code)
 
     def _tell_of_copy(self, seq: int) -> None:
         """A copy of a stored message whose sender waits for more than the journal: say what became of the first."""

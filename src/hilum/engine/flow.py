@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import structlog
 
 from hilum import mapping
 from hilum.engine.admission import admit
@@ -17,12 +19,14 @@ from hilum.engine.answers import Answers
 from hilum.engine.settings import SourceSettings
 from hilum.errors import HilumError, Outcome, StoreError
 from hilum.formats import hl7v2
-from hilum.journal import Journal
-from hilum.model import Arrival, Disposition, Effects, Finding, Held, Message, Outgoing
+from hilum.journal import Incoming, Journal
+from hilum.model import Appended, Arrival, Disposition, Effects, ExceptionItem, Finding, Held, Message, Outgoing
 from hilum.repository import Repository
 from hilum.store import fault
 
 __all__ = ["Flow", "Route"]
+
+log = structlog.get_logger(__name__)
 
 ANSWER_WITHIN = 1.8  # seconds; a sender that hears nothing for two seconds starts to guess
 
@@ -45,7 +49,11 @@ class Flow:
         sources: Mapping[str, SourceSettings],
         route: Route,
         answers: Answers,
+        something_to_read: Callable[[], None],
+        something_to_send: Callable[[], None],
     ) -> None:
+        """The two callbacks wake those who would otherwise look again only later."""
+        self._something_to_read, self._something_to_send = something_to_read, something_to_send
         self._journal, self._repository = journal, repository
         self._plan, self._sources, self._route, self._answers = plan, sources, route, answers
 
@@ -55,19 +63,40 @@ class Flow:
         Returns the seqs of copies whose senders wait for more than the journal.
         """
         admitted = [admit(arrival, self._sources[arrival.source]) for arrival in arrivals]
-        incoming = [item.incoming for one in admitted for item in one.items]
-        oldest = min(arrival.received_at for arrival in arrivals) / 1e6
-        patience = max(0.05, ANSWER_WITHIN - (time.time() - oldest))
+        fault.reach("engine.before_append")
         try:
-            fault.reach("engine.before_append")
-            rows = iter(await asyncio.wait_for(asyncio.shield(self._journal.append(incoming)), patience))
-        except (StoreError, TimeoutError) as error:
-            late = StoreError("the journal did not answer in time", code="store-slow", outcome=Outcome.RETRY)
+            rows = iter(await self._append([item.incoming for one in admitted for item in one.items], arrivals))
+        except StoreError as error:
             for one in admitted:
-                self._answers.failed(one, error if isinstance(error, StoreError) else late)
+                self._answers.failed(one, error)
+            return []
+        except Exception as error:  # noqa: BLE001 - one message that cannot be stored is refused, the feed goes on
+            if len(arrivals) > 1:
+                return [seq for arrival in arrivals for seq in await self.receive([arrival])]
+            log.warning("an arrival cannot be stored", source=arrivals[0].source, error=type(error).__name__)
+            self._answers.failed(admitted[0], StoreError("this cannot be stored", code="append-failed"))
             return []
         fault.reach("engine.before_answer")
         return [seq for one in admitted for seq in self._answers.stored(one, [next(rows) for _ in one.items])]
+
+    async def _append(self, incoming: Sequence[Incoming], arrivals: Sequence[Arrival]) -> list[Appended]:
+        """Raises StoreError `store-slow` while the commit is still going on, when somebody waits for an answer."""
+        appending = asyncio.ensure_future(self._journal.append(incoming))
+        waited_for = [one.received_at for one in arrivals if self._sources[one.source].is_waited_for]
+        if not waited_for:
+            return await appending
+        patience = max(0.05, ANSWER_WITHIN - (time.time() - min(waited_for) / 1e6))
+        try:
+            return await asyncio.wait_for(asyncio.shield(appending), patience)
+        except TimeoutError:
+            appending.add_done_callback(self._stored_late)
+            text = "the journal did not answer in time"
+            raise StoreError(text, code="store-slow", outcome=Outcome.RETRY) from None
+
+    def _stored_late(self, appending: asyncio.Future[list[Appended]]) -> None:
+        """The journal took after all what its sender was told to send again: it is applied now, not with the copy."""
+        if not appending.cancelled() and appending.exception() is None:
+            self._something_to_read()
 
     def turn(self, message: Message) -> Effects | Held:
         """Parse and map one message: what it does, or why a person must look at it first."""
@@ -88,10 +117,17 @@ class Flow:
             key=message.envelope.key,
             drafts=mapped.drafts,
             merges=mapped.merges,
-            exceptions=mapped.exceptions,
+            exceptions=(*mapped.exceptions, *self._reports(message)),
             outgoing=tuple(self._route(message, record, mapped)),
             accounting=mapped.accounting,
         )
+
+    def held_at_the_door(self, message: Message) -> Held | None:
+        """What the gate decided when the message came in."""
+        if message.envelope.disposition is not Disposition.HOLD:
+            return None
+        code = next(iter(message.envelope.codes), "held-at-the-door")
+        return self._held(message, code, "the rules of its source hold such messages")
 
     def gate_again(self, message: Message) -> Held | None:
         """Whether the rules of today still hold a message that the door once held."""
@@ -106,11 +142,24 @@ class Flow:
         code = next(iter(admission.envelope.codes), "held-at-the-door")
         return self._held(message, code, "the rules of its source hold such messages")
 
+    def _reports(self, message: Message) -> Iterator[ExceptionItem]:
+        """What a person should know of a message besides what is in it."""
+        if message.reused_from:
+            yield ExceptionItem(
+                code="control-id-reused",
+                message="this sender gave messages with different content the same control id",
+                location="MSH-10",
+                owner=self._sources[message.envelope.source].owner,
+                group=f"control-id-reused|{message.envelope.sender}",
+            )
+
     async def save(self, work: Sequence[Effects | Held], positions: Mapping[int, int]) -> None:
         """Commit effects, holds and positions together; then keep the promises to senders."""
         fault.reach("engine.before_apply")
         await self._repository.apply(work, positions)
         fault.reach("engine.after_apply")
+        if any(one.outgoing for one in work if isinstance(one, Effects)):
+            self._something_to_send()
         self._answers.applied(one.seq for one in work if isinstance(one, Effects))
         self._answers.delivered(one.seq for one in work if isinstance(one, Effects) and not one.outgoing)
         for one in work:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from hashlib import blake2b
 
+from hilum.engine.stopping import Stopped
 from hilum.model import Envelope
 
 __all__ = ["PARTITIONS", "Progress", "partition_of", "partitions_of"]
@@ -42,6 +44,13 @@ class Progress:
         self.committed = [positions.get(p, 0) for p in range(PARTITIONS)]
         self._reached = list(self.committed)
         self._changed = asyncio.Condition()
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """Nobody commits any more: whoever waits here hears Stopped."""
+        async with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     async def commit(self, partition: int, seq: int) -> None:
         """Everything of this partition up to and with `seq` is saved."""
@@ -57,11 +66,15 @@ class Progress:
             self._changed.notify_all()
 
     async def until_reached(self, partition: int, seq: int) -> None:
-        """Wait until a partition stands at the barrier `seq`, or past it."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._reached[partition] >= seq)
+        """Wait until a partition stands at the barrier `seq`, or past it. Raises Stopped."""
+        await self._until(lambda: self._reached[partition] >= seq)
 
     async def until_committed(self, partition: int, seq: int) -> None:
-        """Wait until a partition has saved `seq`."""
+        """Wait until a partition has saved `seq`. Raises Stopped."""
+        await self._until(lambda: self.committed[partition] >= seq)
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self.committed[partition] >= seq)
+            await self._changed.wait_for(lambda: holds() or self._stopped)
+        if not holds():
+            raise Stopped

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
 
+from hilum.engine.stopping import Stop, Stopped
 from hilum.engine.worker import HeldKeys, Worker
-from hilum.errors import HilumError
+from hilum.errors import NotFound
 from hilum.model import Effects
 from hilum.repository import Hold, Repository
 
@@ -22,54 +22,54 @@ log = structlog.get_logger(__name__)
 class Replays:
     """Answers replay requests. A message behind a held one is run only when nothing earlier of its key is held."""
 
-    def __init__(self, repository: Repository, workers: Sequence[Worker], held: HeldKeys) -> None:
-        self._repository, self._workers, self._held = repository, workers, held
+    def __init__(self, repository: Repository, workers: Sequence[Worker], held: HeldKeys, stop: Stop) -> None:
+        self._repository, self._workers, self._held, self._stop = repository, workers, held, stop
         self._lowest: dict[str, int] = {}
-        self._stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        """Finish the request at hand, then return from `run`."""
-        self._stopping.set()
 
     async def run(self) -> None:
-        """Look for requests until stopped."""
-        while not self._stopping.is_set():
-            for request in self._repository.requests():
-                await self._answer(request.id, request.seq)
-            await self._release_freed()
-            try:
-                await asyncio.wait_for(self._stopping.wait(), LOOK_AGAIN)
-            except TimeoutError:
-                continue
+        """Look for requests until it is time to stop."""
+        try:
+            while True:
+                for request in await self._stop.look(self._repository.requests):
+                    await self._answer(request.id, request.seq)
+                await self._release_freed()
+                await self._stop.sleep(LOOK_AGAIN)
+        except Stopped:
+            return
 
     async def _answer(self, request: int, seq: int) -> None:
         try:
-            hold = self._repository.hold(seq)
-            if not self._may_run(hold):
+            hold = await self._stop.look(lambda: self._repository.hold(seq))
+            if not await self._may_run(hold):
                 log.info("not replayed: an earlier message of its key is held", seq=seq)
             else:
                 work = await self._workers[hold.partition].replay(seq)
                 log.info("replayed", seq=seq, applied=isinstance(work, Effects))
-        except HilumError as error:
+        except NotFound as error:
             log.warning("a replay was not possible", seq=seq, code=error.code)
-        await self._repository.answer_requests([request])
+        await self._stop.insist(lambda: self._repository.answer_requests([request]))
 
     async def _release_freed(self) -> None:
         """Run what waits behind nothing any more: the one before it was applied, or discarded by a person."""
-        lowest = self._held.reread()
+        lowest = await self._stop.look(self._held.reread)
         changed = [key for key, seq in lowest.items() if self._lowest.get(key) != seq]
         self._lowest = lowest
         for key in changed:
             await self._release(key)
 
     async def _release(self, key: str) -> None:
-        for hold in self._repository.holds(key=key):
-            if not hold.behind or not self._may_run(hold):
+        for hold in await self._stop.look(lambda: self._repository.holds(key=key)):
+            if not hold.behind or not await self._may_run(hold):
                 return
-            if not isinstance(await self._workers[hold.partition].replay(hold.seq), Effects):
+            try:
+                work = await self._workers[hold.partition].replay(hold.seq)
+            except NotFound as error:
+                log.warning("a message that waited is not there any more", seq=hold.seq, code=error.code)
+                return
+            if not isinstance(work, Effects):
                 return
 
-    def _may_run(self, hold: Hold) -> bool:
+    async def _may_run(self, hold: Hold) -> bool:
         """Whether nothing earlier of its keys is held; only those that wait behind something must ask."""
-        lowest = self._held.reread()
+        lowest = await self._stop.look(self._held.reread)
         return not hold.behind or all(lowest.get(key, hold.seq) >= hold.seq for key in (hold.key, hold.other_key))

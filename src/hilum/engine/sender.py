@@ -12,7 +12,8 @@ import structlog
 
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
 from hilum.engine.routing import BUNDLE, RAW, refs_of
-from hilum.errors import HilumError, Outcome
+from hilum.engine.stopping import Stop, Stopped
+from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.journal import Journal
 from hilum.model import Outgoing
 from hilum.repository import Delivery, Repository, Stored
@@ -40,14 +41,14 @@ class Sender:
         policy: RetryPolicy,
         breaker: BreakerPolicy,
         done: Callable[[int], None],
+        stop: Stop,
     ) -> None:
         """`done(seq)` hears of every delivery that reached its end."""
         self.name = destination.name
         self._destination, self._repository, self._journal = destination, repository, journal
-        self._policy, self._done = policy, done
+        self._policy, self._done, self._stop = policy, done, stop
         self._breaker = CircuitBreaker(breaker)
         self._wake = asyncio.Event()
-        self._stopping = False
 
     @property
     def breaker(self) -> CircuitBreaker:
@@ -55,29 +56,32 @@ class Sender:
         return self._breaker
 
     def wake(self) -> None:
-        """Something new may be due."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Finish what is on its way, then return from `run`."""
-        self._stopping = True
+        """Something new may be due, or it is time to stop."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is due, until stopped."""
+        """Send what is due, until it is time to stop; what is on its way comes to its end."""
         await self._destination.open()
-        await self._repository.release(self.name)
         try:
-            while not self._stopping:
-                self._wake.clear()
-                due = self._due()
-                if due:
-                    await self._repository.claim([one.id for one in due])
-                    await asyncio.gather(*(self._send(one) for one in due))
-                else:
-                    await self._rest()
+            await self._stop.insist(lambda: self._repository.release(self.name))
+            while not self._stop.is_set:
+                await self._step()
+        except Stopped:
+            return
         finally:
             await self._destination.close()
+
+    async def _step(self) -> None:
+        self._wake.clear()
+        due = await self._stop.look(self._due)
+        if not due:
+            await self._rest()
+            return
+        await self._stop.insist(lambda: self._repository.claim([one.id for one in due]))
+        ends = await asyncio.gather(*(self._send(one) for one in due), return_exceptions=True)
+        for end in ends:
+            if end is not None:
+                raise end
 
     def _due(self) -> list[Delivery]:
         allowed, asked = self._breaker.ask(time.monotonic())
@@ -99,13 +103,21 @@ class Sender:
     async def _send(self, due: Delivery) -> None:
         fault.reach("engine.before_send")
         try:
-            receipt = await self._destination.send(render(due, self._repository, self._journal))
+            record = await self._stop.look(lambda: render(due, self._repository, self._journal))
+            receipt = await self._destination.send(record)
         except HilumError as error:
             await self._failed(due, error)
             return
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - one bad record is given up, the others go on
+            log.warning("a destination failed on a record", destination=self.name, error=type(error).__name__)
+            text = "sending it met a defect"
+            await self._failed(due, DeliveryError(text, code="delivery-crashed", outcome=Outcome.DEAD_LETTER))
+            return
         fault.reach("engine.after_send")
         self._breaker = self._breaker.succeeded()
-        await self._repository.delivered(due.id, receipt)
+        await self._stop.insist(lambda: self._repository.delivered(due.id, receipt))
         self._done(due.seq)
 
     async def _failed(self, due: Delivery, error: HilumError) -> None:
@@ -114,9 +126,10 @@ class Sender:
         decision = self._policy.decide(due.attempts + 1, error, random.random)
         log.warning("delivery failed", destination=self.name, code=error.code, then=decision.outcome.value)
         if decision.outcome is Outcome.RETRY:
-            await self._repository.failed(due.id, _now() + int(decision.delay * 1e6), error.code)
+            next_at = _now() + int(decision.delay * 1e6)
+            await self._stop.insist(lambda: self._repository.failed(due.id, next_at, error.code))
         else:
-            await self._repository.dead(due.id, error.code)
+            await self._stop.insist(lambda: self._repository.dead(due.id, error.code))
             self._done(due.seq)
 
 

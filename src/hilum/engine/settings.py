@@ -43,3 +43,4 @@ class SourceSettings(Struct, frozen=True):
     contract: Contract = Contract.ACCEPTED
     order: Order = Order.WAIT
     owner: str = ""
+    is_waited_for: bool = True  # whether somebody waits for each answer, and starts to guess after two seconds

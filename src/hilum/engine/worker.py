@@ -11,7 +11,8 @@ import structlog
 from hilum.engine.flow import Flow
 from hilum.engine.partition import Progress, partitions_of
 from hilum.engine.settings import Order
-from hilum.errors import HilumError, Outcome, StoreError
+from hilum.engine.stopping import Stop, Stopped
+from hilum.errors import HilumError, NotFound, StoreError
 from hilum.journal import Journal
 from hilum.model import Effects, Entry, Held, Message
 from hilum.repository import Repository
@@ -19,7 +20,6 @@ from hilum.repository import Repository
 __all__ = ["HeldKeys", "Worker"]
 
 BATCH = 32  # messages per commit: enough to share a sync, few enough not to delay an acknowledgement
-RETRY_FIRST, RETRY_LAST = 0.1, 5.0  # seconds between tries while the store cannot be written
 
 log = structlog.get_logger(__name__)
 
@@ -67,41 +67,50 @@ class Worker:
         progress: Progress,
         held: HeldKeys,
         orders: dict[str, Order],
+        stop: Stop,
     ) -> None:
         self.partition = partition
         self._flow, self._journal, self._progress, self._held = flow, journal, progress, held
-        self._orders = orders
+        self._orders, self._stop = orders, stop
         self._wake = asyncio.Event()
         self._replays: deque[tuple[int, asyncio.Future[Effects | Held]]] = deque()
-        self._stopping = False
+        self._has_ended = False
 
     def wake(self) -> None:
-        """There is something new to read."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Finish the batch at hand, then return from `run`."""
-        self._stopping = True
+        """There is something new to read, or it is time to stop."""
         self._wake.set()
 
     async def replay(self, seq: int) -> Effects | Held:
-        """Run a held message again, in this partition's own order; returns what became of it."""
+        """Run a held message again, in this partition's own order; returns what became of it. Raises Stopped."""
+        if self._has_ended:
+            raise Stopped
         done: asyncio.Future[Effects | Held] = asyncio.get_running_loop().create_future()
         self._replays.append((seq, done))
         self.wake()
         return await done
 
     async def run(self) -> None:
-        """Read, turn, save, until stopped."""
-        while not self._stopping:
-            self._wake.clear()
-            while self._replays:
-                await self._replay_next()
-            entries = await self._journal.read(self.partition, self._progress.committed[self.partition], BATCH)
-            if entries:
-                await self._advance(entries)
-            else:
-                await self._wake.wait()
+        """Read, turn, save, until it is time to stop; the batch at hand is finished where that is possible."""
+        try:
+            while not self._stop.is_set:
+                await self._step()
+        except Stopped:
+            return
+        finally:
+            self._has_ended = True
+            for _, done in self._replays:
+                done.set_exception(Stopped())
+
+    async def _step(self) -> None:
+        self._wake.clear()
+        while self._replays:
+            await self._replay_next()
+        after = self._progress.committed[self.partition]
+        entries = await self._stop.insist(lambda: self._journal.read(self.partition, after, BATCH))
+        if entries:
+            await self._advance(entries)
+        else:
+            await self._wake.wait()
 
     async def _advance(self, entries: Sequence[Entry]) -> None:
         for run in _runs(entries):
@@ -130,30 +139,36 @@ class Worker:
                 other_key=envelope.other_key,
             )
         else:
-            work = self._flow.gate_again(message) or self._flow.turn(message)
+            work = self._flow.held_at_the_door(message) or self._flow.turn(message)
         if waits and isinstance(work, Held):
             self._held.add(envelope.key, envelope.other_key)
         return work
 
     async def _replay_next(self) -> None:
-        seq, done = self._replays.popleft()
-        message = self._journal.get(seq)
+        seq, done = self._replays[0]
+        try:
+            message = await self._stop.look(lambda: self._journal.get(seq))
+        except NotFound as error:  # retention deleted it while it was held
+            self._replays.popleft()
+            done.set_exception(error)
+            return
         work = self._flow.gate_again(message) or self._flow.turn(message)
         try:
             await self._commit([work])
-        except StoreError:
+        except (StoreError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
             work = self._give_up(message, error)
             await self._commit([work])
-        self._held.reread()
+        await self._stop.look(self._held.reread)
+        self._replays.popleft()
         done.set_result(work)
 
     async def _save(self, messages: Sequence[Message]) -> None:
         work = [self._turn(message) for message in messages]
         try:
             await self._commit(work, messages[-1].seq)
-        except StoreError:
+        except (StoreError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
             self._held.forget(*[key for one in messages for key in (one.envelope.key, one.envelope.other_key)])
@@ -173,17 +188,8 @@ class Worker:
         return Held(message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key)
 
     async def _commit(self, work: Sequence[Effects | Held], position: int = 0) -> None:
-        delay = RETRY_FIRST
-        while True:
-            try:
-                await self._flow.save(work, {self.partition: position} if position else {})
-                break
-            except StoreError as error:
-                if error.outcome is not Outcome.RETRY:
-                    raise
-                log.warning("the store cannot be written, trying again", code=error.code, in_seconds=delay)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_LAST)
+        positions = {self.partition: position} if position else {}
+        await self._stop.insist(lambda: self._flow.save(work, positions))
         self._held.saved(*[key for one in work if isinstance(one, Held) for key in (one.key, one.other_key)])
         if position:
             await self._progress.commit(self.partition, position)

@@ -39,7 +39,7 @@ class MemoryJournal:
         return appended
 
     def _append_one(self, incoming: Incoming) -> Appended:
-        earlier = list(self._earlier(incoming))
+        earlier = list(self._earlier(incoming.envelope)) if incoming.partitions else []
         copy = next((message.seq for message in earlier if message.body == incoming.body), 0)
         if copy:
             self._duplicates.append(DuplicateRecord(at=incoming.envelope.received_at, of=copy))
@@ -48,12 +48,11 @@ class MemoryJournal:
         self._messages.append(MessageRecord(seq, incoming.partitions, incoming.envelope, incoming.body))
         return Appended(seq=seq, reused_from=earlier[0].seq if earlier else 0)
 
-    def _earlier(self, incoming: Incoming) -> Iterator[MessageRecord]:
+    def _earlier(self, envelope: Envelope, before: int = 2**62) -> Iterator[MessageRecord]:
         """Accepted messages with the same sender and control id."""
-        name = (incoming.envelope.sender, incoming.envelope.control_id)
-        for message in self._messages:
-            same = (message.envelope.sender, message.envelope.control_id) == name
-            if same and name[1] and incoming.partitions and message.partitions:
+        name = (envelope.sender, envelope.control_id)
+        for message in self._messages[: before - 1]:
+            if name[1] and (message.envelope.sender, message.envelope.control_id) == name and message.partitions:
                 yield message
 
     def _close_group(
@@ -80,7 +79,9 @@ class MemoryJournal:
         if not 1 <= seq <= len(self._messages):
             raise NotFound(f"there is no message {seq}", code="message-unknown")
         record = self._messages[seq - 1]
-        return Message(seq, (record.partitions or (REFUSED,))[0], record.envelope, record.body)
+        earlier = next(self._earlier(record.envelope, seq), None) if record.partitions else None
+        partition = (record.partitions or (REFUSED,))[0]
+        return Message(seq, partition, record.envelope, record.body, earlier.seq if earlier else 0)
 
     async def audit(self, events: Sequence[AuditEvent]) -> None:
         """Append audit rows to the same chain."""
