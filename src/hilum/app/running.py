@@ -36,7 +36,16 @@ from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Sou
 from hilum.journal import MessageQuery
 from hilum.mapping import Plan, compile_condition, compile_workbook, load_workbook
 
-__all__ = ["LEAST_FREE_BYTES", "Running", "destinations_of", "plan_of", "running", "sources_of", "until_signal"]
+__all__ = [
+    "LEAST_FREE_BYTES",
+    "Running",
+    "destinations_of",
+    "plan_of",
+    "running",
+    "sources_of",
+    "stop_signals",
+    "until_stopped",
+]
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024  # below this readiness says no, so that somebody looks before the disk is full
 
@@ -134,12 +143,16 @@ async def _cancel(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def until_signal(engine: Engine) -> None:
-    """Return on SIGTERM or SIGINT; raise what ended the engine when it ended by itself."""
+def stop_signals() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT from now on: ask for it before the first listener opens, so that none is missed."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def until_stopped(stop: asyncio.Event, engine: Engine) -> None:
+    """Return when `stop` is set, and let a second signal end the process; raise what ended the engine by itself."""
     waits = [asyncio.create_task(stop.wait()), asyncio.create_task(engine.until_failure())]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -149,7 +162,7 @@ async def until_signal(engine: Engine) -> None:
         for task in waits:
             task.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 def plan_of(opened: Opened) -> Plan:
@@ -189,6 +202,7 @@ def _settings(name: str, config: SourceConfig) -> SourceSettings:
         contract=Contract(ack.contract) if ack else Contract.ACCEPTED,
         order=Order(config.order),
         owner=config.owner,
+        is_waited_for=isinstance(config, MllpSource),
     )
 
 

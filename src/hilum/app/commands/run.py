@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from hilum.app.logs import set_up_logs
 from hilum.app.loop import fast_runner
 from hilum.app.opening import open_folder
-from hilum.app.running import running, until_signal
+from hilum.app.running import running, stop_signals, until_stopped
 
 __all__ = ["command"]
 
@@ -32,10 +32,11 @@ def command(
 
 
 async def _run(folder: Path, environment: str | None) -> int:
+    stop = stop_signals()
     with open_folder(folder, environment, exclusive=True, create=True) as opened:
         async with running(opened) as state:
             for name, address in state.addresses().items():
                 print(f"listening: {name}, {address}", file=sys.stderr)
             print(f"FHIR API:  {state.listener.base_url}/fhir", file=sys.stderr, flush=True)
-            await until_signal(state.engine)
+            await until_stopped(stop, state.engine)
     return 0
