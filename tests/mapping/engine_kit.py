@@ -23,8 +23,17 @@ SYSTEMS = "name,system\nLN,http://loinc.org\nUCUM,http://unitsofmeasure.org\n"
 def book(*rows: str, patient: bool = True, **tables: str) -> mapping.Workbook:
     """A workbook of these rows; `params=`, `namespaces=`, `maps=`, `ignores=` replace a table."""
     lines = [HEADER, *([PATIENT] if patient else []), *rows]
-    files = {"params": PARAMS, "namespaces": NAMESPACES, "maps": MAPS, "codesystems": SYSTEMS, "ignores": IGNORES, **tables}
-    return mapping.read_workbook([("rows.csv", "\n".join(lines)), *((f"{name}.csv", text) for name, text in files.items())])
+    files = {
+        "params": PARAMS,
+        "namespaces": NAMESPACES,
+        "maps": MAPS,
+        "codesystems": SYSTEMS,
+        "ignores": IGNORES,
+        **tables,
+    }
+    return mapping.read_workbook(
+        [("rows.csv", "\n".join(lines)), *((f"{name}.csv", text) for name, text in files.items())]
+    )
 
 
 def plan(*rows: str, **tables: Any) -> mapping.Plan:

@@ -4,11 +4,11 @@ import engine_kit as kit
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shared_data import SHARED, needs_shared
 
 from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
+from shared_data import SHARED, needs_shared
 
 ENC = "enc-key,ADT^A01,PV1,PV1-19[1],CX,,Encounter.id,key,,skip,,,reg,,"
 ROWS = (
@@ -37,7 +37,10 @@ def test_a_field_is_mapped_ignored_or_an_exception() -> None:
 
 def test_a_field_whose_rows_wrote_nothing_is_an_exception_of_its_own_code() -> None:
     assert fates("PID|||7^^^HOSP||DOE")[1] == [("field-unused", "PID-5")]
-    assert fates("PID|||7^^^HOSP" + "|" * 26 + "2024|N")[1] == [("field-unused", "PID-29"), ("field-unmapped", "PID-30")]
+    assert fates("PID|||7^^^HOSP" + "|" * 26 + "2024|N")[1] == [
+        ("field-unused", "PID-29"),
+        ("field-unmapped", "PID-30"),
+    ]
 
 
 def test_a_condition_that_decided_is_a_use_of_its_field() -> None:
@@ -65,13 +68,23 @@ def test_segments_of_the_site_and_in_strange_places_are_accounted_for() -> None:
 
 def test_unmapped_fields_are_grouped_by_sender_and_field() -> None:
     mapped = kit.run(kit.plan(), kit.PID + "|x", "ZPI|1", "ZPI|2")
-    assert [item.group for item in mapped.exceptions] == ["field-unmapped|APP|FAC|PID-4", "field-unmapped|APP|FAC|ZPI-1"]
+    assert [item.group for item in mapped.exceptions] == [
+        "field-unmapped|APP|FAC|PID-4",
+        "field-unmapped|APP|FAC|ZPI-1",
+    ]
     assert mapped.accounting.exceptions == 3
 
 
 @pytest.mark.parametrize(
     ("line", "ignored"),
-    [("ZPI-1,,,why", 1), ("ZPI-*,,,why", 2), ("ZPI-1,ADT^A01|A04,,why", 1), ("ZPI-1,ORU^*,,why", 0), ("ZPI-*,,OTHER|*,why", 0), ("ZPI-2,ADT,APP|FAC,why", 1)],
+    [
+        ("ZPI-1,,,why", 1),
+        ("ZPI-*,,,why", 2),
+        ("ZPI-1,ADT^A01|A04,,why", 1),
+        ("ZPI-1,ORU^*,,why", 0),
+        ("ZPI-*,,OTHER|*,why", 0),
+        ("ZPI-2,ADT,APP|FAC,why", 1),
+    ],
 )
 def test_an_ignore_holds_for_its_kinds_and_senders(line: str, ignored: int) -> None:
     compiled = kit.plan(ignores=f"field,applies,sender,reason\nMSH-*,,,x\n{line}\n")
@@ -89,15 +102,39 @@ def valued(record: hl7v2.Hl7Message) -> int:
 
 
 BASE = mapping.compile_workbook(mapping.load_base())
-NAMES = st.sampled_from("PID PD1 NK1 PV1 PV2 OBR OBX NTE SPM ORC AL1 DG1 IN1 GT1 MRG SCH AIS AIP AIL AIG TQ1 EVN ZZZ".split())
-CELLS = st.sampled_from(["", "", "", '""', "1", "Y", "20240102", "202401020304", "a^b^c", "1^^^HOSP^MR", "x~y", "^", "~", "F", "NM", "\\T\\", "12.5", "a&b"])
+_NAMES_WORDS = "PID PD1 NK1 PV1 PV2 OBR OBX NTE SPM ORC AL1 DG1 IN1 GT1 MRG SCH AIS AIP AIL AIG TQ1 EVN ZZZ"
+NAMES = st.sampled_from(_NAMES_WORDS.split())
+CELLS = st.sampled_from(
+    [
+        "",
+        "",
+        "",
+        '""',
+        "1",
+        "Y",
+        "20240102",
+        "202401020304",
+        "a^b^c",
+        "1^^^HOSP^MR",
+        "x~y",
+        "^",
+        "~",
+        "F",
+        "NM",
+        "\\T\\",
+        "12.5",
+        "a&b",
+    ]
+)
 SEGMENTS = st.tuples(NAMES, st.lists(CELLS, max_size=50)).map(lambda pair: "|".join((pair[0], *pair[1])))
 KINDS = st.sampled_from(["ADT^A01", "ADT^A08", "ADT^A40", "ORU^R01", "SIU^S12", "MDM^T02", "ACK"])
 
 
 @settings(max_examples=150)
 @given(KINDS, st.lists(SEGMENTS, max_size=8), st.booleans())
-def test_any_message_adds_up_and_maps_the_same_again_and_when_watched(kind: str, segments: list[str], patient: bool) -> None:
+def test_any_message_adds_up_and_maps_the_same_again_and_when_watched(
+    kind: str, segments: list[str], patient: bool
+) -> None:
     record = kit.message(*(["PID|||7^^^HOSP^MR"] if patient else []), *segments, kind=kind)
     context = kit.context(record)
     first = BASE.run(record, context)

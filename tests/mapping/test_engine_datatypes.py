@@ -62,7 +62,9 @@ def test_an_unknown_authority_holds_the_message_or_gets_a_local_system_as_the_pa
     assert mapped.held is not None
     assert (mapped.held.code, mapped.held.location, mapped.held.owner) == ("namespace-unknown", "PID-30", "own")
     assert mapped.accounting.adds_up
-    found, mapped = written(row, "12^^^NEW/1", params=kit.PARAMS.replace("unknown_namespace,hold", "unknown_namespace,local"))
+    found, mapped = written(
+        row, "12^^^NEW/1", params=kit.PARAMS.replace("unknown_namespace,hold", "unknown_namespace,local")
+    )
     assert mapped.held is None
     assert found["identifier"][0]["system"] == "urn:hilum:ns:NEW%2F1"
 
@@ -71,9 +73,7 @@ def test_an_identifier_without_an_authority_takes_the_sending_facility_and_says_
     found, mapped = written(cell("CX", "Patient.identifier[+]", "CX"), "12")
     assert found["identifier"] == [{"system": "urn:oid:1.2.4", "value": "12"}]
     assert kit.codes(mapped) == ["authority-missing"]
-    found, mapped = written(
-        cell("CX", "Patient.identifier[+]", "CX"), "12", params=kit.PARAMS.replace("MSH-4", "HOSP")
-    )
+    found, mapped = written(cell("CX", "Patient.identifier[+]", "CX"), "12", params=kit.PARAMS.replace("MSH-4", "HOSP"))
     assert found["identifier"][0]["system"] == SYSTEM
 
 
@@ -86,14 +86,14 @@ def test_a_namespace_of_one_sender_is_not_that_of_another() -> None:
 @pytest.mark.parametrize(
     ("type_", "transform", "raw", "expected"),
     [
-        ("EI", "EI(type=\"\"FILL\"\")", "A1^HOSP", {"system": SYSTEM, "value": "A1"}),
+        ("EI", 'EI(type=""FILL"")', "A1^HOSP", {"system": SYSTEM, "value": "A1"}),
         ("EI", "EI", "A1^^1.2.9^ISO", {"system": "urn:oid:1.2.9", "value": "A1"}),
         ("EIP", "EIP(part=2)", "P1&HOSP^F1&HOSP", {"system": SYSTEM, "value": "F1"}),
         ("XCN", "XCN_ID", "D7^Smith^Jane^^^^^^HOSP", {"system": SYSTEM, "value": "D7"}),
         ("XON", "XON_ID", "Clinic^^^^^HOSP^^^^C9", {"system": SYSTEM, "value": "C9"}),
         ("XON", "XON_ID", "Clinic^^77^^^HOSP", {"system": SYSTEM, "value": "77"}),
         ("DLN", "DLN", "S99^WA^2030", {"system": "urn:oid:2.16.840.1.113883.4.3.53", "value": "S99"}),
-        ("ST", "identifier(system=\"\"urn:x\"\")", "a\\T\\b", {"system": "urn:x", "value": "a&b"}),
+        ("ST", 'identifier(system=""urn:x"")', "a\\T\\b", {"system": "urn:x", "value": "a&b"}),
     ],
 )
 def test_the_other_identifiers(type_: str, transform: str, raw: str, expected: dict[str, str]) -> None:
@@ -126,7 +126,7 @@ def test_a_name_of_delimiters_or_blanks_is_no_name() -> None:
 
 
 def test_an_xcn_that_starts_with_the_family_name_is_flagged_and_names_nobody() -> None:
-    row = 'r,,PID,PID-30,XCN,,Patient.generalPractitioner[+],ref(Practitioner),,,,,own,,'
+    row = "r,,PID,PID-30,XCN,,Patient.generalPractitioner[+],ref(Practitioner),,,,,own,,"
     found, mapped = written(row, "SMITH^JANE")
     assert found["generalPractitioner"] == [{"display": "SMITH JANE"}] or "name-shifted" in kit.codes(mapped)
     assert "reference" not in found["generalPractitioner"][0]
@@ -134,7 +134,7 @@ def test_an_xcn_that_starts_with_the_family_name_is_flagged_and_names_nobody() -
 
 
 def test_an_xcn_with_its_parts_in_place_is_referenced_by_its_identifier() -> None:
-    row = 'r,,PID,PID-30,XCN,,Patient.generalPractitioner[+],ref(Practitioner),,,,,own,,'
+    row = "r,,PID,PID-30,XCN,,Patient.generalPractitioner[+],ref(Practitioner),,,,,own,,"
     found, _ = written(row, "D7^Smith^Jane^^^Dr^^^HOSP")
     (reference,) = found["generalPractitioner"]
     assert reference["display"] == "Dr Jane Smith"
@@ -144,8 +144,13 @@ def test_an_xcn_with_its_parts_in_place_is_referenced_by_its_identifier() -> Non
 def test_xad_is_an_address() -> None:
     (found,) = value("XAD", "Patient.address[+]", "XAD", "1 Main St&Main St&1^Apt 2^Town^ST^123^USA^H^^County")
     assert found == {
-        **{"use": "home", "line": ["1 Main St", "Apt 2"], "city": "Town", "district": "County", "state": "ST"},
-        **{"postalCode": "123", "country": "USA"},
+        "use": "home",
+        "line": ["1 Main St", "Apt 2"],
+        "city": "Town",
+        "district": "County",
+        "state": "ST",
+        "postalCode": "123",
+        "country": "USA",
     }
 
 
@@ -163,7 +168,10 @@ def test_xad_is_an_address() -> None:
         ("555^BPN^BP", [{"system": "pager", "value": "555"}]),
         (
             "555^PRN^PH^a@b.example",
-            [{"system": "phone", "value": "555", "use": "home"}, {"system": "email", "value": "a@b.example", "use": "home"}],
+            [
+                {"system": "phone", "value": "555", "use": "home"},
+                {"system": "email", "value": "a@b.example", "use": "home"},
+            ],
         ),
     ],
 )
@@ -202,7 +210,9 @@ def test_words_without_a_code_are_text() -> None:
 def test_an_unknown_coding_system_is_an_item_and_the_code_is_kept() -> None:
     found, mapped = written(cell("CWE", "Patient.maritalStatus", "CWE"), "a^b^WinPath")
     assert found["maritalStatus"]["coding"][0]["system"] == "urn:hilum:cs:FAC:WinPath"
-    assert [(item.code, item.group) for item in mapped.exceptions] == [("codesystem-unknown", "codesystem-unknown|APP|FAC|WinPath")]
+    assert [(item.code, item.group) for item in mapped.exceptions] == [
+        ("codesystem-unknown", "codesystem-unknown|APP|FAC|WinPath")
+    ]
     assert mapped.accounting.exceptions == 0
 
 
@@ -295,7 +305,14 @@ def test_units_are_ucum_when_the_map_says_so_and_words_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "low", "high"),
-    [("3.5-5.0", 3.5, 5.0), ("[ 4 - 10 ]", 4, 10), ("-5 - -1", -5, -1), ("<200", None, 200), (">=10", 10, None), ("negative", None, None)],
+    [
+        ("3.5-5.0", 3.5, 5.0),
+        ("[ 4 - 10 ]", 4, 10),
+        ("-5 - -1", -5, -1),
+        ("<200", None, 200),
+        (">=10", 10, None),
+        ("negative", None, None),
+    ],
 )
 def test_a_reference_range_keeps_its_words(raw: str, low: float | None, high: float | None) -> None:
     found = json.loads(raw_element("ST", "Observation.referenceRange[+]", "range", raw))[0]
@@ -336,7 +353,9 @@ def test_text_is_unescaped_last(type_: str, raw: str, expected: str) -> None:
 
 def test_an_attachment_is_base64_that_decodes_or_an_item() -> None:
     target = "Patient.photo[+]"
-    assert value("ED", target, "attachment", "^AP^PDF^Base64^JVBERi0=") == [{"contentType": "application/pdf", "data": "JVBERi0="}]
+    assert value("ED", target, "attachment", "^AP^PDF^Base64^JVBERi0=") == [
+        {"contentType": "application/pdf", "data": "JVBERi0="}
+    ]
     assert value("ED", target, "attachment", "^TEXT^plain^A^a\\T\\b") == [{"contentType": "text/plain", "data": "YSZi"}]
     assert value("ED", target, "attachment", "^IM^JPEG^Hex^ffd8") == [{"contentType": "image/jpeg", "data": "/9g="}]
     assert value("RP", target, "attachment", "https://x.example/1^^IM^PNG") == [
@@ -355,5 +374,10 @@ def test_a_repeat_pattern_becomes_a_timing() -> None:
 
 
 def test_places_and_jobs_are_read_aloud() -> None:
-    assert value("PL", "Patient.maritalStatus", "display", "WEST^389^A^HOSP^^N^MAIN") == {"display": "WEST 389 A MAIN HOSP"}
-    assert value("JCC", "Patient.maritalStatus", "JCC", "42^Nurse") == {"coding": [{"code": "42", "display": "Nurse"}], "text": "Nurse"}
+    assert value("PL", "Patient.maritalStatus", "display", "WEST^389^A^HOSP^^N^MAIN") == {
+        "display": "WEST 389 A MAIN HOSP"
+    }
+    assert value("JCC", "Patient.maritalStatus", "JCC", "42^Nurse") == {
+        "coding": [{"code": "42", "display": "Nurse"}],
+        "text": "Nurse",
+    }

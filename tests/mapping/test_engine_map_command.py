@@ -19,7 +19,9 @@ def answer(capsys: pytest.CaptureFixture[str], *files: Path, **options: bool | P
     return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_each_message_is_one_json_object_with_whole_resources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_message_is_one_json_object_with_whole_resources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "a.hl7"
     file.write_bytes(ADT)
     status, (found,) = answer(capsys, file)
@@ -32,7 +34,9 @@ def test_each_message_is_one_json_object_with_whole_resources(tmp_path: Path, ca
     assert all(resource["id"] for resource in found["resources"])
 
 
-def test_a_message_that_would_be_held_is_told_and_the_status_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_that_would_be_held_is_told_and_the_status_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = tmp_path / "a.hl7", tmp_path / "b.hl7"
     good.write_bytes(ADT)
     bad.write_bytes(HELD)
@@ -60,7 +64,9 @@ def test_a_trace_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "name[0].family" in capsys.readouterr().out
 
 
-def test_a_folder_lends_its_workbook_and_its_findings_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_lends_its_workbook_and_its_findings_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "a.hl7"
     file.write_bytes(ADT)
     (tmp_path / "workbook").mkdir()

@@ -9,15 +9,17 @@ from hilum import mapping
 from hilum.errors import ConfigError
 
 ENC = "enc-key,ADT^A01|A08,PV1,PV1-19[1],CX,,Encounter.id,key,,skip,,,reg,,"
-CLASS = 'enc-class,,PV1,PV1-2,IS,,Encounter.class,coding,Class,exception,exception,,reg,,'
+CLASS = "enc-class,,PV1,PV1-2,IS,,Encounter.class,coding,Class,exception,exception,,reg,,"
 STATUS = 'enc-status,ADT^A01,PV1,,,,Encounter.status,"const(""in-progress"")",,,,,reg,,'
 STATUS_DEFAULT = 'enc-status-d,ADT^A08,PV1,,,,Encounter.status?,"const(""unknown"")",,,,,reg,,'
 SUBJECT = "enc-pat,,PV1,,,,Encounter.subject,ref(Patient),,,,,reg,,"
 PV1 = "PV1|1|I" + "|" * 17 + "V1^^^HOSP"
-OBS = "obs-key,ORU^R01,OBR>OBX,\"concat(OBR-3, OBX-3.1, OBX-4)\",ST,,Observation.id,key,,reject,,,lab,,"
+OBS = 'obs-key,ORU^R01,OBR>OBX,"concat(OBR-3, OBX-3.1, OBX-4)",ST,,Observation.id,key,,reject,,,lab,,'
 OBS_STATUS = "obs-status,,OBX,OBX-11,ID,,Observation.status,code,Status,exception,exception,,lab,,"
 OBS_CODE = "obs-code,,OBX,OBX-3,CWE,,Observation.code,CWE,,,,,lab,,"
-VALUE = 'obs-value,,OBX,OBX-5,,"OBX-2 != ""ED""",Observation.value[x],"value(type=OBX-2, unit=OBX-6)",Units,,,error,lab,,'
+VALUE = (
+    'obs-value,,OBX,OBX-5,,"OBX-2 != ""ED""",Observation.value[x],"value(type=OBX-2, unit=OBX-6)",Units,,,error,lab,,'
+)
 
 
 def draft(mapped: mapping.Mapped, type_: str) -> object:
@@ -78,7 +80,10 @@ def test_a_missing_key_holds_or_makes_no_resource_as_its_policy_says() -> None:
     skipped = kit.run(compiled, kit.PID, "PV1|1|I")
     assert skipped.held is None
     assert "Encounter" not in kit.resources(skipped)
-    assert [(item.code, item.location) for item in skipped.exceptions] == [("field-unmapped", "PV1-1"), ("field-unused", "PV1-2")]
+    assert [(item.code, item.location) for item in skipped.exceptions] == [
+        ("field-unmapped", "PV1-1"),
+        ("field-unused", "PV1-2"),
+    ]
 
 
 def test_a_default_value_serves_where_nothing_is_valued() -> None:
@@ -136,10 +141,18 @@ def oru(*obx: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("obx", "name", "value"),
     [
-        ("OBX|1|NM|a^b^L||5.0|mg/dL|||||F", "valueQuantity", {"value": 5.0, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"}),
+        (
+            "OBX|1|NM|a^b^L||5.0|mg/dL|||||F",
+            "valueQuantity",
+            {"value": 5.0, "unit": "mg/dL", "system": "http://unitsofmeasure.org", "code": "mg/dL"},
+        ),
         ("OBX|1|NM|a^b^L||>200||||||F", "valueQuantity", {"value": 200, "comparator": ">"}),
         ("OBX|1|NM|a^b^L||see note||||||F", "valueString", "see note"),
-        ("OBX|1|CWE|a^b^L||x^words^LN||||||F", "valueCodeableConcept", {"coding": [{"system": "http://loinc.org", "code": "x", "display": "words"}], "text": "words"}),
+        (
+            "OBX|1|CWE|a^b^L||x^words^LN||||||F",
+            "valueCodeableConcept",
+            {"coding": [{"system": "http://loinc.org", "code": "x", "display": "words"}], "text": "words"},
+        ),
         ("OBX|1|DT|a^b^L||20240102||||||F", "valueDateTime", "2024-01-02"),
         ("OBX|1|TM|a^b^L||0930||||||F", "valueTime", "09:30:00"),
         ("OBX|1|TX|a^b^L||a\\.br\\b||||||F", "valueString", "a\nb"),
@@ -188,13 +201,24 @@ def test_rows_of_different_places_find_their_own_resources() -> None:
     )
     mapped = kit.run(
         kit.plan(OBS, OBS_STATUS, OBS_CODE, *rows),
-        *(kit.PID, "OBR|1||F1^HOSP|p|||2024", "OBX|1|NM|a||1||||||F", "NTE|1||one", "NTE|2||two", "OBX|2|NM|b||1||||||F"),
+        *(
+            kit.PID,
+            "OBR|1||F1^HOSP|p|||2024",
+            "OBX|1|NM|a||1||||||F",
+            "NTE|1||one",
+            "NTE|2||two",
+            "OBX|2|NM|b||1||||||F",
+        ),
         *("OBR|2||F2^HOSP|q|||2025", "OBX|1|NM|a||1||||||F", "NTE|1||three"),
         kind="ORU^R01",
     )
     found = kit.resources(mapped)
     assert [len(report["result"]) for report in found["DiagnosticReport"]] == [2, 1]
-    assert [[note["text"] for note in one.get("note", [])] for one in found["Observation"]] == [["one", "two"], [], ["three"]]
+    assert [[note["text"] for note in one.get("note", [])] for one in found["Observation"]] == [
+        ["one", "two"],
+        [],
+        ["three"],
+    ]
     assert [one["effectiveDateTime"] for one in found["Observation"]] == ["2024", "2024", "2025"]
     assert found["DiagnosticReport"][1]["result"] == [{"reference": f"Observation/{found['Observation'][2]['id']}"}]
 
@@ -240,9 +264,11 @@ def test_constants_alone_make_no_item_and_a_required_part_is_waited_for() -> Non
 def test_extensions_nest_and_those_of_a_primitive_stand_beside_it() -> None:
     rows = (
         "b,,PID,PID-7,DTM,,Patient.birthDate,date,,,,,reg,,",
-        "bt,,PID,PID-7,DTM,length(PID-7) > 8,Patient.birthDate.extension(patient-birthTime).valueDateTime,datetime(zone=param.zone),,,,,reg,,",
-        'r,,PID,PID-10,CWE,,Patient.extension(us-core-race).extension(ombCategory)[+].valueCoding,coding,,,,each,reg,,',
-        'rt,,PID,PID-10,CWE,,Patient.extension(us-core-race).extension(text).valueString,"text(join="", "")",,,,each,reg,,',
+        "bt,,PID,PID-7,DTM,length(PID-7) > 8,Patient.birthDate.extension(patient-birthTime).valueDateTime,"
+        "datetime(zone=param.zone),,,,,reg,,",
+        "r,,PID,PID-10,CWE,,Patient.extension(us-core-race).extension(ombCategory)[+].valueCoding,coding,,,,each,reg,,",
+        "rt,,PID,PID-10,CWE,,Patient.extension(us-core-race).extension(text).valueString,"
+        '"text(join="", "")",,,,each,reg,,',
         "rel,,PID,PID-17,CWE,,Patient.extension(patient-religion)[+].valueCodeableConcept,CWE,,,,,reg,,",
     )
     found = kit.one(kit.run(kit.plan(*rows), "PID|||7^^^HOSP||||197902030405|||2106-3^White~2028-9^Asian|||||||REL"))
@@ -268,15 +294,13 @@ def test_a_merge_retires_every_number_in_mrg_and_never_itself() -> None:
 
 def test_two_merges_of_one_message_each_have_their_own_survivor() -> None:
     compiled = kit.plan("m,ADT^A40,MRG,MRG-1[1],CX,,merge(Patient),key,,reject,,,reg,,")
-    mapped = kit.run(
-        compiled, kit.PID, "MRG|8^^^HOSP", "PID|2||17^^^HOSP", "MRG|18^^^HOSP", kind="ADT^A40"
-    )
+    mapped = kit.run(compiled, kit.PID, "MRG|8^^^HOSP", "PID|2||17^^^HOSP", "MRG|18^^^HOSP", kind="ADT^A40")
     ids = {number: mapping.resource_id("Patient", "urn:oid:1.2.3", number) for number in ("7", "8", "17", "18")}
     assert [(one.survivor, one.retired) for one in mapped.merges] == [(ids["7"], ids["8"]), (ids["17"], ids["18"])]
 
 
 def test_repeated_lines_of_one_key_are_counted_when_the_key_says_each() -> None:
-    each = OBS.replace(",key,", ",\"key(of=sender, each)\",")
+    each = OBS.replace(",key,", ',"key(of=sender, each)",')
     lines = ("OBX|1|TX|a||one||||||F", "OBX|2|TX|a||two||||||F")
     found = kit.resources(kit.run(kit.plan(each, OBS_STATUS, OBS_CODE, VALUE), *oru(*lines), kind="ORU^R01"))
     assert [one["valueString"] for one in found["Observation"]] == ["one", "two"]
@@ -310,7 +334,7 @@ def test_conditions_decide_on_texts_counts_and_resources() -> None:
     assert gender('PID-8 not in (""M"",""F"")', "PID|||7^^^HOSP|||||F") is None
     assert gender("count(PID-5) > 1", "PID|||7^^^HOSP||A~B") == "x"
     assert gender("count(PID-5) > 1", 'PID|||7^^^HOSP||A~""') is None
-    assert gender('PID-24 >= 9', "PID|||7^^^HOSP" + "|" * 21 + "10") == "x"
+    assert gender("PID-24 >= 9", "PID|||7^^^HOSP" + "|" * 21 + "10") == "x"
     assert gender('matches(PID-5, ""A.*"")', "PID|||7^^^HOSP||AB^C") == "x"
     assert gender('matches(PID-5, ""A"")', "PID|||7^^^HOSP||AB") is None
     assert gender("deleted(PID-5)", 'PID|||7^^^HOSP||""') == "x"
@@ -325,7 +349,9 @@ def test_conditions_decide_on_texts_counts_and_resources() -> None:
 def test_any_delimiters_give_the_same_resources() -> None:
     compiled = kit.plan("n,,PID,PID-5,XPN,,Patient.name[+],XPN,,,,,reg,,")
     usual = kit.run(compiled, "PID|||7^^^HOSP||A^B~C")
-    other = kit.run(compiled, "PID#*#".replace("*#", "##") + "7:::HOSP##A:B*C", msh="MSH#:*!%#APP#FAC#X#Y#2024##ADT:A01#1#P#2.5")
+    other = kit.run(
+        compiled, "PID#*#".replace("*#", "##") + "7:::HOSP##A:B*C", msh="MSH#:*!%#APP#FAC#X#Y#2024##ADT:A01#1#P#2.5"
+    )
     assert kit.one(usual) == kit.one(other)
 
 
@@ -337,7 +363,7 @@ def test_nothing_of_the_workbook_is_spelled_out_in_the_generated_code() -> None:
     )
     compiled = kit.plan(*rows)
     kit.run(compiled, kit.PID)
-    sources = [unit.source for kind in compiled._by_kind.values() for unit, _ in kind._units.values()]
+    sources = [unit.source for unit, _ in compiled._library._units.values()]
     assert sources
     assert not any("import" in source or "system" in source for source in sources)
 

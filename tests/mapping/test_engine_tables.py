@@ -91,7 +91,10 @@ def test_a_file_that_is_no_table_or_no_csv_is_a_finding() -> None:
 
 
 BASE = [
-    ("rows.csv", f"{kit.HEADER}\n{kit.PATIENT}\nsex,,PID,PID-8,ID,,Patient.gender,code,Sex,,,,,,\nname,,PID,PID-5,XPN,,Patient.name[+],XPN,,,,,,,"),
+    (
+        "rows.csv",
+        f"{kit.HEADER}\n{kit.PATIENT}\nsex,,PID,PID-8,ID,,Patient.gender,code,Sex,,,,,,\nname,,PID,PID-5,XPN,,Patient.name[+],XPN,,,,,,,",
+    ),
     ("maps.csv", "map,sender,code,target\nSex,,F,female\nSex,,X,other\n"),
     ("params.csv", "param,value,inspection\nzone,,UTC\n"),
     ("namespaces.csv", kit.NAMESPACES),

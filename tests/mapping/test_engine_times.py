@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 ROW = "r,,PID,PID-29,DTM,,Patient.deceasedDateTime,datetime(zone=param.zone),,,,,,,"
 
 
-def moment(raw: str, transform: str = "datetime(zone=param.zone)", zone: str = "Europe/Berlin") -> tuple[str | None, list[str]]:
+def moment(
+    raw: str, transform: str = "datetime(zone=param.zone)", zone: str = "Europe/Berlin"
+) -> tuple[str | None, list[str]]:
     row = ROW.replace("datetime(zone=param.zone)", transform)
     mapped = kit.run(kit.plan(row, params=kit.PARAMS.replace("Europe/Berlin", zone)), kit.PID + "|" * 26 + raw)
     codes = [code for code in kit.codes(mapped) if not code.startswith("field-")]
@@ -38,7 +40,9 @@ def test_precision_and_zone_stay_as_sent(raw: str, expected: str) -> None:
     assert moment(raw) == (expected, [])
 
 
-@pytest.mark.parametrize("raw", ["20240230", "20241301", "2024010125", "202401011060", "yesterday", "2024-01-01", "20240101101530X"])
+@pytest.mark.parametrize(
+    "raw", ["20240230", "20241301", "2024010125", "202401011060", "yesterday", "2024-01-01", "20240101101530X"]
+)
 def test_what_is_no_time_is_an_item_and_writes_nothing(raw: str) -> None:
     assert moment(raw) == (None, ["time-invalid"])
 
@@ -77,19 +81,36 @@ def test_without_any_zone_the_date_alone_is_kept_and_said() -> None:
 def test_a_duration_is_added_and_its_unit_counts() -> None:
     row = '"instant(zone=param.zone, plus=PID-30, unit=PID-31)"'
     compiled = kit.plan(ROW.replace("datetime(zone=param.zone)", row))
-    assert kit.one(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|90|min^^UCUM"))["deceasedDateTime"] == "2024-07-03T11:45:30+02:00"
-    assert kit.one(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|2|H"))["deceasedDateTime"] == "2024-07-03T12:15:30+02:00"
+    assert (
+        kit.one(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|90|min^^UCUM"))["deceasedDateTime"]
+        == "2024-07-03T11:45:30+02:00"
+    )
+    assert (
+        kit.one(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|2|H"))["deceasedDateTime"]
+        == "2024-07-03T12:15:30+02:00"
+    )
     assert kit.codes(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|2|parsec"))[0] == "duration-invalid"
 
 
 def test_a_period_has_the_ends_that_are_there() -> None:
     row = '"period(end=PID-30, zone=param.zone)"'
     compiled = kit.plan(ROW.replace("datetime(zone=param.zone)", row).replace("deceasedDateTime", "maritalStatus"))
-    assert kit.one(kit.run(compiled, kit.PID + "|" * 26 + "2024|2025"))["maritalStatus"] == {"start": "2024", "end": "2025"}
+    assert kit.one(kit.run(compiled, kit.PID + "|" * 26 + "2024|2025"))["maritalStatus"] == {
+        "start": "2024",
+        "end": "2025",
+    }
     assert kit.one(kit.run(compiled, kit.PID + "|" * 26 + "2024"))["maritalStatus"] == {"start": "2024"}
 
 
-@pytest.mark.parametrize(("raw", "expected", "codes"), [("0930", "09:30:00", []), ("093015.5", "09:30:15.5", []), ("2460", None, ["time-invalid"]), ("0930+0100", "09:30:00", ["time-zone-dropped"])])
+@pytest.mark.parametrize(
+    ("raw", "expected", "codes"),
+    [
+        ("0930", "09:30:00", []),
+        ("093015.5", "09:30:15.5", []),
+        ("2460", None, ["time-invalid"]),
+        ("0930+0100", "09:30:00", ["time-zone-dropped"]),
+    ],
+)
 def test_a_time_of_day(raw: str, expected: str | None, codes: list[str]) -> None:
     assert moment(raw, "time") == (expected, codes)
 

@@ -1,9 +1,10 @@
 """The fate of every valued field: mapped, ignored on purpose, or an exception. Nothing else exists.
 
 A field is **valued** when it holds more than delimiters; MSH-1 and MSH-2, which say how the message is written, are not
-fields of it. A valued field is **mapped** when a row that reads it (as source, argument or condition) wrote something, or deleted something
-for it. Otherwise it is **ignored** when a line of `ignores` names it. Otherwise it is an **exception**: the row that
-reads it had something to report, or `field-unused` (rows read it, none wrote), or `field-unmapped` (no row reads it).
+fields of it. A valued field is **mapped** when a row that reads it (as source, argument or condition) wrote something,
+or deleted something for it. Otherwise it is **ignored** when a line of `ignores` names it. Otherwise it is an
+**exception**: the row that reads it had something to report, or `field-unused` (rows read it, none wrote), or
+`field-unmapped` (no row reads it).
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def read_fields(rules: Iterable[Rule]) -> dict[str, int]:
 
 
 class Fates:
-    """The fates of one segment name's fields for one kind and sender, remembered by what is valued and what was written."""
+    """The fates of one segment's fields for one kind and sender, remembered by what is valued and what was written."""
 
     __slots__ = ("_ignored", "_owner", "_read", "_sender", "known", "name")
 

@@ -9,27 +9,23 @@ from typing import Any
 
 from msgspec import Raw
 
-from hilum.mapping.evaluate import (
-    DELETED,
-    constant_json,
-    default_json,
-    evaluator,
-    first_text,
-    key_function,
-    missing_reporter,
-    remembering,
-)
-from hilum.mapping.generate import Binding, Line, Unit
+from hilum.mapping.constants import constant_json, default_json, missing_reporter
+from hilum.mapping.evaluate import DELETED, evaluator, key_function, remembering
 from hilum.mapping.identity import resource_id
 from hilum.mapping.mapped import Context
+from hilum.mapping.picking import first_text
 from hilum.mapping.syntax import Path
 from hilum.mapping.transforms import Env, Report, Spec
 from hilum.mapping.tree import wrap_of
+from hilum.mapping.unit import Binding, Line, Unit
 from hilum.model import Draft, ExceptionItem
 
 __all__ = ["Call", "bind_unit"]
 
-LooseDraft = tuple[str, str, dict[str, Raw], dict[str, Raw], tuple[str, ...], dict[str, tuple[tuple[str, int], ...]]]
+# type, id, elements, defaults, cleared, slots, and the reference to it
+LooseDraft = tuple[
+    str, str, dict[str, Raw], dict[str, Raw], tuple[str, ...], dict[str, tuple[tuple[str, int], ...]], bytes
+]
 
 
 class Call:
@@ -57,12 +53,23 @@ def _mark(written: list[int], segments: int | tuple[int, ...], bit: int) -> None
             written[segment] |= bit
 
 
-def _others(names: tuple[str, ...], taken: str) -> tuple[str, ...]:
-    return tuple(name for name in names if name != taken)
+class _Others(dict[str, tuple[str, ...]]):
+    """For each member of a choice the others: `Quantity` to the rest of `value[x]`."""
+
+    def __init__(self, choice: str, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._choice, self._names = choice, names
+
+    def __missing__(self, suffix: str) -> tuple[str, ...]:
+        taken = f"{self._choice}{suffix}"
+        found = self[suffix] = tuple(name for name in self._names if name != taken)
+        return found
 
 
 def _slots(given: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """One entry per source field, in the order of first use."""
+    if len(given) == 1:
+        return (given[0],)
     counted: dict[str, int] = {}
     for name, number in given:
         counted[name] = counted.get(name, 0) + number
@@ -89,7 +96,9 @@ class _Binder:
             "memo": lambda _: {},
             "memory": self._memory,
             "evaluator": self._evaluator,
-            "key": lambda binding: key_function(self._line(binding).rule, binding.at, self._line(binding).spec, env, words),
+            "key": lambda binding: key_function(
+                self._line(binding).rule, binding.at, self._line(binding).spec, env, words
+            ),
             "missing": self._missing,
             "default": lambda binding: self._value(binding, default_json),
             "const": lambda binding: self._value(binding, constant_json),
@@ -97,6 +106,7 @@ class _Binder:
             "first": self._first,
             "counter": self._counter,
             "targets": self._targets,
+            "others": lambda binding: _Others(*binding.value),
             "required": self._required,
             "incomplete": self._incomplete,
         }
@@ -153,6 +163,8 @@ class _Binder:
         pick = first_text(path, env) if path.component or path.sub else None
 
         def counted(raw: str) -> int:
+            if env.repetition not in raw and pick is None:
+                return 0 if raw in ("", '""') else 1
             found = [one for one in raw.split(env.repetition) if one and one != '""']
             return len([one for one in found if pick(one)]) if pick else len(found)
 
@@ -165,15 +177,19 @@ class _Binder:
 
         def targets(references: list[bytes], call: Call, rid: str) -> list[bytes]:
             own = _reference(own_type, rid)
-            found = dict.fromkeys(one for one in references if one and one != own)
-            found.update(dict.fromkeys(_reference(type_, id_) for type_, id_, *_ in call.loose))
-            return [before + one + after for one in found]
+            found = dict.fromkeys(references)
+            found.update(dict.fromkeys([loose[6] for loose in call.loose]))
+            found.pop(b"", None)
+            found.pop(own, None)
+            return [before + one + after for one in found] if before or after else list(found)
 
         return targets
 
     def _report(self, line: Line, code: str, message: str, detail: str, *, hold: bool) -> Report:
         spec = line.spec
-        item = ExceptionItem(code, message, spec.location, spec.owner, spec.row_id, f"{code}|{self.env.sender}|{detail}")
+        item = ExceptionItem(
+            code, message, spec.location, spec.owner, spec.row_id, f"{code}|{self.env.sender}|{detail}"
+        )
         return Report(item, hold, spec.required, spec.element, spec.resource)
 
     def _required(self, binding: Binding) -> Callable[[], None]:
@@ -186,7 +202,9 @@ class _Binder:
         def report() -> None:
             for cause in reversed(env.pending):  # the row that failed says it better
                 if cause.resource == line.spec.resource and cause.element == line.spec.element and not cause.hold:
-                    env.pending.append(Report(cause.item, hold=True, required=True, element=cause.element, resource=cause.resource))
+                    env.pending.append(
+                        Report(cause.item, hold=True, required=True, element=cause.element, resource=cause.resource)
+                    )
                     return
             env.pending.append(general)
 
@@ -232,7 +250,6 @@ def bind_unit(
         "FIRST": first,
         "JOIN": join,
         "MARK": _mark,
-        "OTHERS": _others,
         "SLOTS": _slots,
         "REFERENCE": _reference,
         "RECEIVED": _received,

@@ -1,4 +1,4 @@
-"""`when` to Python: an expression over raw field texts, made of our own names only; constants are bound, never spelled out."""
+"""`when` to Python: an expression over raw field texts, of our own names only; constants are bound, not spelled out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hilum.mapping.syntax import Binary, Call, Expression, Literal, Logic, Membership, Negation, Param, Path, Word
+from hilum.mapping.syntax import Binary, Call, Expression, Literal, Logic, Membership, Negation, Path, Word
 from hilum.mapping.transforms.numbers import decimal_text
 
 __all__ = ["CONSTANT_FALSE", "CONSTANT_TRUE", "Site", "compare", "condition_source"]
@@ -95,7 +95,9 @@ def condition_source(expression: Expression | None, site: Site) -> str:
 
 
 def _logic(expression: Logic, site: Site) -> str:
-    neutral, final = (CONSTANT_TRUE, CONSTANT_FALSE) if expression.operator == "and" else (CONSTANT_FALSE, CONSTANT_TRUE)
+    neutral, final = (
+        (CONSTANT_TRUE, CONSTANT_FALSE) if expression.operator == "and" else (CONSTANT_FALSE, CONSTANT_TRUE)
+    )
     parts = [part for part in (condition_source(part, site) for part in expression.parts) if part != neutral]
     if final in parts:
         return final
@@ -118,10 +120,12 @@ def _operand(expression: Expression, site: Site) -> str:
     return "SENDER" if expression.name == "sender" else "SOURCE"
 
 
+def _counts(expression: Expression) -> bool:
+    return isinstance(expression, Call) and expression.name in ("count", "length")
+
+
 def _is_number(expression: Expression) -> bool:
-    return (isinstance(expression, Literal) and expression.number) or (
-        isinstance(expression, Call) and expression.name in ("count", "length")
-    )
+    return (isinstance(expression, Literal) and expression.number) or _counts(expression)
 
 
 def _binary(expression: Binary, site: Site) -> str:
@@ -132,6 +136,9 @@ def _binary(expression: Binary, site: Site) -> str:
     if expression.operator in ("=", "!=") and not numeric:
         symbol = "==" if expression.operator == "=" else "!="
         return f"({_operand(expression.left, site)} {symbol} {_operand(expression.right, site)})"
+    if _counts(expression.left) and isinstance(expression.right, Literal) and expression.right.text.isdecimal():
+        symbol = "==" if expression.operator == "=" else expression.operator
+        return f"({_operand(expression.left, site)} {symbol} {int(expression.right.text)})"
     test = site.bind(_number_aware(expression.operator))
     return f"{test}({_operand(expression.left, site)}, {_operand(expression.right, site)})"
 
@@ -149,6 +156,17 @@ def _membership(expression: Membership, site: Site) -> str:
     return f"({_operand(expression.left, site)} {'not in' if expression.negated else 'in'} ({listed},))"
 
 
+def _of_nothing(call: Call) -> str:
+    """A function of a field that is known to be absent."""
+    if call.name in ("valued", "deleted"):
+        return CONSTANT_FALSE
+    if call.name in ("count", "length"):
+        return "0"
+    pattern = call.args[1]
+    assert isinstance(pattern, Literal)
+    return CONSTANT_TRUE if re.fullmatch(pattern.text, "") else CONSTANT_FALSE
+
+
 def _call(call: Call, site: Site) -> str:
     argument = call.args[0]
     if call.name == "made":
@@ -157,6 +175,8 @@ def _call(call: Call, site: Site) -> str:
     assert isinstance(argument, Path)
     if argument.segment and not argument.field:
         return site.segments(argument) if call.name == "count" else site.present(argument)
+    if site.known(argument) is not None:  # nothing is there
+        return _of_nothing(call)
     if call.name == "valued":
         if argument.component or argument.sub:
             return f'({site.text(argument)} != "")'

@@ -17,121 +17,128 @@ _COMMON = "id meta implicitRules language text contained* extension* modifierExt
 _TYPES = {
     "Account": "identifier* status! type name subject* servicePeriod coverage* owner description guarantor* partOf",
     "AllergyIntolerance": (
-        "identifier* clinicalStatus verificationStatus type category* criticality code patient! encounter onset[x]"
-        " recordedDate recorder asserter lastOccurrence note* reaction*"
+        "identifier* clinicalStatus verificationStatus type category* criticality code patient!"
+        " encounter onset[x] recordedDate recorder asserter lastOccurrence note* reaction*"
     ),
     "Appointment": (
-        "identifier* status! cancelationReason serviceCategory* serviceType* specialty* appointmentType reasonCode*"
-        " reasonReference* priority description supportingInformation* start end minutesDuration slot* created comment"
-        " patientInstruction basedOn* participant*! requestedPeriod*"
+        "identifier* status! cancelationReason serviceCategory* serviceType* specialty* appointmentType"
+        " reasonCode* reasonReference* priority description supportingInformation* start end"
+        " minutesDuration slot* created comment patientInstruction basedOn* participant*!"
+        " requestedPeriod*"
     ),
     "ChargeItem": (
-        "identifier* definitionUri* definitionCanonical* status! partOf* code! subject! context occurrence[x] performer*"
-        " performingOrganization requestingOrganization costCenter quantity bodysite* factorOverride priceOverride"
-        " overrideReason enterer enteredDate reason* service* product[x] account* note* supportingInformation*"
+        "identifier* definitionUri* definitionCanonical* status! partOf* code! subject! context"
+        " occurrence[x] performer* performingOrganization requestingOrganization costCenter quantity"
+        " bodysite* factorOverride priceOverride overrideReason enterer enteredDate reason* service*"
+        " product[x] account* note* supportingInformation*"
     ),
     "Composition": (
-        "identifier status! type! category* subject encounter date! author*! title! confidentiality attester* custodian"
-        " relatesTo* event* section*"
+        "identifier status! type! category* subject encounter date! author*! title! confidentiality"
+        " attester* custodian relatesTo* event* section*"
     ),
     "Condition": (
-        "identifier* clinicalStatus verificationStatus category* severity code bodySite* subject! encounter onset[x]"
-        " abatement[x] recordedDate recorder asserter stage* evidence* note*"
+        "identifier* clinicalStatus verificationStatus category* severity code bodySite* subject!"
+        " encounter onset[x] abatement[x] recordedDate recorder asserter stage* evidence* note*"
     ),
     "Coverage": (
-        "identifier* status! type policyHolder subscriber subscriberId beneficiary! dependent relationship period payor*!"
-        " class* order network costToBeneficiary* subrogation contract*"
+        "identifier* status! type policyHolder subscriber subscriberId beneficiary! dependent"
+        " relationship period payor*! class* order network costToBeneficiary* subrogation contract*"
     ),
     "Device": (
-        "identifier* definition udiCarrier* status statusReason* distinctIdentifier manufacturer manufactureDate"
-        " expirationDate lotNumber serialNumber deviceName* modelNumber partNumber type specialization* version*"
-        " property* patient owner contact* location url note* safety* parent"
+        "identifier* definition udiCarrier* status statusReason* distinctIdentifier manufacturer"
+        " manufactureDate expirationDate lotNumber serialNumber deviceName* modelNumber partNumber type"
+        " specialization* version* property* patient owner contact* location url note* safety* parent"
     ),
     "DiagnosticReport": (
-        "identifier* basedOn* status! category* code! subject encounter effective[x] issued performer* resultsInterpreter*"
-        " specimen* result* imagingStudy* media* conclusion conclusionCode* presentedForm*"
+        "identifier* basedOn* status! category* code! subject encounter effective[x] issued performer*"
+        " resultsInterpreter* specimen* result* imagingStudy* media* conclusion conclusionCode*"
+        " presentedForm*"
     ),
     "DocumentReference": (
-        "masterIdentifier identifier* status! docStatus type category* subject date author* authenticator custodian"
-        " relatesTo* description securityLabel* content*! context"
+        "masterIdentifier identifier* status! docStatus type category* subject date author*"
+        " authenticator custodian relatesTo* description securityLabel* content*! context"
     ),
     "Encounter": (
-        "identifier* status! statusHistory* class! classHistory* type* serviceType priority subject episodeOfCare* basedOn*"
-        " participant* appointment* period length reasonCode* reasonReference* diagnosis* account* hospitalization"
-        " location* serviceProvider partOf"
+        "identifier* status! statusHistory* class! classHistory* type* serviceType priority subject"
+        " episodeOfCare* basedOn* participant* appointment* period length reasonCode* reasonReference*"
+        " diagnosis* account* hospitalization location* serviceProvider partOf"
     ),
     "Immunization": (
-        "identifier* status! statusReason vaccineCode! patient! encounter occurrence[x]! recorded primarySource reportOrigin"
-        " location manufacturer lotNumber expirationDate site route doseQuantity performer* note* reasonCode*"
-        " reasonReference* isSubpotent subpotentReason* education* programEligibility* fundingSource reaction*"
-        " protocolApplied*"
+        "identifier* status! statusReason vaccineCode! patient! encounter occurrence[x]! recorded"
+        " primarySource reportOrigin location manufacturer lotNumber expirationDate site route"
+        " doseQuantity performer* note* reasonCode* reasonReference* isSubpotent subpotentReason*"
+        " education* programEligibility* fundingSource reaction* protocolApplied*"
     ),
     "Location": (
-        "identifier* status operationalStatus name alias* description mode type* telecom* address physicalType position"
-        " managingOrganization partOf hoursOfOperation* availabilityExceptions endpoint*"
+        "identifier* status operationalStatus name alias* description mode type* telecom* address"
+        " physicalType position managingOrganization partOf hoursOfOperation* availabilityExceptions"
+        " endpoint*"
     ),
     "Medication": "identifier* code status manufacturer form amount ingredient* batch",
     "MedicationAdministration": (
-        "identifier* instantiates* partOf* status! statusReason* category medication[x]! subject! context"
-        " supportingInformation* effective[x]! performer* reasonCode* reasonReference* request device* note* dosage"
+        "identifier* instantiates* partOf* status! statusReason* category medication[x]! subject!"
+        " context supportingInformation* effective[x]! performer* reasonCode* reasonReference* request"
+        " device* note* dosage"
     ),
     "MedicationDispense": (
-        "identifier* partOf* status! statusReason[x] category medication[x]! subject context supportingInformation*"
-        " performer* location authorizingPrescription* type quantity daysSupply whenPrepared whenHandedOver destination"
-        " receiver* note* dosageInstruction* substitution"
+        "identifier* partOf* status! statusReason[x] category medication[x]! subject context"
+        " supportingInformation* performer* location authorizingPrescription* type quantity daysSupply"
+        " whenPrepared whenHandedOver destination receiver* note* dosageInstruction* substitution"
     ),
     "MedicationRequest": (
-        "identifier* status! statusReason intent! category* priority doNotPerform reported[x] medication[x]! subject!"
-        " encounter supportingInformation* authoredOn requester performer performerType recorder reasonCode*"
-        " reasonReference* basedOn* groupIdentifier courseOfTherapyType insurance* note* dosageInstruction*"
-        " dispenseRequest substitution priorPrescription"
+        "identifier* status! statusReason intent! category* priority doNotPerform reported[x]"
+        " medication[x]! subject! encounter supportingInformation* authoredOn requester performer"
+        " performerType recorder reasonCode* reasonReference* basedOn* groupIdentifier"
+        " courseOfTherapyType insurance* note* dosageInstruction* dispenseRequest substitution"
+        " priorPrescription"
     ),
     "MessageHeader": (
         "event[x]! destination* sender enterer author source! responsible reason response focus* definition"
     ),
     "Observation": (
-        "identifier* basedOn* partOf* status! category* code! subject focus* encounter effective[x] issued performer*"
-        " value[x] dataAbsentReason interpretation* note* bodySite method specimen device referenceRange* hasMember*"
-        " derivedFrom* component*"
+        "identifier* basedOn* partOf* status! category* code! subject focus* encounter effective[x]"
+        " issued performer* value[x] dataAbsentReason interpretation* note* bodySite method specimen"
+        " device referenceRange* hasMember* derivedFrom* component*"
     ),
     "Organization": "identifier* active type* name alias* telecom* address* partOf contact* endpoint*",
     "Patient": (
-        "identifier* active name* telecom* gender birthDate deceased[x] address* maritalStatus multipleBirth[x] photo*"
-        " contact* communication* generalPractitioner* managingOrganization link*"
+        "identifier* active name* telecom* gender birthDate deceased[x] address* maritalStatus"
+        " multipleBirth[x] photo* contact* communication* generalPractitioner* managingOrganization link*"
     ),
     "Practitioner": "identifier* active name* telecom* address* gender birthDate photo* qualification* communication*",
     "PractitionerRole": (
-        "identifier* active period practitioner organization code* specialty* location* healthcareService* telecom*"
-        " availableTime* notAvailable* availabilityExceptions endpoint*"
+        "identifier* active period practitioner organization code* specialty* location*"
+        " healthcareService* telecom* availableTime* notAvailable* availabilityExceptions endpoint*"
     ),
     "Procedure": (
-        "identifier* basedOn* partOf* status! statusReason category code subject! encounter performed[x] recorder asserter"
-        " performer* location reasonCode* reasonReference* bodySite* outcome report* complication* followUp* note*"
+        "identifier* basedOn* partOf* status! statusReason category code subject! encounter performed[x]"
+        " recorder asserter performer* location reasonCode* reasonReference* bodySite* outcome report*"
+        " complication* followUp* note*"
     ),
-    "Provenance": (
-        "target*! occurred[x] recorded! policy* location reason* activity agent*! entity* signature*"
-    ),
+    "Provenance": ("target*! occurred[x] recorded! policy* location reason* activity agent*! entity* signature*"),
     "RelatedPerson": (
-        "identifier* active patient! relationship* name* telecom* gender birthDate address* photo* period communication*"
+        "identifier* active patient! relationship* name* telecom* gender birthDate address* photo*"
+        " period communication*"
     ),
     "ServiceRequest": (
-        "identifier* basedOn* replaces* requisition status! intent! category* priority doNotPerform code orderDetail*"
-        " quantity[x] subject! encounter occurrence[x] asNeeded[x] authoredOn requester performerType performer*"
-        " locationCode* locationReference* reasonCode* reasonReference* insurance* supportingInfo* specimen* bodySite*"
-        " note* patientInstruction relevantHistory*"
+        "identifier* basedOn* replaces* requisition status! intent! category* priority doNotPerform code"
+        " orderDetail* quantity[x] subject! encounter occurrence[x] asNeeded[x] authoredOn requester"
+        " performerType performer* locationCode* locationReference* reasonCode* reasonReference*"
+        " insurance* supportingInfo* specimen* bodySite* note* patientInstruction relevantHistory*"
     ),
     "Slot": (
-        "identifier* serviceCategory* serviceType* specialty* appointmentType schedule! status! start! end! overbooked"
-        " comment"
+        "identifier* serviceCategory* serviceType* specialty* appointmentType schedule! status! start!"
+        " end! overbooked comment"
     ),
     "Specimen": (
-        "identifier* accessionIdentifier status type subject receivedTime parent* request* collection processing*"
-        " container* condition* note*"
+        "identifier* accessionIdentifier status type subject receivedTime parent* request* collection"
+        " processing* container* condition* note*"
     ),
     "Task": (
-        "identifier* basedOn* groupIdentifier partOf* status! statusReason businessStatus intent! priority code"
-        " description focus for encounter executionPeriod authoredOn lastModified requester performerType* owner location"
-        " reasonCode reasonReference insurance* note* relevantHistory* restriction input* output*"
+        "identifier* basedOn* groupIdentifier partOf* status! statusReason businessStatus intent!"
+        " priority code description focus for encounter executionPeriod authoredOn lastModified requester"
+        " performerType* owner location reasonCode reasonReference insurance* note* relevantHistory*"
+        " restriction input* output*"
     ),
 }
 
@@ -158,22 +165,23 @@ NESTED_REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 # Every data type that R4 allows behind a choice name that rows may write.
-_SUFFIXES = (
-    "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period Date Instant Age Timing"
-    " Annotation Reference Attachment Coding Uri Code Identifier Money Decimal"
-).split()
+_SUFFIXES_WORDS = (
+    "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period Date"
+    " Instant Age Timing Annotation Reference Attachment Coding Uri Code Identifier Money Decimal"
+)
+_SUFFIXES = _SUFFIXES_WORDS.split()
 CHOICES = frozenset(_SUFFIXES)
 
 
 # Elements that are primitive in the types above: an extension below one of them is written to `_name`.
-PRIMITIVES = frozenset(
-    (
-        "active birthDate gender status intent priority name description comment start end recorded issued created date"
-        " deceasedBoolean deceasedDateTime multipleBirthBoolean multipleBirthInteger effectiveDateTime authoredOn text value"
-        " family given prefix suffix line city district state postalCode country use system code display valueString"
-        " valueDateTime occurrenceDateTime onsetDateTime recordedDate criticality subscriberId dependent conclusion reference"
-    ).split()
+_PRIMITIVES_WORDS = (
+    "active birthDate gender status intent priority name description comment start end recorded issued"
+    " created date deceasedBoolean deceasedDateTime multipleBirthBoolean multipleBirthInteger"
+    " effectiveDateTime authoredOn text value family given prefix suffix line city district state"
+    " postalCode country use system code display valueString valueDateTime occurrenceDateTime"
+    " onsetDateTime recordedDate criticality subscriberId dependent conclusion reference"
 )
+PRIMITIVES = frozenset(_PRIMITIVES_WORDS.split())
 
 
 class Shape(Struct, frozen=True):

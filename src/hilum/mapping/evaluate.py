@@ -15,36 +15,31 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from hilum.mapping.constants import constant_json
+from hilum.mapping.identity import resource_id
+from hilum.mapping.picking import REMEMBERED, Picker, constant_text, first_text, paths_of, picker
 from hilum.mapping.rows import Rule
-from hilum.mapping.syntax import Call, Expression, Literal, Param, Path, Word
+from hilum.mapping.syntax import Call, Expression, Literal, Path, Word
 from hilum.mapping.transforms import (
     Env,
     Evaluator,
     Spec,
     identity_of,
-    json_object,
     json_text,
     key_evaluator,
     transform_of,
     words_of,
 )
 from hilum.mapping.transforms.frame import Report
-from hilum.mapping.identity import resource_id
 from hilum.mapping.tree import wrap_of
-from hilum.model import ExceptionItem
 
 __all__ = [
     "DELETED",
-    "constant_json",
-    "default_json",
     "evaluator",
-    "first_text",
     "key_function",
-    "missing_reporter",
     "remembering",
 ]
 
-REMEMBERED = 8192  # values per row; then the memory of that row starts afresh
 KEY_SEPARATOR = "|"
 
 
@@ -53,99 +48,10 @@ class _Deleted(bytes):
 
 
 DELETED = _Deleted()
-_COMPOSITE = frozenset("CWE CE CNE CF CX EI XON XCN XPN CQ HD".split())
-Picker = Callable[[str], list[str]]
-
-
-def _picker(path: Path, env: Env, repeats: str, spec: Spec) -> Picker:
-    """From a field's raw text to the raw texts that a path means, one per repetition that counts."""
-    repetition, component, subcomponent = env.repetition, env.component, env.subcomponent
-    each = path.repetition < 0 or (path.repetition == 0 and repeats == "each")
-    index = max(path.repetition, 1) - 1
-    at, below = path.component - 1, path.sub - 1
-    nested = at >= 0 and below < 0 and spec.type in _COMPOSITE
-
-    def part(text: str) -> str:
-        if text == '""':
-            return text
-        if at >= 0:
-            parts = text.split(component)
-            text = parts[at] if at < len(parts) else ""
-        if nested:
-            text = text.replace(subcomponent, component)  # a datatype inside a component is split by sub-components
-        if below >= 0:
-            parts = text.split(subcomponent)
-            text = parts[below] if below < len(parts) else ""
-        return text
-
-    def pick(text: str) -> list[str]:
-        if repetition not in text or not path.segment:
-            return [part(text)] if index == 0 else []
-        found = text.split(repetition)
-        if each:
-            return [part(one) for one in found]
-        if path.repetition == 0 and repeats == "error" and sum(map(bool, found)) > 1:
-            env.report(spec, "field-repeats", "repeats, where the row takes one value")
-            return []
-        return [part(found[index])] if index < len(found) else []
-
-    return pick
-
-
-def first_text(path: Path, env: Env) -> Callable[[str], str]:
-    """The raw text of a path inside `concat` and arguments: a field without a component gives its first one."""
-    repetition, component, subcomponent = env.repetition, env.component, env.subcomponent
-    index, at, below = max(path.repetition, 1) - 1, max(path.component, 1) - 1, path.sub - 1
-
-    simple = index == 0 and at == 0 and below < 0
-
-    def text(raw: str) -> str:
-        if simple and raw.isalnum():
-            return raw
-        if raw == '""':
-            return ""
-        if repetition in raw and path.segment:
-            found = raw.split(repetition)
-            raw = found[index] if index < len(found) else ""
-        if component in raw or at:
-            found = raw.split(component)
-            raw = found[at] if at < len(found) else ""
-        if below >= 0:
-            found = raw.split(subcomponent)
-            raw = found[below] if below < len(found) else ""
-        return raw
-
-    return text
-
-
-def _paths(expression: Expression) -> tuple[Path, ...]:
-    """The paths whose texts the evaluator of a source alternative takes, in order."""
-    if isinstance(expression, Path):
-        return (expression,)
-    if isinstance(expression, Call):
-        return tuple(path for argument in expression.args for path in _paths(argument))
-    return ()
-
-
-def _constant_text(expression: Expression, rule_env: Env, words: dict[str, str]) -> str:
-    if isinstance(expression, Literal):
-        return _escaped(expression.text, rule_env)
-    if isinstance(expression, Param):
-        return _escaped(rule_env.params.get(expression.name, ""), rule_env)
-    return _escaped(words.get(expression.name, ""), rule_env) if isinstance(expression, Word) else ""
-
-
-def _escaped(text: str, env: Env) -> str:
-    """A constant that flows through a transform keeps its delimiters: they are written as escapes first."""
-    escape = env._escape  # noqa: SLF001 - the one place that writes what Env reads
-    if not any(mark in text for mark in (escape, env.component, env.repetition, env.subcomponent)):
-        return text
-    named = {escape: "E", env.component: "S", env.repetition: "R", env.subcomponent: "T"}
-    return "".join(f"{escape}{named[mark]}{escape}" if mark in named else mark for mark in text)
 
 
 def _joiner(call: Call, env: Env, words: dict[str, str], *, key: bool) -> Callable[..., str]:
-    """`concat(..)`: the joined texts; "" when no path in it is valued. In a key row parts are kept apart, empty or not."""
+    """`concat(..)`: the joined texts; "" when no path in it is valued. In a key row parts are kept apart."""
     separator = KEY_SEPARATOR if key else ""
     for name, value in call.named:
         if name == "sep" and isinstance(value, Literal):
@@ -155,7 +61,7 @@ def _joiner(call: Call, env: Env, words: dict[str, str], *, key: bool) -> Callab
         if isinstance(argument, Path):
             plan.append((first_text(argument, env), ""))
         else:
-            plan.append((None, _constant_text(argument, env, words)))
+            plan.append((None, constant_text(argument, env, words)))
 
     picks = [pick for pick, _ in plan if pick]
     if len(picks) == len(plan):
@@ -224,7 +130,7 @@ def evaluator(
     mode: str,
 ) -> Callable[..., Any]:
     """The function for one alternative of a row's source. `mode`: single, list (below `[+]`) or zip (`[+label]`)."""
-    texts = _paths(alternative)
+    texts = paths_of(alternative)
     plain = isinstance(alternative, Call) or not texts
     if plain:
         spec = _retyped(spec)
@@ -240,15 +146,15 @@ def evaluator(
         take = len(texts)
         return _one_text(lambda given: join(*given[:take]), take, transform, wrap_of(rule.target.steps), mode)
     if not texts:
-        constant = _constant_text(alternative, env, words)
+        constant = constant_text(alternative, env, words)
         return _one_text(lambda _: constant, 0, transform, wrap_of(rule.target.steps), mode)
     path = texts[0]
     separator = env.constant(spec, "join") if spec.has("join") else None
     if separator is not None:
-        return _joined(_picker(path, env, rule.repeats, spec), transform, separator)
+        return _joined(picker(path, env, rule.repeats, spec), transform, separator)
     if mode == "single" and path.component == 0 and path.sub == 0 and path.repetition < 2:
         return _whole_field(path, rule, spec, env, transform)
-    return _picked(_picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
+    return _picked(picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
 
 
 def _joined(pick: Picker, transform: Evaluator, separator: str) -> Callable[..., Any]:
@@ -366,13 +272,13 @@ def key_function(rule: Rule, at: int, spec: Spec, env: Env, words: dict[str, str
     if isinstance(alternative, Call):
         text_of = _joiner(alternative, env, words, key=True)
     elif isinstance(alternative, Path):
-        pick = _picker(alternative, env, "first", spec)
+        pick = picker(alternative, env, "first", spec)
 
         def text_of(*raw: str) -> str:
             return next((text for text in pick(raw[0]) if text and text != '""'), "") if raw[0] else ""
 
     else:
-        constant = _constant_text(alternative, env, words)
+        constant = constant_text(alternative, env, words)
 
         def text_of(*_: str) -> str:
             return constant
@@ -383,7 +289,30 @@ def key_function(rule: Rule, at: int, spec: Spec, env: Env, words: dict[str, str
             return None
         return "" if owner is None else evaluate(text, owner)
 
-    return key
+    return _remembered_key(key, env) if isinstance(alternative, Path) and rule.row.type in _AUTHORITIES else key
+
+
+_AUTHORITIES = frozenset({"CX", "EI", "EIP", "XCN", "CNN", "XON", "PL", "HD", "CWE"})
+
+
+def _remembered_key(key: Callable[..., str | None], env: Env) -> Callable[..., str | None]:
+    pending = env.pending
+    memory: dict[tuple[str | None, str], tuple[str | None, tuple[Report, ...]]] = {}
+
+    def remembered(owner: str | None, raw: str) -> str | None:
+        known = memory.get((owner, raw))
+        if known is None:
+            before = len(pending)
+            found = key(owner, raw)
+            if len(memory) >= REMEMBERED:
+                memory.clear()
+            memory[owner, raw] = (found, tuple(pending[before:]))
+            return found
+        if known[1]:
+            pending.extend(known[1])
+        return known[0]
+
+    return remembered
 
 
 def remembering(evaluate: Callable[[str], Any], memory: dict[str, Any], env: Env) -> Callable[[str], Any]:
@@ -409,51 +338,3 @@ def remembering(evaluate: Callable[[str], Any], memory: dict[str, Any], env: Env
         return found
 
     return miss
-
-
-def constant_json(rule: Rule, env: Env) -> bytes:
-    """The JSON of `const(..)`."""
-    argument = rule.transform.args[0]
-    if isinstance(argument, Word):
-        return argument.name.encode() if argument.name in ("true", "false") else json_object(argument.name)
-    if isinstance(argument, Literal) and argument.number:
-        return argument.text.encode()
-    return json_text(env.literal(argument))
-
-
-_OBJECTS = frozenset("CWE CE CNE CF IS ID JCC CodeableConcept".split())
-
-
-def default_json(rule: Rule, env: Env) -> bytes:
-    """The JSON of `default:x`: the target value itself, a concept where the row writes concepts."""
-    text = rule.missing.removeprefix("default:")
-    if text.startswith("{"):
-        return json_object(text)
-    if rule.transform.name in _OBJECTS or rule.transform.name in ("coding", "Coding"):
-        entry = env.maps.find(rule.row.map, text) if rule.row.map else None
-        coding = {"system": entry.system, "code": entry.target, "display": entry.display} if entry else {"code": text}
-        parts = b",".join(b'"%b":%b' % (name.encode(), json_text(value)) for name, value in coding.items() if value)
-        return b"{%b}" % parts if rule.transform.name in ("coding", "Coding") else b'{"coding":[{%b}]}' % parts
-    if rule.transform.name in ("boolean", "integer", "decimal", "NM", "SI"):
-        return text.encode()
-    return json_text(text)
-
-
-def missing_reporter(spec: Spec, env: Env, *, hold: bool) -> Callable[[], None]:
-    """Called when nothing that the row reads is valued, and its policy says that this is wrong."""
-    message = "nothing is there where the row needs a value"
-    report = Report(
-        ExceptionItem(
-            "field-missing",
-            message,
-            spec.location,
-            spec.owner,
-            spec.row_id,
-            f"field-missing|{env.sender}|{spec.row_id}",
-        ),
-        hold,
-        spec.required,
-        spec.element,
-        spec.resource,
-    )
-    return lambda: env.pending.append(report)

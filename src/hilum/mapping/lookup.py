@@ -19,7 +19,7 @@ def local_uri(kind: str, *parts: str) -> str:
 
 
 def universal_uri(universal: str, type_: str) -> str:
-    """The URI of an HD's universal id (HL7 v2 table 0301): ISO to urn:oid, UUID to urn:uuid, DNS and URI; "" when none."""
+    """The URI of an HD's universal id (HL7 v2 table 0301): ISO to urn:oid, UUID to urn:uuid, DNS, URI; "" when none."""
     kind = type_.upper()
     if not universal:
         return ""
@@ -75,7 +75,7 @@ class CodeSystems:
         self._found: dict[str, tuple[str, bool]] = {}
 
     def find(self, name: str) -> tuple[str, bool]:
-        """(URI, known). HL7 tables and URIs name themselves; `L` and `99...` are local by the standard; others are unknown."""
+        """(URI, known). HL7 tables and URIs name themselves; `L` and `99...` are local by the standard."""
         found = self._found.get(name)
         if found is None:
             if len(self._found) > 4096:
@@ -111,7 +111,7 @@ class Namespaces:
         self._systems = {key: system for key, (_, system) in ranked.items()}
 
     def find(self, namespace: str, universal: str = "", type_: str = "") -> str:
-        """The system of an authority, by its local name, by its universal id, or by the universal id itself; "" is a miss."""
+        """The system of an authority: by its local name, its universal id, or the universal id itself; "" is a miss."""
         return (
             (namespace and self._systems.get(namespace.casefold()))
             or (universal and self._systems.get(universal.casefold()))

@@ -5,30 +5,22 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from msgspec import Struct
 
 from hilum.mapping.elements import choice_of, shape
+from hilum.mapping.places import Anchor, Step, Target, parse_anchor, parse_applies, parse_target
 from hilum.mapping.syntax import (
-    Anchor,
-    Binary,
     Call,
     Expression,
     Literal,
-    Logic,
-    Membership,
-    Negation,
     Param,
     Path,
-    Step,
     SyntaxProblem,
-    Target,
     Word,
-    parse_anchor,
-    parse_applies,
     parse_condition,
     parse_source,
-    parse_target,
     parse_transform,
     walk,
 )
@@ -42,10 +34,11 @@ __all__ = ["Rule", "read_rules"]
 COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
 WORDS = frozenset({"kind", "event", "sender", "source"})
 _CONDITIONS = {"valued": 1, "deleted": 1, "count": 1, "length": 1, "matches": 2, "made": 1}
-_TYPES = frozenset(
-    "AD CE CF CNE CNN CP CQ CWE CX DLN DR DT DTM ED EI EIP FC FN FT HD ID IS JCC MO MOC NDL NM PL PLN PT RI RP SAD SI SN SPS ST TM"
-    " TN TQ TS TX VID XAD XCN XON XPN XTN varies".split()
+_TYPES_WORDS = (
+    "AD CE CF CNE CNN CP CQ CWE CX DLN DR DT DTM ED EI EIP FC FN FT HD ID IS JCC MO MOC NDL NM PL PLN"
+    " PT RI RP SAD SI SN SPS ST TM TN TQ TS TX VID XAD XCN XON XPN XTN varies"
 )
+_TYPES = frozenset(_TYPES_WORDS.split())
 
 
 class Rule(Struct, frozen=True):
@@ -95,6 +88,10 @@ class Rule(Struct, frozen=True):
         return any(one in (kind, type_, f"{type_}^*") for one in self.applies)
 
 
+def _makes_items(step: Step) -> bool:
+    return (step.item or "").startswith("+")
+
+
 class _Reader:
     """Reads one row after the other, collecting findings."""
 
@@ -112,7 +109,7 @@ class _Reader:
 
     def read(self, row: Row) -> Rule | None:
         before = len(self.findings)
-        parsed = {
+        parsed: dict[str, Any] = {
             column: self._parse(row, column, parse)
             for column, parse in (
                 ("applies", parse_applies),
@@ -135,10 +132,14 @@ class _Reader:
             parsed["transform"],
             row.missing or "skip",
             row.unmapped or ("exception" if parsed["transform"].name == "code" else "keep-local"),
-            row.repeats or ("each" if any(step.item in ("+",) or (step.item or "").startswith("+") for step in parsed["target"].steps) else "first"),
+            row.repeats or ("each" if any(map(_makes_items, parsed["target"].steps)) else "first"),
         )
         self._check(rule)
-        return rule if len(self.findings) == before or all(f.severity is Severity.WARNING for f in self.findings[before:]) else None
+        return (
+            rule
+            if len(self.findings) == before or all(f.severity is Severity.WARNING for f in self.findings[before:])
+            else None
+        )
 
     def _parse(self, row: Row, column: str, parse: Callable[[str], object]) -> object:
         try:
@@ -166,21 +167,31 @@ class _Reader:
         if rule.missing not in ("skip", "exception", "reject") and not rule.missing.startswith("default:"):
             self.note(row, "missing", "policy-unknown", f"`{rule.missing}` is not skip, default:x, exception or reject")
         if rule.unmapped not in ("keep-local", "exception", "reject") and not rule.unmapped.startswith("fixed:"):
-            self.note(row, "unmapped", "policy-unknown", f"`{rule.unmapped}` is not keep-local, fixed:x, exception or reject")
+            self.note(
+                row, "unmapped", "policy-unknown", f"`{rule.unmapped}` is not keep-local, fixed:x, exception or reject"
+            )
         if rule.repeats not in ("each", "first", "error"):
             self.note(row, "repeats", "policy-unknown", f"`{rule.repeats}` is not each, first or error")
         if row.status not in ("", "draft", "approved"):
             self.note(row, "status", "status-unknown", f"`{row.status}` is not draft, approved or retired")
         if row.map and row.map not in self.maps:
             near = difflib.get_close_matches(row.map, self.maps, 1)
-            self.note(row, "map", "map-unknown", f"there is no map `{row.map}`", f"did you mean `{near[0]}`?" if near else "")
+            self.note(
+                row, "map", "map-unknown", f"there is no map `{row.map}`", f"did you mean `{near[0]}`?" if near else ""
+            )
 
     def _check_transform(self, rule: Rule) -> None:
         name = rule.transform.name
         if name not in COMBINATORS and transform_of(name) is None:
             known = [*names(), *COMBINATORS]
             near = difflib.get_close_matches(name, known, 1)
-            self.note(rule.row, "transform", "transform-unknown", f"there is no transform `{name}`", f"did you mean `{near[0]}`?" if near else "")
+            self.note(
+                rule.row,
+                "transform",
+                "transform-unknown",
+                f"there is no transform `{name}`",
+                f"did you mean `{near[0]}`?" if near else "",
+            )
         elif name == "const":
             self._check_constant(rule)
         elif name == "ref":
@@ -200,7 +211,12 @@ class _Reader:
             except ValueError:
                 self.note(rule.row, "transform", "transform-invalid", "const({..}) is not JSON")
         elif not isinstance(argument, Literal | Param) and argument not in (Word("true"), Word("false")):
-            self.note(rule.row, "transform", "transform-invalid", 'const(..) takes one text, number, param, true, false or {json}')
+            self.note(
+                rule.row,
+                "transform",
+                "transform-invalid",
+                "const(..) takes one text, number, param, true, false or {json}",
+            )
 
     def _check_type(self, rule: Rule) -> None:
         if rule.row.type and rule.row.type not in _TYPES:
@@ -209,14 +225,25 @@ class _Reader:
     def _check_target(self, rule: Rule) -> None:
         target = rule.target
         if (target.role == "key") != (rule.transform.name == "key") and target.role != "merge":
-            self.note(rule.row, "transform", "transform-invalid", "`key` is the transform of key rows (Type.id), and of no others")
+            self.note(
+                rule.row,
+                "transform",
+                "transform-invalid",
+                "`key` is the transform of key rows (Type.id), and of no others",
+            )
         if target.role == "merge" and rule.transform.name != "key":
             self.note(rule.row, "transform", "transform-invalid", "merge(..) takes the transform `key`")
         if not target.steps:
             return
         known = shape(target.type)
         if known is None:
-            self.note(rule.row, "target", "type-unchecked", f"`{target.type}` is not in the element table: not checked", warning=True)
+            self.note(
+                rule.row,
+                "target",
+                "type-unchecked",
+                f"`{target.type}` is not in the element table: not checked",
+                warning=True,
+            )
             return
         step = target.steps[0]
         if step.name not in known.lists and step.name not in known.singles and not choice_of(target.type, step.name):
@@ -258,13 +285,21 @@ class _Reader:
         wanted = _CONDITIONS.get(call.name)
         if wanted is None or len(call.args) != wanted or call.named:
             known = ", ".join(_CONDITIONS)
-            self.note(rule.row, "when", "when-invalid", f"`{call.name}(..)` with {len(call.args)} arguments", f"functions are {known}")
+            self.note(
+                rule.row,
+                "when",
+                "when-invalid",
+                f"`{call.name}(..)` with {len(call.args)} arguments",
+                f"functions are {known}",
+            )
         elif call.name == "matches":
             pattern = call.args[1]
             try:
                 re.compile(pattern.text if isinstance(pattern, Literal) else "(")
             except re.error:
-                self.note(rule.row, "when", "when-invalid", "the second argument of matches(..) is no regular expression")
+                self.note(
+                    rule.row, "when", "when-invalid", "the second argument of matches(..) is no regular expression"
+                )
         elif (call.name == "made") != isinstance(call.args[0], Word) and not isinstance(call.args[0], Path):
             self.note(rule.row, "when", "when-invalid", f"`{call.name}(..)` takes a path")
 
@@ -276,7 +311,9 @@ class _Reader:
             self.note(rule.row, column, "param-unknown", f"there is no parameter `{name}`", hint)
         elif not self.book.param(name) and name not in self._unset:
             self._unset.add(name)
-            self.note(rule.row, column, "param-unset", f"the parameter `{name}` has no value", "set it in workbook/params.csv")
+            self.note(
+                rule.row, column, "param-unset", f"the parameter `{name}` has no value", "set it in workbook/params.csv"
+            )
 
 
 def read_rules(book: Workbook) -> tuple[list[Rule], list[Finding]]:

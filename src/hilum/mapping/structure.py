@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hilum.mapping.syntax import Anchor
+from hilum.mapping.places import Anchor
 
 __all__ = ["Tree", "matching"]
 

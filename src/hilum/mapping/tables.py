@@ -255,7 +255,11 @@ def _read_table(
     cells = {name: column for column, name in enumerate(header, 1)}
     for line, values in records[1:]:
         if len(values) > len(header):
-            report(Finding("line-too-long", f"{len(values)} cells, {len(header)} columns", f"{file}:{line}:{len(header) + 1}"))
+            report(
+                Finding(
+                    "line-too-long", f"{len(values)} cells, {len(header)} columns", f"{file}:{line}:{len(header) + 1}"
+                )
+            )
             continue
         content = {name: value for name, value in zip(header, values, strict=False) if name in known}
         bad = False
@@ -264,7 +268,7 @@ def _read_table(
                 bad = True
                 report(Finding("cell-missing", f"`{name}` must be filled", f"{file}:{line}:{cells.get(name, 1)}"))
         if not bad:
-            yield table(**content, where=Where(file, line, layer), cells=cells)  # type: ignore[arg-type]
+            yield table(**content, where=Where(file, line, layer), cells=cells)
 
 
 def _read_layer(
@@ -275,7 +279,11 @@ def _read_layer(
         table = _FILES.get(file.removesuffix(".csv").split("-")[0])
         if table is None:
             near = ", ".join(f"{name}.csv" for name in _FILES)
-            report(Finding("table-unknown", f"`{file}` is no table of a workbook", f"{file}:1:1", hint=f"tables are {near}"))
+            report(
+                Finding(
+                    "table-unknown", f"`{file}` is no table of a workbook", f"{file}:1:1", hint=f"tables are {near}"
+                )
+            )
             continue
         for line in _read_table(table, text, file, layer, report):
             key = _key(line)
@@ -299,7 +307,7 @@ def _overlay(base: dict[tuple[str, ...], Struct], site: dict[tuple[str, ...], St
     for key, line in site.items():
         earlier = merged.get(key)
         if isinstance(line, ParamLine) and isinstance(earlier, ParamLine) and not line.inspection:
-            line = structs.replace(line, inspection=earlier.inspection)  # noqa: PLW2901
+            line = structs.replace(line, inspection=earlier.inspection)
         merged[key] = line
     return tuple(line for line in merged.values() if getattr(line, "status", "") != _RETIRED)
 
@@ -307,7 +315,7 @@ def _overlay(base: dict[tuple[str, ...], Struct], site: dict[tuple[str, ...], St
 def read_workbook(
     base: Iterable[tuple[str, str]], site: Iterable[tuple[str, str]] = (), *, inspection: bool = False
 ) -> Workbook:
-    """Tables given as (file name, text): `site` laid over `base` by key. Findings are in the result, nothing is raised."""
+    """Tables as (file name, text): `site` laid over `base` by key. Findings are in the result; nothing is raised."""
     findings: list[Finding] = []
     lower = _read_layer(base, "base", findings.append)
     upper = _read_layer(site, "site", findings.append)

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from hilum.mapping.generate import Line
-from hilum.mapping.mapped import Mapped, Record, Trace
-from hilum.mapping.syntax import Path, Step, walk_paths
-from hilum.mapping.tree import top_name
+from hilum.mapping.mapped import Mapped, Trace
+from hilum.mapping.places import Step
+from hilum.mapping.syntax import Path, walk_paths
+from hilum.mapping.unit import Line
 
 __all__ = ["traces"]
 
@@ -19,8 +19,15 @@ _COMPONENTS: dict[tuple[str, str], dict[str, str]] = {
     ("XPN", "HumanName"): {"family": "1.1", "given[0]": "2", "given": "3", "suffix": "4", "prefix": "5", "use": "7"},
     ("XCN", "HumanName"): {"family": "2.1", "given[0]": "3", "given": "4", "suffix": "5", "prefix": "6", "use": "10"},
     ("XAD", "Address"): {
-        **{"line[0]": "1.1", "line": "2", "city": "3", "state": "4", "postalCode": "5", "country": "6"},
-        **{"use": "7", "type": "7", "district": "9"},
+        "line[0]": "1.1",
+        "line": "2",
+        "city": "3",
+        "state": "4",
+        "postalCode": "5",
+        "country": "6",
+        "use": "7",
+        "type": "7",
+        "district": "9",
     },
     ("CX", "Identifier"): {"value": "1", "system": "4", "type": "5", "period.start": "7", "period.end": "8"},
     ("EI", "Identifier"): {"value": "1", "system": "2"},
@@ -100,7 +107,7 @@ def _component(line: Line, inside: str) -> str:
     return ""
 
 
-def _values(written: Any, line: Line) -> list[Any]:
+def _values(written: Any) -> list[Any]:
     """The JSON values that a row wrote, decoded."""
     if isinstance(written, tuple):
         return [msgspec.json.decode(written[1])]
@@ -131,7 +138,7 @@ def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resour
     cut = next((at + 1 for at, step in enumerate(steps) if step.item == "+"), len(steps))
     base = _source(line)
     taken: set[str] = set()
-    for number, value in enumerate(_values(written, line)):
+    for number, value in enumerate(_values(written)):
         place = next((found for found in _find(resource, steps[:cut], value) if found not in taken), "")
         if not place:
             continue  # another row's value was taken, or the item lacked a required part
@@ -159,9 +166,7 @@ def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resour
             )
 
 
-def traces(
-    mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line], record: Record
-) -> list[Trace]:
+def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line]) -> list[Trace]:
     """One entry per leaf of every resource, in the order in which the rows wrote."""
     resources: dict[tuple[str, str], dict[str, Any]] = {}
     for draft in mapped.drafts:

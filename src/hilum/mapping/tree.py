@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from hilum.mapping.elements import NESTED_REQUIRED, PRIMITIVES
-from hilum.mapping.syntax import Step
+from hilum.mapping.places import Step
 
 __all__ = ["Each", "Item", "Leaf", "Listing", "Node", "grow", "wrap_of"]
 
@@ -123,10 +123,8 @@ def _member(node: Node, name: str, kind: type[Kind]) -> Kind:
 
 def wrap_of(steps: tuple[Step, ...]) -> tuple[bytes, bytes]:
     """What stands before and after the value in an item of a `[+]` step: `{"text":` and `}` for `note[+].text`."""
-    for at, step in enumerate(steps):
-        if step.item == "+":
-            break
-    else:
+    at = next((number for number, step in enumerate(steps) if step.item == "+"), -1)
+    if at < 0:
         return b"", b""
     before, after = b"", b""
     if steps[at].url:

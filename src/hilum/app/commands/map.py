@@ -41,13 +41,15 @@ class MappedMessage(Struct, frozen=True):
 def command(
     *files: Annotated[Path, Parameter(help="Files with one message or many, or batches.")],
     folder: Annotated[Path | None, Parameter(help="Use the workbook of this integration folder.")] = None,
-    trace: Annotated[bool, Parameter(help="Say for every value which field and which row it comes from.", negative="")] = False,
+    trace: Annotated[
+        bool, Parameter(help="Say for every value which field and which row it comes from.", negative="")
+    ] = False,
     json: Annotated[bool, Parameter(help="One JSON object per message and line.", negative="")] = False,
 ) -> int:
     """Show the FHIR resources that HL7 v2 files turn into.
 
-    Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times without
-    a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
+    Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times
+    without a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
 
     The exit status is 0 when every message would be applied, 1 when one would be held or refused.
     """
@@ -80,7 +82,9 @@ def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bo
         worst = admission.worst
         problem = mapping.Problem(worst.code, worst.location, worst.message) if worst else None
         accounting = Accounting()
-        return MappedMessage(file, index, kind, admission.disposition, problem, [], [], (), accounting, admission.findings)
+        return MappedMessage(
+            file, index, kind, admission.disposition, problem, [], [], (), accounting, admission.findings
+        )
     context = mapping.Context.of(admission.envelope)
     mapped = plan.run(record, context)
     return MappedMessage(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 from hilum.mapping.syntax import Word
 from hilum.mapping.tables import MapEntry
+from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 
 __all__ = ["codeable", "unmapped"]
 
@@ -67,7 +67,7 @@ class _Local:
 
 
 def codeable(spec: Spec, env: Env) -> Evaluator:
-    """CodeableConcept: the mapped coding first, then the codings of the field, then its text (CWE.9, or what it shows)."""
+    """CodeableConcept: the mapped coding first, then the codings of the field, then its text (CWE.9, or what shows)."""
     if spec.args == (Word("text"),):
         return _words_only(env)
     local = _Local(spec, env)

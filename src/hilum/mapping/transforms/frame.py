@@ -110,12 +110,16 @@ class Env:
 
     def text(self, raw: str) -> str:
         """A component's text: unescaped (after the last split), outer blanks off; `""` is no text."""
+        if raw.isalnum():
+            return raw
         if self._escape in raw:
             raw = self.unescape(raw)
         return "" if raw == '""' else raw.strip()
 
     def first(self, raw: str) -> str:
         """The first sub-component of the first component."""
+        if raw.isalnum():
+            return raw
         return self.text(raw.split(self.component, 1)[0].split(self.subcomponent, 1)[0])
 
     def parts(self, raw: str, count: int) -> list[str]:
@@ -162,10 +166,16 @@ class Env:
             namespace = self.facility if default == "MSH-4" else default
             detail = f"{spec.location}"
             if not namespace:
-                self.report(spec, "authority-missing", "an identifier without an assigning authority", detail, hold=True)
+                self.report(
+                    spec, "authority-missing", "an identifier without an assigning authority", detail, hold=True
+                )
                 return ""
             self.report(
-                spec, "authority-missing", "an identifier without an assigning authority: the default was taken", detail, warn=True
+                spec,
+                "authority-missing",
+                "an identifier without an assigning authority: the default was taken",
+                detail,
+                warn=True,
             )
         key = (namespace, universal, type_)
         found = self._systems.get(key)

@@ -5,6 +5,7 @@ An identifier always has a system: that of its assigning authority (namespaces),
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -18,17 +19,12 @@ __all__ = ["Identity", "identity_of", "key_evaluator"]
 
 _TYPE_SYSTEM = b"http://terminology.hl7.org/CodeSystem/v2-0203"
 _LICENCE = "urn:oid:2.16.840.1.113883.4.3."  # HL7 OID registry: driver's licence number by FIPS state code
-_FIPS = {
-    state: number
-    for state, number in (
-        pair.split(":")
-        for pair in (
-            "AL:1 AK:2 AZ:4 AR:5 CA:6 CO:8 CT:9 DE:10 DC:11 FL:12 GA:13 HI:15 ID:16 IL:17 IN:18 IA:19 KS:20 KY:21 LA:22 ME:23"
-            " MD:24 MA:25 MI:26 MN:27 MS:28 MO:29 MT:30 NE:31 NV:32 NH:33 NJ:34 NM:35 NY:36 NC:37 ND:38 OH:39 OK:40 OR:41 PA:42"
-            " RI:44 SC:45 SD:46 TN:47 TX:48 UT:49 VT:50 VA:51 WA:53 WV:54 WI:55 WY:56"
-        ).split()
-    )
-}
+_STATES = (
+    "AL:1 AK:2 AZ:4 AR:5 CA:6 CO:8 CT:9 DE:10 DC:11 FL:12 GA:13 HI:15 ID:16 IL:17 IN:18 IA:19 KS:20 KY:21 LA:22 ME:23"
+    " MD:24 MA:25 MI:26 MN:27 MS:28 MO:29 MT:30 NE:31 NV:32 NH:33 NJ:34 NM:35 NY:36 NC:37 ND:38 OH:39 OK:40 OR:41"
+    " PA:42 RI:44 SC:45 SD:46 TN:47 TX:48 UT:49 VT:50 VA:51 WA:53 WV:54 WI:55 WY:56"
+)
+_FIPS = dict(re.findall(r"(\w+):(\d+)", _STATES))
 
 
 class Identity(Struct, frozen=True):
@@ -97,7 +93,9 @@ def _xon(spec: Spec, env: Env) -> Reader:
         parts = env.parts(raw, 10)
         name, value = env.first(parts[0]), env.text(parts[9]) or env.text(parts[2])
         if value:
-            return Identity(value, fixed or env.system(spec, *env.hierarchic(parts[5])), env.text(parts[6]), display=name)
+            return Identity(
+                value, fixed or env.system(spec, *env.hierarchic(parts[5])), env.text(parts[6]), display=name
+            )
         if not name or spec.transform == "XON_ID":
             return None  # a name is a key of last resort, but no identifier
         return Identity(name.casefold(), local_uri("organization", env.facility), display=name)
@@ -112,7 +110,7 @@ def person_display(env: Env, parts: list[str]) -> str:
 
 
 def shifted(env: Env, parts: list[str]) -> bool:
-    """Whether an XCN holds a name one component too early (`SMITH^JOHN`): letters for an id, no given name, no authority."""
+    """Whether an XCN holds a name one part too early (`SMITH^JOHN`): letters for an id, no given name, no authority."""
     head = env.text(parts[0].split(env.subcomponent, 1)[0])
     if not head or any(character.isdigit() for character in head):
         return False
@@ -281,7 +279,13 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
             tail = b',"period":' + period if period else b""
         else:
             tail = b""
-        return b'{%b%b"system":%b,"value":%b%b}' % (use_json, type_, json_text(found.system), json_text(found.value), tail)
+        return b'{%b%b"system":%b,"value":%b%b}' % (
+            use_json,
+            type_,
+            json_text(found.system),
+            json_text(found.value),
+            tail,
+        )
 
     return evaluate
 

@@ -6,9 +6,9 @@ import re
 
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
 
-__all__ = ["decimal_text", "quantity_json", "structured"]
+__all__ = ["PLAIN_NUMBER", "decimal_text", "quantity_json", "structured"]
 
-_PLAIN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
+PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
 _LOOSE = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?([eE][-+]?\d+)?").fullmatch
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*(\S.*)").fullmatch
 _UCUM = b"http://unitsofmeasure.org"
@@ -16,7 +16,7 @@ _UCUM = b"http://unitsofmeasure.org"
 
 def decimal_text(text: str) -> str:
     """The JSON number that says the same digits; "" when it is no number. Only `+`, bare dots and leading zeros go."""
-    if _PLAIN(text):
+    if PLAIN_NUMBER(text):
         return text
     match = _LOOSE(text)
     if match is None or not (match[2] or match[3]):
@@ -63,7 +63,7 @@ class _Units:
 
 def quantity_json(text: str, unit: bytes) -> bytes:
     """Quantity of `98.2`, `>200` or `<= 0.5`; NOTHING when it is no number."""
-    if _PLAIN(text):
+    if PLAIN_NUMBER(text):
         return b'{"value":%b%b}' % (text.encode(), unit)
     compared = _COMPARED(text)
     number = decimal_text(compared[2] if compared else text)
@@ -73,7 +73,7 @@ def quantity_json(text: str, unit: bytes) -> bytes:
     return b'{"value":%b%b%b}' % (number.encode(), comparator, unit)
 
 
-def structured(spec: Spec, env: Env, raw: str, unit: bytes) -> Typed | None:
+def structured(env: Env, raw: str, unit: bytes) -> Typed | None:
     """An SN: comparator^number^separator^number (HL7 v2.9 section 2A.2.71); None when FHIR has no such value."""
     comparator, first, separator, second = (env.text(part) for part in env.parts(raw, 4)[:4])
     comparator = "" if comparator == "=" else comparator
@@ -115,10 +115,10 @@ def as_quantity(spec: Spec, env: Env) -> Evaluator:
         unit = known.get(unit_raw)
         if unit is None:
             unit = units.get(unit_raw)
-        if _PLAIN(raw):
+        if PLAIN_NUMBER(raw):
             return b'{"value":%b%b}' % (raw.encode(), unit)
         if ordered:
-            found = structured(spec, env, raw, unit)
+            found = structured(env, raw, unit)
             return found[1] if found and found[0] == "Quantity" else _not_numeric(spec, env)
         if composite:
             parts = raw.split(env.component, 1)
@@ -139,8 +139,11 @@ def as_structured(spec: Spec, env: Env) -> Evaluator:
     has_unit = "unit" in spec.path_arguments()
 
     def evaluate(raw: str, *extra: str) -> Typed:
-        found = structured(spec, env, raw, units.get(extra[-1]) if has_unit else b"")
-        return found or ("String", json_text(" ".join(text for text in map(env.text, raw.split(env.component)) if text)))
+        found = structured(env, raw, units.get(extra[-1]) if has_unit else b"")
+        return found or (
+            "String",
+            json_text(" ".join(text for text in map(env.text, raw.split(env.component)) if text)),
+        )
 
     return evaluate
 

@@ -17,9 +17,9 @@ _USES = {
     "XTN": {"PRN": "home", "ORN": "home", "WPN": "work", "VHN": "temp", "PRS": "mobile"},
 }
 _FHIR_USES = {
-    "XPN": frozenset("usual official temp nickname anonymous old maiden".split()),
-    "XAD": frozenset("home work temp old billing".split()),
-    "XTN": frozenset("home work temp old mobile".split()),
+    "XPN": frozenset(["usual", "official", "temp", "nickname", "anonymous", "old", "maiden"]),
+    "XAD": frozenset(["home", "work", "temp", "old", "billing"]),
+    "XTN": frozenset(["home", "work", "temp", "old", "mobile"]),
 }
 
 

@@ -9,7 +9,7 @@ import re
 from hilum.mapping.lookup import universal_uri
 from hilum.mapping.transforms.codes import codeable
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
-from hilum.mapping.transforms.numbers import as_quantity, decimal_text, structured
+from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, decimal_text, structured
 from hilum.mapping.transforms.people import words_of
 from hilum.mapping.transforms.times import as_datetime, as_time, moment, period_json
 
@@ -19,7 +19,7 @@ _LINES = re.compile(r"\\\.(br|sp\d*|ce|fi|nf|in[+-]?\d*|ti[+-]?\d*|sk\d*)\\?", r
 
 
 def _formatted(env: Env, raw: str) -> str:
-    """Text of FT and TX: `\\.br\\`, `\\.sp\\` and `\\.ce\\` become line breaks, other formatting goes (v2.9 section 2.7.6)."""
+    """Text of FT and TX: `\\.br\\`, `\\.sp\\`, `\\.ce\\` become line breaks, other formatting goes (v2.9, 2.7.6)."""
     if "\\." in raw:
         raw = _LINES.sub(lambda match: "\n" if match[1][:2].lower() in ("br", "sp", "ce") else "", raw)
     return env.text(raw)
@@ -84,8 +84,23 @@ def as_uri(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-_TYPES = {"PDF": "application/pdf", "TEXT": "text/plain", "TXT": "text/plain", "RTF": "application/rtf", "XML": "application/xml"}
-_MAJOR = {"IM": "image", "IMAGE": "image", "AU": "audio", "AUDIO": "audio", "VIDEO": "video", "TEXT": "text", "TX": "text", "FT": "text"}
+_TYPES = {
+    "PDF": "application/pdf",
+    "TEXT": "text/plain",
+    "TXT": "text/plain",
+    "RTF": "application/rtf",
+    "XML": "application/xml",
+}
+_MAJOR = {
+    "IM": "image",
+    "IMAGE": "image",
+    "AU": "audio",
+    "AUDIO": "audio",
+    "VIDEO": "video",
+    "TEXT": "text",
+    "TX": "text",
+    "FT": "text",
+}
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
 
@@ -164,8 +179,8 @@ def as_timing(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-_CODED = frozenset("CWE CE CNE CF IS ID".split())
-_TIMES = frozenset("DT DTM TS".split())
+_CODED = frozenset(["CWE", "CE", "CNE", "CF", "IS", "ID"])
+_TIMES = frozenset(["DT", "DTM", "TS"])
 
 
 @register("value")
@@ -174,7 +189,12 @@ def as_value(spec: Spec, env: Env) -> Evaluator:
     names = spec.path_arguments()
     at_type = names.index("type") if "type" in names else -1
     at_unit = names.index("unit") if "unit" in names else -1
-    numeric, coded, moment_, clock = as_quantity(spec, env), codeable(_without_map(spec), env), as_datetime(spec, env), as_time(spec, env)
+    numeric, coded, moment_, clock = (
+        as_quantity(spec, env),
+        codeable(_without_map(spec), env),
+        as_datetime(spec, env),
+        as_time(spec, env),
+    )
     text_ = as_text(spec, env)
 
     def plain(raw: str) -> Typed:
@@ -189,10 +209,12 @@ def as_value(spec: Spec, env: Env) -> Evaluator:
     def evaluate(raw: str, *extra: str) -> Typed:
         kind = extra[at_type] if at_type >= 0 else spec.type
         unit = extra[at_unit] if at_unit >= 0 else ""
-        if kind in ("NM", "CQ"):
+        if kind == "NM":
+            return ("Quantity", numeric(raw, unit)) if PLAIN_NUMBER(raw) else number(raw, unit)
+        if kind == "CQ":
             return number(raw, unit)
         if kind == "SN":
-            return structured(spec, env, raw, _unit_of(numeric, unit)) or plain(" ".join(raw.split(env.component)).strip())
+            return structured(env, raw, _unit_of(numeric, unit)) or plain(" ".join(raw.split(env.component)).strip())
         if kind in _CODED:
             return "CodeableConcept", coded(raw)
         if kind in _TIMES:

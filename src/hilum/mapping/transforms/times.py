@@ -36,7 +36,7 @@ def _offset(delta: timedelta) -> str:
 
 
 class Clock:
-    """Local times of one zone. `hours` caches the offset of hours in which nothing changes: `2024010203` to (date, `+01:00`)."""
+    """Local times of one zone. `hours` knows hours without a change: `2024010203` to (`2024-01-02`, `+01:00`)."""
 
     __slots__ = ("hours", "zone")
 
@@ -98,54 +98,82 @@ def as_date(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-def moment(env: Env, spec: Spec, *, whole: bool) -> Callable[[str], str]:
-    """A function from a DTM text to FHIR dateTime text, "" when it is not possible (reported). `whole`: instants only."""
-    name = env.constant(spec, "zone", env.params.get("zone", ""))
-    clock = Clock(name)
-    hours = clock.hours
+class _Reader:
+    """DTM texts of one row to FHIR dateTime texts; "" when that is not possible (and reported)."""
 
-    def slow(raw: str) -> str:
-        raw = env.first(raw)
+    def __init__(self, env: Env, spec: Spec, *, whole: bool) -> None:
+        self._env, self._spec, self._whole = env, spec, whole
+        self._zone = env.constant(spec, "zone", env.params.get("zone", ""))
+        self._clock = Clock(self._zone)
+        self._days: dict[str, str] = {}
+
+    def read(self, raw: str) -> str:
+        """The usual forms by cutting, all others by `_close`."""
+        size = len(raw)
+        if size == 14 and raw.isdecimal() and raw[10:12] < "60" and raw[12:] < "60" and self._clock.zone:
+            hour = raw[:10]
+            plain = self._clock.hours.get(hour) or self._clock.hour(hour)
+            if plain is not None:
+                return f"{plain[0]}T{raw[8:10]}:{raw[10:12]}:{raw[12:]}{plain[1]}"
+        elif size == 19 and raw[14] in "+-" and raw[8:10] < "24" and raw[10:12] < "60" and raw[12:14] < "60":
+            day = self._days.get(raw[:8]) or self._day(raw[:8])
+            if day and raw[8:14].isdecimal() and raw[15:].isdecimal():
+                return f"{day}T{raw[8:10]}:{raw[10:12]}:{raw[12:14]}{raw[14:17]}:{raw[17:]}"
+        return self._close(raw)
+
+    def _day(self, text: str) -> str:
+        match = _DTM.fullmatch(text)
+        try:
+            found = _date_text(match) if match else ""
+        except ValueError:
+            return ""
+        if len(self._days) > 20_000:
+            self._days.clear()
+        self._days[text] = found
+        return found
+
+    def _close(self, raw: str) -> str:
+        raw = self._env.first(raw)
         match = _DTM.fullmatch(raw)
         try:
             day = _date_text(match) if match else ""
         except ValueError:
             day = ""
         if not match or not day:
-            _bad(env, spec)
+            _bad(self._env, self._spec)
             return ""
         if match[4] is None:
-            if whole:
-                env.report(spec, "time-imprecise", "a date where an instant is needed")
-            return "" if whole else day
+            if self._whole:
+                self._env.report(self._spec, "time-imprecise", "a date where an instant is needed")
+            return "" if self._whole else day
+        return self._timed(match, day)
+
+    def _timed(self, match: re.Match[str], day: str) -> str:
         hour, minute, second = match[4], match[5] or "00", match[6] or "00"
         if hour > "23" or minute > "59" or second > "60":
-            _bad(env, spec)
+            _bad(self._env, self._spec)
             return ""
         text = f"{day}T{hour}:{minute}:{second}{match[7] or ''}"
         if match[8]:
             return f"{text}{match[8][:3]}:{match[8][3:]}"
-        return text + local(f"{day}T{hour}:{minute}:{min(second, '59')}") if clock.zone else unzoned(day)
+        if self._clock.zone is None:
+            message = "a time without a zone and no `zone` parameter: the date alone is kept"
+            self._env.report(self._spec, "zone-missing", message, warn=True)
+            return "" if self._whole else day
+        return text + self._local(f"{day}T{hour}:{minute}:{min(second, '59')}")
 
-    def local(text: str) -> str:
-        offset, problem = clock.resolve(datetime.fromisoformat(text))
+    def _local(self, text: str) -> str:
+        offset, problem = self._clock.resolve(datetime.fromisoformat(text))
         if problem:
             what = "does not exist" if problem == "time-skipped" else "happened twice"
-            env.report(spec, problem, f"a local time that {what} in {name}: write the zone", warn=True)
+            message = f"a local time that {what} in {self._zone}: write the zone"
+            self._env.report(self._spec, problem, message, warn=True)
         return offset
 
-    def unzoned(day: str) -> str:
-        env.report(spec, "zone-missing", "a time without a zone and no `zone` parameter: the date alone is kept", warn=True)
-        return "" if whole else day
 
-    def evaluate(raw: str) -> str:
-        if len(raw) == 14 and raw.isdecimal() and raw[10:12] < "60" and raw[12:] < "60" and clock.zone:
-            plain = hours.get(raw[:10]) or clock.hour(raw[:10])
-            if plain is not None:
-                return f"{plain[0]}T{raw[8:10]}:{raw[10:12]}:{raw[12:]}{plain[1]}"
-        return slow(raw)
-
-    return evaluate
+def moment(env: Env, spec: Spec, *, whole: bool) -> Callable[[str], str]:
+    """From a DTM text to FHIR dateTime text, "" when that is not possible (reported). `whole`: instants only."""
+    return _Reader(env, spec, whole=whole).read
 
 
 _UNITS = {

@@ -1,0 +1,114 @@
+"""The rows of one kind of message, and the code generated for the places where they run."""
+
+from __future__ import annotations
+
+from types import CodeType
+
+from hilum.mapping.accounting import read_fields
+from hilum.mapping.generate import generate
+from hilum.mapping.places import Anchor
+from hilum.mapping.rows import Rule
+from hilum.mapping.structure import Tree, matching
+from hilum.mapping.syntax import Word, walk
+from hilum.mapping.unit import Place, Special, Unit
+
+__all__ = ["Kind", "Library"]
+
+MOST_UNITS = 5000
+
+
+class Library:
+    """Generated code of one workbook. Kinds whose rows at a place are the same share it."""
+
+    def __init__(
+        self, params: dict[str, str], slotted: set[tuple[str, str]], choices: dict[tuple[str, str], tuple[str, ...]]
+    ) -> None:
+        self.params, self._slotted, self._choices = params, slotted, choices
+        self._units: dict[tuple[object, ...], tuple[Unit, CodeType]] = {}
+        self._next = 0
+
+    def unit(
+        self, place: Place, rules: list[Rule], kind: str, *, trace: bool = False, special: Special | None = None
+    ) -> tuple[Unit, CodeType]:
+        """The code of one place, generated when first asked for."""
+        about = kind if any(map(_names_kind, rules)) else ""
+        key = (place, tuple(rule.row.row_id for rule in rules), about, trace, special)
+        found = self._units.get(key)
+        if found is None:
+            if len(self._units) > MOST_UNITS:
+                self._units.clear()
+            base = self.unit(place, rules, kind, trace=trace)[0] if special else None
+            unit = generate(
+                place,
+                rules,
+                kind=kind,
+                params=self.params,
+                slotted=self._slotted,
+                choices=self._choices,
+                first_number=self._next,
+                trace=trace,
+                base=base,
+                special=special,
+            )
+            self._next += len(rules)
+            where = f"{place.segment}-{place.field}" if place.field else place.segment
+            found = self._units[key] = (unit, compile(unit.source, f"<workbook {about} {where}>", "exec"))
+        return found
+
+
+def _names_kind(rule: Rule) -> bool:
+    """Whether code for the row depends on the kind of message."""
+    expressions = (*rule.alternatives, rule.transform, rule.when)
+    return any(isinstance(part, Word) and part.name in ("kind", "event") for one in expressions for part in walk(one))
+
+
+class Kind:
+    """The rows of one kind, and the code generated for the places where they run."""
+
+    def __init__(self, library: Library, kind: str, rules: list[Rule]) -> None:
+        self._library, self.kind, self.rules = library, kind, rules
+        self.has_rows = any(rule.target.role == "key" and rule.applies for rule in rules)
+        if not self.has_rows:
+            self.rules = []
+        self.anchors = list(dict.fromkeys(anchor for rule in self.rules for anchor in rule.anchors))
+        self.segments = {anchor.segment for anchor in self.anchors}
+        self.opened = {rule.target.resource for rule in self.rules if rule.target.role == "key"}
+        self.read = read_fields(self.rules)
+        self._places: dict[tuple[str, tuple[Anchor, ...]], tuple[Place, ...]] = {}
+        self._at: dict[Place, list[Rule]] = {}
+
+    def places(self, tree: Tree, index: int) -> tuple[Place, ...]:
+        """Where code runs at one segment: the segment itself, then each anchored field."""
+        name = tree.names[index]
+        if name not in self.segments:
+            return ()
+        anchors = matching(tree, (anchor for anchor in self.anchors if anchor.segment == name), index)
+        key = (name, anchors)
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = tuple(_places(name, anchors))
+        return found
+
+    def warm(self) -> None:
+        """Generate the code of every place, as if all anchors of a segment matched."""
+        for name in sorted(self.segments):
+            anchors = tuple(anchor for anchor in self.anchors if anchor.segment == name)
+            for place in self._places.setdefault((name, anchors), tuple(_places(name, anchors))):
+                self.unit(place)
+
+    def unit(self, place: Place, *, trace: bool = False, special: Special | None = None) -> tuple[Unit, CodeType]:
+        """The code of one place."""
+        rules = self._at.get(place)
+        if rules is None:
+            rules = [rule for rule in self.rules if any(anchor in place.anchors for anchor in rule.anchors)]
+            self._at[place] = rules
+        return self._library.unit(place, rules, self.kind, trace=trace, special=special)
+
+
+def _places(name: str, anchors: tuple[Anchor, ...]) -> list[Place]:
+    whole = tuple(anchor for anchor in anchors if not anchor.field)
+    found = [Place(name, whole)] if whole else []
+    for field, every in dict.fromkeys((anchor.field, anchor.every) for anchor in anchors if anchor.field):
+        same = tuple(anchor for anchor in anchors if (anchor.field, anchor.every) == (field, every))
+        found.append(Place(name, same, field, every))
+    return found

@@ -1,0 +1,302 @@
+"""One kind of message from one sender: functions bound to its lookups, and the run of one record through them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hilum.mapping import join
+from hilum.mapping.accounting import Fates, Ignored, ignored_fields
+from hilum.mapping.binding import Call, bind_unit
+from hilum.mapping.kind import Kind
+from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
+from hilum.mapping.mapped import Context, Mapped, Problem, Record
+from hilum.mapping.program import Part, Program, Shape, Step, Variant, variant_of
+from hilum.mapping.rows import Rule
+from hilum.mapping.structure import Tree
+from hilum.mapping.syntax import Path
+from hilum.mapping.tables import Workbook
+from hilum.mapping.transforms import Env, Spec
+from hilum.mapping.unit import Line, Place, Special, Unit
+from hilum.model import Accounting, Draft, ExceptionItem, Merge
+
+__all__ = ["State"]
+
+KNOWN_SHAPES = 2048
+KNOWN_NAMES = 512
+OFTEN = 24  # so many sightings make a pattern of fields worth code of its own
+MOST_SPECIAL = 600  # units made for patterns, per sender and kind
+_PADDING = [[""] * width for width in range(512)]
+
+
+class State:
+    """One kind from one sender: bound functions and what is remembered for it."""
+
+    def __init__(
+        self,
+        book: Workbook,
+        params: dict[str, str],
+        kind: Kind,
+        context: Context,
+        marks: tuple[str, ...],
+        *,
+        trace: bool,
+    ) -> None:
+        self.kind, self.trace = kind, trace
+        sender = context.sender
+        app, _, facility = sender.partition("|")
+        component, repetition, escape, subcomponent, field = marks
+        self.env = Env(
+            delimiters=(component, repetition, escape, subcomponent),
+            sender=sender,
+            maps=CodeMaps(book.maps, sender),
+            codesystems=CodeSystems(book.codesystems, facility or app),
+            namespaces=Namespaces(book.namespaces, sender),
+            params=params,
+        )
+        if trace:
+            self.env.entries = []
+        self.delimiters = component + repetition + subcomponent
+        self.starts = tuple(field + mark for mark in self.delimiters)
+        inside = f"[{re.escape(self.delimiters)}]+"
+        bar = re.escape(field)
+        self.hollow = re.compile(f"{bar}{inside}(?:{bar}|$)").search
+        self.words = {
+            "kind": kind.kind,
+            "event": kind.kind.partition("^")[2],
+            "sender": sender,
+            "source": context.source,
+        }
+        self.ignored = ignored_fields(book.ignores, kind.kind, sender)
+        self.keys = _key_specs(kind.rules)
+        self.shapes: dict[tuple[str, ...], Shape] = {}
+        self.special: dict[tuple[Place, Special], tuple[Unit, dict[str, Any]]] = {}
+        self.bound: dict[Place, tuple[Unit, dict[str, Any]]] = {}
+        self.tables: dict[str, Fates] = {}
+        self.lines: dict[int, Line] = {}
+        self._call = Call(context)
+
+    # -- preparing ---------------------------------------------------------------------------------------------
+
+    def _unit(self, place: Place) -> tuple[Unit, dict[str, Any]]:
+        found = self.bound.get(place)
+        if found is None:
+            unit, code = self.kind.unit(place, trace=self.trace)
+            self.lines.update((line.number, line) for line in unit.lines)
+            namespace = bind_unit(unit, code, self.env, self.keys, self.words, self._note if self.trace else None)
+            found = self.bound[place] = (unit, namespace)
+        return found
+
+    def _note(self, number: int, value: Any, segment: int, id_: str) -> None:
+        """The TRACE of generated code: what a row wrote, and the map entries that it used."""
+        entries = self.env.entries or []
+        used = ", ".join(f"{entry.map} {entry.code}" for entry in entries)
+        entries.clear()
+        self._call.trace.append((number, (value, used), segment, id_))
+
+    def _table(self, name: str) -> Fates:
+        found = self.tables.get(name)
+        if found is None:
+            shown = name if len(name) == 3 and name.isalnum() and name.isupper() else "???"  # a name may be anything
+            none = Ignored(0, whole=False)
+            found = Fates(shown, self.ignored.get(name, none), self.kind.read.get(name, 0), self.env.sender, "")
+            if len(self.tables) < KNOWN_NAMES:
+                self.tables[name] = found
+        return found
+
+    def _shape(self, record: Record) -> Shape:
+        names = record.names
+        tree = Tree(names, record.parents)
+        placed = [(index, place) for index in range(len(names)) for place in self.kind.places(tree, index)]
+        slots: dict[str, list[tuple[int, int]]] = {}
+        count = 0
+        for index, place in placed:
+            for resource in self._unit(place)[0].opens:
+                slots.setdefault(resource, []).append((index, count))
+                count += 1
+        programs: dict[int, Program] = {}
+        reads: dict[str, int] = {}
+        for index, place in placed:
+            part = self._part(tree, index, place, slots)
+            for name, highest in part.unit.reads.items():
+                reads[name] = max(reads.get(name, 0), highest)
+            programs.setdefault(index, Program(index)).parts.append(part)
+        for program in programs.values():
+            program.finish()
+        made = Shape(
+            tuple(programs.values()),
+            count,
+            tuple(reads.get(name, 0) + 1 for name in names),
+            tuple(self._table(name) for name in names),
+        )
+        if len(names) <= 200:
+            if len(self.shapes) >= KNOWN_SHAPES:
+                self.shapes.clear()
+            self.shapes[names] = made
+        return made
+
+    def _part(self, tree: Tree, index: int, place: Place, slots: dict[str, list[tuple[int, int]]]) -> Part:
+        """One unit at one segment: where its lookups lead in messages of this shape."""
+        unit, namespace = self._unit(place)
+        scope = tuple(tree.nearest_slot(index, slots.get(resource, [])) for resource in unit.scope)
+        segments = tuple(tree.nearest(index, name, occurrence) for name, occurrence in unit.foreign)
+        meant = {
+            resource: own
+            if (own := _slot_at(slots, resource, index)) >= 0
+            else tree.nearest_slot(index, slots.get(resource, []))
+            for resource in (*unit.opens, *(resource for resource, _ in unit.fills))
+        }
+        return Part(place, unit, namespace, index, scope, segments, meant)
+
+    def _variant(self, program: Program, key: Any, patterns: list[bytes]) -> Variant:
+        """The code for a segment whose fields are there as `key` says: general, or its own when it comes often."""
+        times = program.seen.get(key, 0) + 1
+        if times < OFTEN or self.trace or len(self.special) >= MOST_SPECIAL:
+            if len(program.seen) > KNOWN_SHAPES:
+                program.seen.clear()
+            program.seen[key] = times
+            return program.general
+        parts = []
+        for part in program.parts:
+            if part.place.field and not patterns[program.index][part.place.field : part.place.field + 1].strip(b"\0"):
+                continue
+            known = part.special(patterns)
+            found = self.special.get((part.place, known))
+            if found is None:
+                unit, code = self.kind.unit(part.place, special=known)
+                found = self.special[part.place, known] = (unit, bind_unit(unit, code, self.env, self.keys, self.words))
+            parts.append(Part(part.place, *found, part.index, part.scope, part.segments, part.slots))
+        made = program.variants[key] = variant_of(parts)
+        return made
+
+    # -- running -----------------------------------------------------------------------------------------------
+
+    def run(self, record: Record, context: Context) -> tuple[Mapped, Call]:
+        """Map one record. Raises nothing for any record."""
+        env = self.env
+        env.unescape = record.unescape
+        env.pending.clear()
+        shape = self.shapes.get(record.names) or self._shape(record)
+        patterns, padded = self._read(record, shape)
+        call = self._call = Call(context)
+        ids: list[str | None] = [None] * (shape.slots + 1)
+        references = [b""] * (shape.slots + 1)
+        drafts: list[Draft | None] = [None] * shape.slots
+        written = [0] * len(padded)
+        parts: list[join.Part] = []
+        chosen = []
+        for program in shape.programs:
+            key = program.key(patterns)
+            variant = program.variants.get(key)
+            if variant is None:
+                variant = self._variant(program, key, patterns)
+            chosen.append(variant)
+            for function, index, slot, scope, segments in variant.opens:
+                function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
+        late: list[Step] = []
+        for variant in chosen:
+            for function, index, slot, scope, segments in variant.fills:
+                function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
+            late += variant.late
+        for function, index, slot, scope, segments in late:
+            function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
+        if parts:
+            join.join_parts(drafts, parts)
+        made = join.drafts_of(drafts, call)
+        merges = tuple(Merge(type_, kept, gone) for type_, kept, gone in call.merged if kept != gone)
+        return self._result(context, patterns, written, shape, made, merges), call
+
+    def _read(self, record: Record, shape: Shape) -> tuple[list[bytes], list[list[str]]]:
+        """For each segment one byte per field (whether it holds more than delimiters), and its fields, padded.
+
+        Fields of delimiters alone are empty there. The last entry of the fields is a segment that is not there.
+        """
+        patterns, padded = [], []
+        hollow, delimiters, starts = self.hollow, self.delimiters, self.starts
+        for segment, width in zip(record.segments, shape.widths, strict=True):
+            fields = segment.fields
+            raw = segment.raw
+            if (starts[0] in raw or starts[1] in raw or starts[2] in raw) and hollow(raw):
+                fields = [text if text.strip(delimiters) else "" for text in fields]
+            patterns.append(bytes(map(bool, fields)))
+            short = width - len(fields)
+            if short > 0:
+                fields = fields + (_PADDING[short] if short < 512 else [""] * short)
+            padded.append(fields)
+        padded.append(_PADDING[511])
+        return patterns, padded
+
+    def _result(
+        self,
+        context: Context,
+        patterns: list[bytes],
+        written: list[int],
+        shape: Shape,
+        drafts: list[Draft],
+        merges: tuple[Merge, ...],
+    ) -> Mapped:
+        valued = mapped = ignored = exceptions = 0
+        items: tuple[ExceptionItem, ...] = ()
+        for pattern, bits, table in zip(patterns, written, shape.tables, strict=False):
+            key = (pattern, bits)
+            fate = table.known.get(key) or table.find(key)
+            valued += fate.valued
+            mapped += fate.mapped
+            ignored += fate.ignored
+            if fate.exceptions:
+                exceptions += fate.exceptions
+                items += fate.items
+        held = None
+        if self.env.pending or items:
+            items, held = self._items(items)
+        if not self.kind.has_rows:
+            held = Problem("no-rows", "MSH-9", f"the workbook has no rows for {_shown(self.kind.kind)}")
+        accounting = Accounting(valued, mapped, ignored, exceptions)
+        return Mapped(drafts, merges, context.sent_at, accounting, items, held)
+
+    def _items(self, fates: tuple[ExceptionItem, ...]) -> tuple[tuple[ExceptionItem, ...], Problem | None]:
+        """All items, each group once; and why the message is held, if it is."""
+        pending = self.env.pending
+        held = None
+        said: dict[str, ExceptionItem] = {}
+        for report in pending:
+            said.setdefault(report.item.group, report.item)
+            if report.hold and held is None:
+                item = report.item
+                held = Problem(item.code, item.location, item.message, item.owner)
+        places = {item.location for item in said.values()}
+        for item in fates:
+            if item.location not in places:
+                said.setdefault(item.group, item)
+        pending.clear()
+        return tuple(said.values()), held
+
+
+def _shown(kind: str) -> str:
+    return kind if kind.replace("^", "").replace("_", "").isalnum() and len(kind) < 16 else "this kind of message"
+
+
+def _slot_at(slots: dict[str, list[tuple[int, int]]], resource: str, index: int) -> int:
+    return next((slot for segment, slot in slots.get(resource, []) if segment == index), -1)
+
+
+def _key_specs(rules: Sequence[Rule]) -> dict[tuple[str, str], Spec]:
+    """How key rows read a datatype, for references that name the same thing: (resource, datatype) to the row's Spec."""
+    found: dict[tuple[str, str], Spec] = {}
+    for rule in rules:
+        if rule.target.role == "key" and any(isinstance(one, Path) for one in rule.alternatives):
+            row = rule.row
+            type_ = row.type or "ST"
+            spec = Spec(
+                row.row_id,
+                row.owner,
+                rule.field,
+                type_,
+                "key",
+                rule.transform.args,
+                rule.transform.named,
+                resource=rule.target.resource,
+            )
+            found.setdefault((rule.target.resource, type_), spec)
+    return found
