@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hilum.mapping.syntax import parse_applies
+from hilum.mapping.places import parse_applies
 from hilum.mapping.tables import Row
 
 # The order of segments in ADT, ORU and SIU at once, so that every sample nests as in a real message.
