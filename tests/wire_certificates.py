@@ -12,6 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -30,6 +42,10 @@ class Authority:
         self._subject = _subject(name)
         builder = _builder(self._subject, self._subject, self._key, 30)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_SIGNS, critical=True)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+        )
         self.ca = folder / f"{name}.pem"
         self.ca.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
 
@@ -40,8 +56,12 @@ class Authority:
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = _builder(subject, subject if self_signed else self._subject, key, days)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        signer = key if self_signed else self._key
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        pair.certificate.write_bytes(_pem(builder.sign(key if self_signed else self._key, hashes.SHA256())))
+        pair.certificate.write_bytes(_pem(builder.sign(signer, hashes.SHA256())))
         pair.key.write_bytes(key_pem(key))
         return pair
 

@@ -520,6 +520,23 @@ async def test_a_port_can_be_opened_again_after_closing() -> None:
     await again.close()
 
 
+async def test_closing_in_the_moment_of_a_connection_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    closing: list[asyncio.Task[None]] = []
+    real = MllpListener.came
+
+    def came(listener: MllpListener, connection: Any) -> None:
+        real(listener, connection)
+        closing.append(asyncio.create_task(listener.close()))
+
+    monkeypatch.setattr(MllpListener, "came", came)
+    async with listening() as listener, Peer(listener.port) as peer:
+        await peer.send(block(message(1)))
+        await until(lambda: closing)
+        await asyncio.wait_for(closing[0], 10)
+        assert await peer.ended() == b""
+        assert listener.counts["connections"] == 0
+
+
 async def test_a_fault_of_our_own_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: MllpListener, accepted: socket.socket, address: object) -> None:
         accepted.close()

@@ -24,6 +24,7 @@ __all__ = ["MllpListener"]
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _BACKLOG = 512
+_LETTING_GO = 5.0  # seconds for the event loop to drop connections that were aborted
 _ACCEPT_PAUSE = 0.2  # seconds without accepting when the process has no descriptors left
 
 log = structlog.get_logger("hilum.intake.mllp")
@@ -206,9 +207,10 @@ class MllpListener:
 
     async def _welcome(self, accepted: socket.socket, peer: str) -> None:
         """Speak TLS where configured, then let the peer send."""
+        connection = MllpConnection(self, peer, secure=self._tls is not None)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: MllpConnection(self, peer, secure=self._tls is not None),
+                lambda: connection,
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=self.limits.handshake_seconds if self._tls else None,
@@ -217,6 +219,9 @@ class MllpListener:
             self._counts["tls-handshake-failed"] += 1
             reason = tls_reason(error)
             log.warning("tls-handshake-failed", source=self.name, peer=peer, reason=reason)
+        except asyncio.CancelledError:
+            self.gone(connection)  # uvloop then closes the socket without telling the protocol
+            raise
         finally:
             self._arriving -= 1
 
@@ -240,7 +245,7 @@ class MllpListener:
         except TimeoutError:
             for connection in list(self._connections):
                 connection.abort()
-            await self._empty.wait()
+            await asyncio.wait_for(self._empty.wait(), _LETTING_GO)
 
     def _exposure(self) -> list[Finding]:
         config = self._config
