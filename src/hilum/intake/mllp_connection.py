@@ -92,13 +92,7 @@ class MllpConnection(asyncio.Protocol):
         self._begun = 0.0  # since when a message is incomplete
         self._stuck = 0.0  # since when the peer does not read its answers
         self._deadline = 0.0  # set once this connection ends
-        self._frames = 0
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the peer waits for answers, or for bytes of them."""
-        transport = self._transport
-        return bool(self._waiting) or (transport is not None and transport.get_write_buffer_size() > 0)
+        self._came = 0  # messages, whole or not
 
     # -- what the event loop calls ------------------------------------------------------------------------------
 
@@ -183,7 +177,6 @@ class MllpConnection(asyncio.Protocol):
         received_at = time.time_ns() // 1000
         for event in events:
             if isinstance(event, Frame):
-                self._frames += 1
                 for code in event.codes:
                     self._hub.note(code, self)
                 self._arrive(received_at, event.body, None, event.codes)
@@ -195,7 +188,7 @@ class MllpConnection(asyncio.Protocol):
         if fault.code != "mllp-garbage":
             self._hub.note(fault.code, self)
             self._arrive(received_at, fault.body, Finding(fault.code, _FAULTS[fault.code]), ())
-        elif self._frames:
+        elif self._came:
             self._hub.note(fault.code, self)
         else:
             self.retire(fault.code)  # not a sender that stumbled: something else talks to this port
@@ -218,6 +211,7 @@ class MllpConnection(asyncio.Protocol):
 
     def _arrive(self, received_at: int, body: bytes, fault: Finding | None, codes: tuple[str, ...]) -> None:
         size = len(body)
+        self._came += 1
         reply = _Reply(self, size)
         self._waiting.append(reply)
         self._unanswered += size
