@@ -16,7 +16,7 @@ from hilum.formats import hl7v2
 from hilum.intake import MemorySource
 from hilum.journal import MemoryJournal
 from hilum.mapping import Context, Mapped, Problem
-from hilum.model import Accounting, Ack, Draft, Merge
+from hilum.model import Accounting, Ack, Disposition, Draft, Merge
 from hilum.repository import MemoryRepository
 
 RETRY = RetryPolicy(first_seconds=0.01, jitter=0)
@@ -69,8 +69,8 @@ class Bench:
     ) -> None:
         self.engine, self.source, self.journal, self.repository = engine, source, journal, repository
 
-    async def send(self, body: bytes) -> Ack:
-        return await asyncio.wait_for(self.source.feed(body), 5)
+    async def send(self, body: bytes, *, codes: tuple[str, ...] = ()) -> Ack:
+        return await asyncio.wait_for(self.source.feed(body, codes=codes), 5)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -96,11 +96,14 @@ async def bench(
     repository: MemoryRepository | None = None,
     destination: MemoryDestination | None = None,
     route: Any = None,
+    framing: dict[str, Disposition] | None = None,
 ) -> AsyncIterator[Bench]:
     journal = journal or MemoryJournal()
     repository = repository or MemoryRepository()
     source = MemorySource("adt")
-    settings = SourceSettings("adt", hl7v2.Rules(), ack=ack, contract=contract, order=order, owner="reg")
+    settings = SourceSettings(
+        "adt", hl7v2.Rules(), ack=ack, contract=contract, order=order, owner="reg", framing=framing or {}
+    )
     engine = Engine(journal, repository, plan or SmallPlan(), {"adt": settings}, [source], route or (lambda *_: ()))
     if destination is not None:
         engine.add_destination(destination, RETRY, BreakerPolicy(open_seconds=0.01))

@@ -239,6 +239,22 @@ async def test_a_batch_whose_count_is_wrong_is_refused_whole() -> None:
         assert (ledger.received, ledger.rejected, ledger.applied) == (1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("policy", "code", "state"),
+    [(None, "AA", "applied"), (Disposition.HOLD, "AA", "held"), (Disposition.AE, "AE", "rejected")],
+)
+async def test_what_the_wire_tolerated_is_judged_by_the_rules_of_its_source(
+    policy: Disposition | None, code: str, state: str
+) -> None:
+    framing = {"mllp-end-short": policy} if policy else {}
+    async with bench(framing=framing) as b:
+        ack = await b.send(message("1", "A"), codes=("mllp-end-short",))
+        assert ack.code == code
+        ledger = await b.settled()
+        assert (ledger.received, getattr(ledger, state), ledger.difference) == (1, 1, 0)
+        assert b.journal.messages(MessageQuery()).messages[0].envelope.codes == ("mllp-end-short",)
+
+
 def _to(name: str, kind: Format) -> Rule:
     return Rule(name, kind, lambda _: True)
 

@@ -20,6 +20,7 @@ from hilum.app.api import (
 )
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
+from hilum.app.rules import judgement_of
 from hilum.config import Tree
 from hilum.delivery import (
     Destination,
@@ -31,7 +32,6 @@ from hilum.delivery import (
     WebhookSender,
 )
 from hilum.engine import AckMode, Contract, Engine, Format, Order, Rule, SourceSettings, make_route
-from hilum.formats import hl7v2
 from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Source
 from hilum.journal import MessageQuery
 from hilum.mapping import Plan, compile_condition, compile_workbook, load_workbook
@@ -193,11 +193,12 @@ def _source(name: str, config: SourceConfig) -> Source:
 
 
 def _settings(name: str, config: SourceConfig) -> SourceSettings:
-    rules = hl7v2.Rules(config.charset, config.key, config.tolerances)
+    judgement = judgement_of(config)
     ack = config.ack if isinstance(config, MllpSource) else None
     return SourceSettings(
         name=name,
-        rules=rules,
+        rules=judgement.gate,
+        framing=judgement.framing,
         ack=AckMode(ack.mode) if ack else AckMode.ORIGINAL,
         contract=Contract(ack.contract) if ack else Contract.ACCEPTED,
         order=Order(config.order),

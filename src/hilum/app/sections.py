@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from msgspec import structs
 
+from hilum.app.rules import judgement_of
 from hilum.config import INTEGRATION, Integration, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.errors import ConfigError
-from hilum.formats import hl7v2
 from hilum.intake import FilesSource, MllpSource
 from hilum.mapping import compile_condition
 from hilum.model import Finding, Severity
@@ -50,9 +50,10 @@ def _folders_are_watched_once(tree: Tree) -> Iterator[Finding]:
 
 def _rules_can_be_used(tree: Tree) -> Iterator[Finding]:
     """Character set, key and tolerances of a source are words of the HL7 reader."""
-    for source in (*tree.all(MllpSource).values(), *tree.all(FilesSource).values()):
+    sources: list[MllpSource | FilesSource] = [*tree.all(MllpSource).values(), *tree.all(FilesSource).values()]
+    for source in sources:
         try:
-            hl7v2.Rules(source.charset, source.key, source.tolerances)
+            judgement_of(source)
         except ConfigError as error:
             for finding in error.findings:
                 part, _, code = finding.location.partition(".")

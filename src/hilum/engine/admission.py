@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct, structs
 
 from hilum.engine.partition import partitions_of
@@ -48,14 +50,14 @@ def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     if arrival.fault is not None:
         return Admitted(arrival, (_refusal(arrival, arrival.body, arrival.fault, Disposition.AR),))
     if not hl7v2.is_batch(arrival.body):
-        return Admitted(arrival, (_item(arrival, arrival.body, source),))
+        return Admitted(arrival, (_framed(_item(arrival, arrival.body, source), arrival, source),))
     batch = hl7v2.split_batch(arrival.body, source.rules.tolerances)
     if batch.disposition.is_refusal:
         finding = next(one for one in batch.findings if one.severity is Severity.ERROR)
         return Admitted(arrival, (_refusal(arrival, arrival.body, finding, batch.disposition),), batch=True)
-    items = [_item(arrival, body, source) for body in batch.messages]
+    items = [_framed(_item(arrival, body, source), arrival, source) for body in batch.messages]
     if batch.disposition is Disposition.HOLD:
-        items = [_held_with_its_batch(item, batch.findings) for item in items]
+        items = [_at_least(item, Disposition.HOLD, batch.findings) for item in items]
     return Admitted(arrival, tuple(items), batch=True)
 
 
@@ -67,15 +69,31 @@ def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:
     return Item(incoming, envelope.disposition, admission.worst, admission.message)
 
 
-def _held_with_its_batch(item: Item, findings: tuple[Finding, ...]) -> Item:
-    """The source's rules hold a batch like this: none of its messages goes on before a person has looked."""
-    if item.refused:
-        return item
-    codes = tuple(dict.fromkeys([one.code for one in findings] + list(item.incoming.envelope.codes)))
-    envelope = structs.replace(item.incoming.envelope, disposition=Disposition.HOLD, codes=codes)
-    return structs.replace(
-        item, incoming=structs.replace(item.incoming, envelope=envelope), disposition=Disposition.HOLD
+def _framed(item: Item, arrival: Arrival, source: SourceSettings) -> Item:
+    """What the wire tolerated around a whole message, judged by the source's rules as everything else is."""
+    for code in arrival.codes:
+        policy = source.framing.get(code, Disposition.WARNING)
+        if policy is not Disposition.ACCEPT:
+            severity = Severity.WARNING if policy is Disposition.WARNING else Severity.ERROR
+            finding = Finding(code, "the bytes around the message are not what MLLP asks for", severity=severity)
+            item = _at_least(item, policy, (finding,))
+    return item
+
+
+def _at_least(item: Item, disposition: Disposition, findings: Sequence[Finding]) -> Item:
+    """The item with these findings too; its disposition becomes no better than the one given."""
+    envelope = item.incoming.envelope
+    worst = max(envelope.disposition, disposition, key=_RANK.__getitem__)
+    codes = tuple(dict.fromkeys((*envelope.codes, *(one.code for one in findings))))
+    partitions = () if worst.is_refusal else item.incoming.partitions
+    incoming = structs.replace(
+        item.incoming, envelope=structs.replace(envelope, disposition=worst, codes=codes), partitions=partitions
     )
+    finding = item.finding if worst is item.disposition and item.finding else findings[0]
+    return structs.replace(item, incoming=incoming, disposition=worst, finding=finding)
+
+
+_RANK = {disposition: rank for rank, disposition in enumerate(Disposition)}
 
 
 def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Disposition) -> Item:

@@ -63,5 +63,7 @@ def _outgoing(rule: Rule, message: Message, mapped: Mapped) -> Outgoing | None:
         if not refs:
             return None
         payload, content_type = msgspec.json.encode(refs), BUNDLE
-    same_for_every_attempt = sha256(rule.to.encode() + b"\0" + message.body).hexdigest()[:32]
+    # without a control id the journal cannot tell a copy from the same thing said again, so the partner must not either
+    said = str(message.seq).encode() if not message.envelope.control_id else b""
+    same_for_every_attempt = sha256(b"\0".join((rule.to.encode(), said, message.body))).hexdigest()[:32]
     return Outgoing(rule.to, message.envelope.key, same_for_every_attempt, payload, content_type)

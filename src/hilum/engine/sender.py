@@ -123,6 +123,8 @@ class Sender:
     async def _failed(self, due: Delivery, error: HilumError) -> None:
         if error.outcome is Outcome.RETRY:
             self._breaker = self._breaker.failed(time.monotonic())
+        else:  # a partner that refuses a record is alive
+            self._breaker = self._breaker.succeeded()
         decision = self._policy.decide(due.attempts + 1, error, random.random)
         log.warning("delivery failed", destination=self.name, code=error.code, then=decision.outcome.value)
         if decision.outcome is Outcome.RETRY:

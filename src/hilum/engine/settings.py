@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from hilum.formats import hl7v2
+from hilum.model import Disposition
 
 __all__ = ["AckMode", "Contract", "Order", "SourceSettings"]
 
@@ -43,4 +45,5 @@ class SourceSettings(Struct, frozen=True):
     contract: Contract = Contract.ACCEPTED
     order: Order = Order.WAIT
     owner: str = ""
+    framing: Mapping[str, Disposition] = {}  # what the wire tolerated -> what becomes of the message; else a warning
     is_waited_for: bool = True  # whether somebody waits for each answer, and starts to guess after two seconds

@@ -20,7 +20,9 @@ class MemorySource:
         self._arrived = asyncio.Event()
         self._closed = False
 
-    def feed(self, body: bytes, *, fault: Finding | None = None, peer: str = "memory") -> asyncio.Future[Ack]:
+    def feed(
+        self, body: bytes, *, fault: Finding | None = None, peer: str = "memory", codes: tuple[str, ...] = ()
+    ) -> asyncio.Future[Ack]:
         """One message comes in; the future is its first answer."""
         answer: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
 
@@ -29,7 +31,7 @@ class MemorySource:
             if not answer.done():
                 answer.set_result(ack)
 
-        self._arrivals.append(Arrival(self.name, peer, time.time_ns() // 1000, body, give, fault))
+        self._arrivals.append(Arrival(self.name, peer, time.time_ns() // 1000, body, give, fault, codes))
         self._arrived.set()
         return answer
 

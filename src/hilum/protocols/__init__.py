@@ -1,7 +1,7 @@
 """What both sides of a connection, or of a folder, need."""
 
 from hilum.protocols.disk import sync_folder, write_all
-from hilum.protocols.mllp import Fault, Frame, MllpDecoder, frame
+from hilum.protocols.mllp import TOLERATED, Fault, Frame, MllpDecoder, frame
 from hilum.protocols.tls import (
     ClientTls,
     ServerTls,
@@ -12,6 +12,7 @@ from hilum.protocols.tls import (
 )
 
 __all__ = [
+    "TOLERATED",
     "ClientTls",
     "Fault",
     "Frame",

@@ -17,7 +17,9 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 
-__all__ = ["Fault", "Frame", "MllpDecoder", "frame"]
+__all__ = ["TOLERATED", "Fault", "Frame", "MllpDecoder", "frame"]
+
+TOLERATED: Final = ("mllp-start-doubled", "mllp-start-missing", "mllp-end-short")  # the body is whole all the same
 
 _VT: Final = b"\x0b"
 _FS: Final = b"\x1c"
