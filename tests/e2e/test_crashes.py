@@ -1,96 +1,132 @@
-"""kill -9 anywhere: acked = stored, lost 0, effects doubled 0, order violations 0, totals equal."""
+"""kill -9 anywhere: acked = stored, lost 0, effects doubled 0, order violations 0, totals equal; deliveries too."""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-import hilum.app.running  # noqa: F401 - declares the crash points of everything that runs
-from e2e.harness import Sender, check_invariants, hilum, send_until_lost, update, write_folder
+from e2e.harness import (
+    Sender,
+    check_invariants,
+    given_names,
+    hilum,
+    open_deliveries,
+    open_folder,
+    patients,
+    send_until_lost,
+    update,
+    wait_until,
+    write_folder,
+)
+from e2e.sinks import WebhookSink, webhook_sink
+from hilum.app import running
 from hilum.store import fault
 
-ON_THE_WAY = sorted(
-    name for name in fault.POINTS if not name.startswith(("journal.seal", "engine.before_send", "engine.after_send"))
-)
+assert running  # imported for the points that it and what it imports declare
+OF_SEALING = ("journal.segment", "journal.tombstone")  # tests/journal/test_journal_crash.py
+OF_FILES = "files."  # tests/e2e/test_files.py
+ON_THE_WAY = sorted(name for name in fault.POINTS if not name.startswith((*OF_SEALING, OF_FILES)))
+STEPS, PATIENTS = 6, (1, 2, 3)
+SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "180"))
 
 
 def test_there_are_points_to_crash_at() -> None:
-    assert len(ON_THE_WAY) >= 6
+    assert len(ON_THE_WAY) >= 14
 
 
 @pytest.mark.parametrize("point", ON_THE_WAY)
 def test_a_kill_at_this_point_loses_and_doubles_nothing(point: str, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder")
-    messages = [(patient, *update(patient, step)) for step in range(12) for patient in (1, 2, 3)]
-    with hilum(folder, crash_at=f"{point}:9") as running:
-        acked = (
-            send_until_lost(running.ports["adt"], [(cid, body) for _, cid, body in messages])
-            if running.is_up
-            else set()
-        )
-        if point in ON_EVERY_JOURNEY:
-            assert running.wait_for_death() == -9, "the point was never reached"
-    with hilum(folder) as running:
-        sender = Sender(running.ports["adt"])
-        for _, control_id, body in messages:
-            if control_id not in acked:
-                assert sender.send(body) == ("AA", control_id)
-        sender.close()
-        sent: dict[int, list[str]] = {}
-        for patient, control_id, _ in messages:
-            sent.setdefault(patient, []).append(control_id)
-        check_invariants(folder, sent, acked)
-        assert running.stop() == 0
+    messages = [(patient, *update(patient, step)) for step in range(STEPS) for patient in PATIENTS]
+    with webhook_sink() as sink:
+        sink.route_to(folder)
+        with hilum(folder, crash_at=f"{point}:5") as killed:
+            acked = (
+                send_until_lost(killed.port, [(control_id, body) for _, control_id, body in messages])
+                if killed.is_up
+                else set()
+            )
+            assert killed.wait_for_death() == -9, "the point was never reached"
+        with hilum(folder) as again:
+            with Sender(again.port) as sender:
+                for _, control_id, body in messages:
+                    if control_id not in acked:
+                        assert tuple(sender.send(body)) == ("AA", control_id)
+            sent: dict[int, list[str]] = {}
+            for patient, control_id, _ in messages:
+                sent.setdefault(patient, []).append(control_id)
+            check_invariants(folder, sent, acked)
+            check_deliveries(folder, sink, list(PATIENTS))
+            assert again.stop() == 0
 
 
-ON_EVERY_JOURNEY = {name for name in ON_THE_WAY if name.startswith("engine.")} | {
-    "store.before_commit",
-    "store.after_commit",
-}
+def check_deliveries(folder: Path, sink: WebhookSink, numbers: list[int]) -> None:
+    """Every version at least once, in the order of its patient; a repeat is the same record under the same key."""
+    with open_folder(folder) as opened:
+        repository = opened.repository
+        wait_until(lambda: open_deliveries(opened) == 0, "deliveries are still under way")
+        delivered = sink.names()
+        for number in numbers:
+            (patient,) = patients(opened, number)
+            assert delivered[patient.id] == given_names(opened, number)
+        assert len({key for key, _ in sink.taken}) == repository.counts().deliveries["delivered"]
+    assert sink.keys_differ() == []
 
 
 def test_random_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
     """Four senders, four kills at random moments; every sender sends again what was not answered."""
+    kill_at_random(tmp_path, kills=4, deadline=time.monotonic() + 60, dice=random.Random(20260301))
+
+
+@pytest.mark.soak
+def test_minutes_of_random_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    kill_at_random(tmp_path, kills=10_000, deadline=time.monotonic() + SOAK_SECONDS, dice=random.Random(seed))
+
+
+def kill_at_random(tmp_path: Path, kills: int, deadline: float, dice: random.Random) -> None:
     folder = write_folder(tmp_path / "folder")
-    dice = random.Random(20260301)
-    steps = {patient: 0 for patient in range(4)}
+    steps = dict.fromkeys(range(4), 0)
     acked: set[str] = set()
-    for _ in range(4):
+    with webhook_sink() as sink:
+        sink.route_to(folder)
+        while kills and time.monotonic() < deadline:
+            kills -= 1
+            with hilum(folder) as running:
+                threads = [
+                    threading.Thread(target=_keep_sending, args=(running.port, patient, steps, acked))
+                    for patient in steps
+                ]
+                for thread in threads:
+                    thread.start()
+                threading.Event().wait(dice.uniform(0.05, 0.8))
+                running.kill()
+                for thread in threads:
+                    thread.join(30)
         with hilum(folder) as running:
-            threads = [
-                threading.Thread(target=_keep_sending, args=(running.ports["adt"], patient, steps, acked))
-                for patient in steps
-            ]
-            for thread in threads:
-                thread.start()
-            running.process.poll()
-            threading.Event().wait(dice.uniform(0.1, 0.8))
-            running.kill()
-            for thread in threads:
-                thread.join(30)
-    with hilum(folder) as running:
-        for patient, step in steps.items():
-            control_id, body = update(patient, step)
-            sender = Sender(running.ports["adt"])
-            assert sender.send(body) == ("AA", control_id)
-            sender.close()
-        sent = {patient: [update(patient, step)[0] for step in range(last + 1)] for patient, last in steps.items()}
-        check_invariants(folder, sent, acked)
-        assert sum(steps.values()) > 40, "the load was no load"
+            for patient, step in steps.items():
+                control_id, body = update(patient, step)
+                with Sender(running.port) as sender:
+                    assert tuple(sender.send(body)) == ("AA", control_id)
+            sent = {patient: [update(patient, step)[0] for step in range(last + 1)] for patient, last in steps.items()}
+            check_invariants(folder, sent, acked)
+            check_deliveries(folder, sink, list(steps))
+            assert running.stop() == 0
+    assert sum(steps.values()) > 40, "the load was no load"
 
 
 def _keep_sending(port: int, patient: int, steps: dict[int, int], acked: set[str]) -> None:
     """Until the connection is lost; `steps` stays at the message that has no answer yet."""
-    try:
-        sender = Sender(port)
+    with suppress(OSError, EOFError), Sender(port) as sender:
         while True:
             control_id, body = update(patient, steps[patient])
-            code, answered = sender.send(body)
-            assert (code, answered) == ("AA", control_id)
+            assert tuple(sender.send(body)) == ("AA", control_id)
             acked.add(control_id)
             steps[patient] += 1
-    except (OSError, EOFError):
-        return
