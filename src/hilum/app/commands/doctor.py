@@ -16,8 +16,9 @@ from hilum.app.printing import print_json, print_table
 from hilum.app.running import LEAST_FREE_BYTES, destinations_of, plan_of, sources_of
 from hilum.app.sections import SECTIONS
 from hilum.config import Tree, examine
-from hilum.errors import HilumError, NotFound
+from hilum.errors import HilumError, NotFound, StoreBusy
 from hilum.model import Finding, Severity
+from hilum.store import ProcessLock
 
 __all__ = ["command"]
 
@@ -79,10 +80,27 @@ def _disk(tree: Tree) -> Iterator[tuple[str, str, str]]:
 async def _ways(tree: Tree) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for name, source in sources_of(tree).items():
-        found += _findings(f"source {name}", await source.probe(), "can listen")
+        findings = await source.probe()
+        if any(finding.code == "mllp-bind-failed" for finding in findings) and _is_running(tree):
+            found.append((f"source {name}", OK, "`hilum run` listens here"))
+        else:
+            found += _findings(f"source {name}", findings, "can listen")
     for name, destination in destinations_of(tree).items():
         found += _findings(f"destination {name}", await destination.probe(), "can be reached")
     return found
+
+
+def _is_running(tree: Tree) -> bool:
+    """Whether a `hilum run` has this store, and so its ports."""
+    file = store_file(tree)
+    lock = file.with_name(f"{file.name}.lock")
+    if not lock.exists():
+        return False
+    try:
+        ProcessLock(lock, "").release()
+    except StoreBusy:
+        return True
+    return False
 
 
 def _store(opened: Opened) -> Iterator[tuple[str, str, str]]:
