@@ -98,6 +98,17 @@ async def test_a_reversed_merge_turns_the_link_round(repository: Any) -> None:
     assert {subject(repository, "Observation", one) for one in ("oa", "ob")} == {"b"}
 
 
+async def test_a_merge_that_reverses_the_middle_of_a_chain_makes_no_circle(repository: Any) -> None:
+    feed = await send(repository, patient("a"), patient("b"), patient("c"), lab("oa", "a"), lab("ob", "b"))
+    await feed(merges=merge("b", "a"))
+    await feed(merges=merge("c", "b"))
+    await feed(merges=merge("a", "b"))
+    assert {subject(repository, "Observation", one) for one in ("oa", "ob")} == {"a"}
+    assert links(repository, "c") == []
+    await feed(merges=unmerge("a", "b"))
+    assert {subject(repository, "Observation", one) for one in ("oa", "ob")} == {"c"}
+
+
 async def test_unknown_patients_get_placeholders_that_an_unmerge_takes_away(repository: Any) -> None:
     feed = Feed(repository)
     await feed(merges=merge("b", "a"))

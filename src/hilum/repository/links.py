@@ -56,6 +56,15 @@ def root(links: Mapping[str, str], record: str) -> str:
 def _link(links: dict[str, str], survivor: str, retired: str) -> None:
     if survivor == retired:
         return
-    if root(links, survivor) == retired:
+    if retired in _path(links, survivor):
         del links[survivor]
     links[retired] = survivor
+
+
+def _path(links: Mapping[str, str], record: str) -> list[str]:
+    """The records that this one was merged into, one after another."""
+    path = []
+    while record in links:
+        record = links[record]
+        path.append(record)
+    return path
