@@ -15,10 +15,14 @@ from hilum.model import Draft
 
 __all__ = ["NOTHING", "Stated", "patch"]
 
+# Elements whose members come from different source fields (admit source and discharge disposition, start and end): a
+# message that states one member says nothing of the others. `cleared` names a member as `period.end`.
+GROUPS = frozenset({"hospitalization", "occurrencePeriod", "period"})
 DEFAULTED = -1  # the time of a default: anything that a message states is newer
 
 _split = msgspec.json.Decoder(list[Raw]).decode
 _join = msgspec.json.Encoder().encode
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 Slots = tuple[tuple[str, int], ...]
 
@@ -79,6 +83,8 @@ def _states_all(stated: Stated, draft: Draft) -> bool:
         return False
     if not stated.elements.keys() <= draft.elements.keys():
         return False
+    if any(stated.elements[name] != draft.elements[name] for name in GROUPS & stated.elements.keys()):
+        return False
     return draft.defaults.keys() <= draft.elements.keys()
 
 
@@ -112,13 +118,37 @@ class _Patch:
         return times
 
     def set(self, name: str, raw: Raw) -> None:
-        """The message states the whole element."""
+        """The message states the whole element, or (a group) some of its members."""
+        if name in GROUPS and name in self.elements and name not in self.slots:
+            self._set_members(name, raw)
+            return
         keys = self._keys(name)
         if all(self.at >= self.times.get(key, self.at) for key in keys):
             self.gone.difference_update(keys)
             self.slots.pop(name, None)
             self.elements[name] = raw
             self.times[name] = self.at
+
+    def _set_members(self, name: str, raw: Raw) -> None:
+        """Members of the newer statement win; those that only one of the two has stay, unless a newer message cleared them."""
+        newer = self.at >= self.times.get(name, self.at)
+        stated, stored = _members(raw), _members(self.elements[name])
+        stated = {part: value for part, value in stated.items() if self.at >= self.times.get(f"{name}.{part}", self.at)}
+        self.gone.difference_update(f"{name}.{part}" for part in stated)
+        self.elements[name] = Raw(_join({**stored, **stated} if newer else {**stated, **stored}))
+        if newer:
+            self.times[name] = self.at
+
+    def _clear_member(self, name: str) -> None:
+        element, _, part = name.partition(".")
+        if element in self.elements and self.at >= self.times.get(element, self.at):
+            left = {key: value for key, value in _members(self.elements[element]).items() if key != part}
+            if left:
+                self.elements[element] = Raw(_join(left))
+            else:
+                del self.elements[element]
+        self.gone.add(name)
+        self.times[name] = self.at
 
     def set_slots(self, name: str, raw: Raw, slots: Slots) -> None:
         """The message states some of the source fields that feed an array."""
@@ -141,6 +171,9 @@ class _Patch:
         """The message deletes an element (`telecom`) or one source field's part of it (`telecom#PID-13`)."""
         element, _, slot = name.partition("#")
         if self.at < self.times.get(name, self.at):
+            return
+        if "." in name:
+            self._clear_member(name)
             return
         content = self._content(element)
         if slot:
