@@ -13,6 +13,8 @@ from cyclopts import Parameter
 from msgspec import Raw, Struct
 
 from hilum import mapping
+from hilum.app.sections import SECTIONS
+from hilum.config import Integration, examine
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
 from hilum.model import Accounting, Disposition, ExceptionItem, Finding
@@ -20,6 +22,7 @@ from hilum.model import Accounting, Disposition, ExceptionItem, Finding
 __all__ = ["MappedMessage", "command", "map_bytes"]
 
 FINDINGS, USAGE = 1, 2
+Param = str | int | float | bool
 
 
 class MappedMessage(Struct, frozen=True):
@@ -40,7 +43,9 @@ class MappedMessage(Struct, frozen=True):
 
 def command(
     *files: Annotated[Path, Parameter(help="Files with one message or many, or batches.")],
-    folder: Annotated[Path | None, Parameter(help="Use the workbook of this integration folder.")] = None,
+    folder: Annotated[
+        Path | None, Parameter(help="Use the workbook and the params of this integration folder.")
+    ] = None,
     trace: Annotated[
         bool, Parameter(help="Say for every value which field and which row it comes from.", negative="")
     ] = False,
@@ -60,12 +65,20 @@ def command(
         print(f"hilum: {folder} is no folder", file=sys.stderr)
         return USAGE
     try:
-        plan = mapping.compile_workbook(mapping.load_workbook(folder))
+        plan = mapping.compile_workbook(mapping.load_workbook(folder), params=_params(folder))
     except ConfigError as error:
         for finding in error.findings:
             print(finding, file=sys.stderr)
         return FINDINGS
     return max(_map_file(plan, file, trace=trace, as_json=json) for file in files)
+
+
+def _params(folder: Path | None) -> dict[str, Param]:
+    """The decisions that integration.yaml makes; none without a folder, or without that file in it."""
+    if folder is None:
+        return {}
+    found = examine(folder, SECTIONS).all(Integration)
+    return {name: value for one in found.values() for name, value in one.params.items()}
 
 
 def map_bytes(plan: mapping.Plan, file: str, raw: bytes, *, trace: bool = False) -> Iterator[MappedMessage]:
