@@ -31,10 +31,11 @@ bench: $(BENCH_STAMP)
 
 # uv and its lock file where uv is present; plain pip otherwise.
 $(STAMP): pyproject.toml uv.lock
+	@echo "setting up $(VENV), once: about a minute"
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --locked --extra test --quiet; \
 	else \
-		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --editable '.[test]'; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'; \
 	fi
 	@touch $(STAMP)
 
@@ -42,7 +43,7 @@ $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \
 		uv sync --locked --extra test --extra bench --quiet; \
 	else \
-		$(BIN)/python -m pip install --quiet --editable '.[test,bench]'; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,bench]'; \
 	fi
 	@touch $(BENCH_STAMP)
 
