@@ -22,7 +22,6 @@ from itertools import count
 from hilum.mapping.elements import choice_of
 from hilum.mapping.rows import Rule
 from hilum.mapping.shaping import Shaping
-from hilum.mapping.syntax import Word
 from hilum.mapping.tree import top_name
 from hilum.mapping.unit import Binding, Line, Place, Special, Unit
 
@@ -36,9 +35,9 @@ def _resources(lines: list[Line], role: str) -> list[str]:
 _ARGUMENTS = "i, slot, L, S, F, I, R, W, C, D, X"
 
 
-def _segment_unit(generator: Shaping) -> tuple[tuple[str, ...], tuple[tuple[str, bool], ...]]:
-    code, lines = generator.code, generator.lines
-    opened = _resources(lines, "key")
+def _segment_unit(generator: Shaping) -> tuple[tuple[str, ...], tuple[tuple[str, int, bool], ...]]:
+    code = generator.code
+    opened = [resource for resource in _resources(generator.everything, "key") if generator.key_lines(resource)]
     for at, resource in enumerate(opened):
         code.open(f"def open_{at}({_ARGUMENTS}):")
         code.put("f = F[i]")
@@ -47,26 +46,27 @@ def _segment_unit(generator: Shaping) -> tuple[tuple[str, ...], tuple[tuple[str,
         for line in generator.key_lines(resource):
             generator.put_key(line, "id_")
         code.open("if id_:")
-        if any(Word("each") in line.rule.transform.args for line in generator.key_lines(resource)):
-            code.put(f"id_ = EACH(C, {generator.bind(resource.partition(':')[0])}, id_)")
         code.put("I[slot] = id_")
         start = generator.bind(b'{"reference":"' + resource.partition(":")[0].encode() + b"/")
         code.put(f"R[slot] = {start} + id_.encode() + b'\"}}'")
         code.put("W[i] |= w")
         code.close(2)
     fills = []
-    for at, resource in enumerate(dict.fromkeys((*opened, *_resources(lines, "element")))):
+    everything = generator.everything
+    for at, resource in enumerate(dict.fromkeys((*_resources(everything, "key"), *_resources(everything, "element")))):
         elements = generator.element_lines(resource)
-        own = resource in opened
-        late = any(line.rule.transform.name == "targets" for line in elements)
-        _put_fill(generator, at, resource, elements, own=own)
-        fills.append((resource, late))
+        own = resource in generator.opened
+        if resource in opened or (elements and not own):
+            late = any(line.rule.transform.name == "targets" for line in elements)
+            _put_fill(generator, at, resource, elements, own=own)
+            fills.append((resource, at, late))
     return tuple(opened), tuple(fills)
 
 
 def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, own: bool) -> None:
     code = generator.code
-    fleeting_elements = {top_name(line.rule.target.steps) for line in lines if generator.fleeting(line)}
+    everything = generator.element_lines(resource, everything=True)
+    fleeting_elements = {top_name(line.rule.target.steps) for line in everything if generator.fleeting(line)}
     type_ = resource.partition(":")[0]
     fleeting_choices = {choice_of(type_, name) for name in fleeting_elements} - {""}
     steady: list[Line] = []
@@ -126,7 +126,7 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
         generator.put_line(line)
     generator.put_elements(fleeting, resource, own=own)
     if own:
-        generator.put_required(resource, lines, set())
+        generator.put_required(resource)
         code.put(f"D[slot] = Draft({generator.bind(type_)}, rid, e, d, clr, sl)")
     else:
         code.put("if out or clr: X.append((slot, out, clr))")
@@ -137,8 +137,12 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
 def _field_unit(generator: Shaping) -> None:
     """One function for all rows of a field anchor, remembered by all that it reads."""
     code, lines, place = generator.code, generator.lines, generator.place
-    opened = _resources(lines, "key")
-    others = [resource for resource in _resources(lines, "element") if resource not in opened]
+    opened = [resource for resource in _resources(generator.everything, "key") if generator.key_lines(resource)]
+    others = [
+        resource
+        for resource in _resources(generator.everything, "element")
+        if resource not in generator.opened and generator.element_lines(resource)
+    ]
     generator.deps = set()
     merges = [line for line in lines if line.rule.target.role == "merge"]
     code.open("def build(key, a, i, L, S, f, F, I, R, C):")
@@ -159,7 +163,7 @@ def _field_unit(generator: Shaping) -> None:
         for line in elements:
             generator.put_line(line)
         generator.put_elements(elements, resource, own=True)
-        generator.put_required(resource, elements, set())
+        generator.put_required(resource)
         type_ = resource.partition(":")[0]
         reference = f"REFERENCE({generator.bind(type_)}, rid)"
         code.put(f"drafts.append(({generator.bind(type_)}, rid, e, d, clr, sl, {reference}))")
@@ -263,7 +267,7 @@ def generate(
         special=special,
     )
     opens: tuple[str, ...] = ()
-    fills: tuple[tuple[str, bool], ...] = ()
+    fills: tuple[tuple[str, int, bool], ...] = ()
     merges = False
     if place.field:
         _field_unit(generator)

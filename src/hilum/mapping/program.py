@@ -95,7 +95,7 @@ def variant_of(parts: list[Part]) -> Variant:
         tail = (part.scope, part.segments)
         for at, resource in enumerate(unit.opens):
             opens.append((names[f"open_{at}"], part.index, part.slots[resource], *tail))
-        for at, (resource, is_late) in enumerate(unit.fills):
+        for resource, at, is_late in unit.fills:
             slot = part.slots.get(resource, -1)
             if slot >= 0:
                 (late if is_late else fills).append((names[f"fill_{at}"], part.index, slot, *tail))

@@ -69,15 +69,27 @@ class Reading:
         self.local: dict[str, str] = {}  # resource -> variable with its id, in a field unit
         self.deps: set[str] | None = None  # raw reads of the lines being written, while they are remembered
         self.opened = {rule.target.resource for rule in rules if rule.target.role == "key"}
-        self.dropped: list[Line] = []  # lines that cannot write here, since what they read is absent
+        self.absent_lines: list[Line] = []  # lines of the general code that cannot write in such messages
         numbered = iter(numbers)
         self.lines = [line for line in (self._line(next(numbered), rule) for rule in rules) if line is not None]
+        self.everything = sorted((*self.lines, *self.absent_lines), key=lambda line: line.number)
 
     # -- lines -------------------------------------------------------------------------------------------------
 
     def _line(self, number: int, rule: Rule) -> Line | None:
-        if self.condition(rule) == CONSTANT_FALSE:
+        """The row as a line; None when it can write nothing: never, or (kept in `absent_lines`) in such messages."""
+        special, self.special = self.special, None
+        never = self.condition(rule) == CONSTANT_FALSE
+        self.special = special
+        if never:
             return None
+        line = self._made_line(number, rule)
+        if self.condition(rule) == CONSTANT_FALSE or self._is_mute(line):
+            self.absent_lines.append(line)
+            return None
+        return line
+
+    def _made_line(self, number: int, rule: Rule) -> Line:
         target = rule.target
         step = next((step for step in target.steps if step.item and step.item.startswith("+")), None)
         mode = "single" if step is None else "list" if step.item == "+" else "zip"
@@ -107,11 +119,7 @@ class Reading:
             target.resource,
         )
         constant = not any(True for _ in rule.paths()) and rule.transform.name == "const"
-        line = Line(number, rule, spec, mode, constant, self._alternatives(rule))
-        if self._is_mute(line):
-            self.dropped.append(line)
-            return None
-        return line
+        return Line(number, rule, spec, mode, constant, self._alternatives(rule))
 
     def _alternatives(self, rule: Rule) -> list[tuple[int, Expression]]:
         found = []
@@ -158,7 +166,7 @@ class Reading:
             return True
         if rule.transform.name == "ref" and not rule.alternatives:
             return True
-        for expression in (*(alternative for _, alternative in line.alternatives), rule.transform, rule.when):
+        for expression in (*rule.alternatives, rule.transform, rule.when):
             for part in walk(expression):
                 if isinstance(part, Call) and part.name == "made":
                     return True

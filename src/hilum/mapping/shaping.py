@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from hilum.mapping.elements import choice_of, shape
-from hilum.mapping.tree import Each, Item, Leaf, Listing, Node, grow, wrap_of
+from hilum.mapping.tree import Each, Item, Leaf, Listing, Node, grow, prune, wrap_of
 from hilum.mapping.unit import Binding, Line
 from hilum.mapping.writing import Writing
 
 __all__ = ["Shaping"]
+
+
+def _shapes(line: Line, *, default: bool) -> bool:
+    target = line.rule.target
+    return target.role == "element" and target.default == default and line.rule.transform.name != "clear"
 
 
 class Shaping(Writing):
@@ -20,9 +25,12 @@ class Shaping(Writing):
         by_number = {line.number: line for line in lines}
         for default in (False, True):
             tree = Node()
-            for line in lines:
-                if line.rule.target.default == default and line.rule.transform.name != "clear":
+            # Lines that cannot write keep their places: the order of members never depends on what is there.
+            for line in self.everything:
+                if line.spec.resource == resource and _shapes(line, default=default):
                     grow(tree, line.rule.target.steps, line.number, line.rule.target.type)
+            self._name_slots(tree)
+            prune(tree, set(by_number))
             chosen: set[str] = set()
             for name, member in tree.members.items():
                 choice = choice_of(resource.partition(":")[0], name)
@@ -41,6 +49,13 @@ class Shaping(Writing):
                     self.code.close()
                 else:
                     self._put_top_list(name, member, by_number, resource, own=own, into="d" if default else "e")
+
+    def _name_slots(self, tree: Node) -> None:
+        lines = {line.number: line for line in self.everything}
+        for member in tree.members.values():
+            if isinstance(member, Listing):
+                for part in member.parts:
+                    part.slot = self._slot_of(part, lines)
 
     def _store(self, name: str, code: str, *, own: bool, into: str) -> None:
         key = self.bind(name)
@@ -95,7 +110,7 @@ class Shaping(Writing):
             self.code.open(f"if {value}:")
             put(f"{into}[{key}] = Raw(b'[' + (b','.join({value}) if len({value}) > 1 else {value}[0]) + b']')")
             if slotted and into == "e":
-                source = self.bind(self._slot_of(only, lines))
+                source = self.bind(only.slot)
                 put(f"sl = {{**sl, {key}: (({source}, len({value})),)}}")
             self.code.close()
             return
@@ -108,7 +123,7 @@ class Shaping(Writing):
                 put(f"n = len({var})")
             self._put_part(part, var, lines)
             if slotted:
-                source = self._slot_of(part, lines)
+                source = part.slot
                 put(f"if len({var}) > n: {var}s.append(({self.bind(source)}, len({var}) - n))")
         self.code.open(f"if {var}:")
         key = self.bind(name)
@@ -214,7 +229,7 @@ class Shaping(Writing):
             return f"(({wrote}) and (({lacks}) or {reporter}()))"
         return " and ".join(tests)
 
-    def put_required(self, resource: str, lines: list[Line], skip: set[str]) -> None:
+    def put_required(self, resource: str) -> None:
         """Code that holds the message when the rows of a required element wrote nothing."""
         type_ = resource.partition(":")[0]
         known = shape(type_)
@@ -222,10 +237,10 @@ class Shaping(Writing):
             choice = wanted.removesuffix("[x]") if wanted.endswith("[x]") else ""
             mine = [
                 line
-                for line in (*lines, *(one for one in self.dropped if one.spec.resource == resource))
+                for line in self.element_lines(resource, everything=True)
                 if (choice_of(type_, line.spec.element) == choice if choice else line.spec.element == wanted)
             ]
-            if not mine or wanted in skip:
+            if not mine:
                 continue
             reporter = self.name("q", Binding("required", mine[0], value=wanted))
             if choice:

@@ -145,7 +145,7 @@ class State:
             resource: own
             if (own := _slot_at(slots, resource, index)) >= 0
             else tree.nearest_slot(index, slots.get(resource, []))
-            for resource in (*unit.opens, *(resource for resource, _ in unit.fills))
+            for resource in (*unit.opens, *(resource for resource, _, _ in unit.fills))
         }
         return Part(place, unit, namespace, index, scope, segments, meant)
 

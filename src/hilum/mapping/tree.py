@@ -8,7 +8,7 @@ from typing import TypeVar
 from hilum.mapping.elements import NESTED_REQUIRED, PRIMITIVES
 from hilum.mapping.places import Step
 
-__all__ = ["Each", "Item", "Leaf", "Listing", "Node", "grow", "wrap_of"]
+__all__ = ["Each", "Item", "Leaf", "Listing", "Node", "ShapeProblem", "grow", "prune", "top_name", "wrap_of"]
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Each:
     """Every value of one line is an item of its own."""
 
     line: int
+    slot: str = ""  # the source field that the item belongs to
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Item:
 
     node: Node
     zipped: bool = False
+    slot: str = ""
 
 
 @dataclass
@@ -119,6 +121,26 @@ def _member(node: Node, name: str, kind: type[Kind]) -> Kind:
     if not isinstance(found, kind):
         raise ShapeProblem(f"`{name}` is written as a value by one row and as a group by another")
     return found
+
+
+def prune(node: Node, lines: set[int]) -> bool:
+    """Take away all that none of these lines writes; false when nothing is left. Order is kept."""
+    for name, member in list(node.members.items()):
+        if isinstance(member, Leaf):
+            member.lines = [line for line in member.lines if line in lines]
+            left = bool(member.lines)
+        elif isinstance(member, Node):
+            left = prune(member, lines)
+        else:
+            member.parts = [
+                part
+                for part in member.parts
+                if (part.line in lines if isinstance(part, Each) else prune(part.node, lines))
+            ]
+            left = bool(member.parts)
+        if not left:
+            del node.members[name]
+    return bool(node.members)
 
 
 def wrap_of(steps: tuple[Step, ...]) -> tuple[bytes, bytes]:

@@ -74,6 +74,6 @@ class Unit:
     foreign: tuple[tuple[str, int], ...]  # segments looked up: (name, occurrence)
     scope: tuple[str, ...]  # resources looked up
     opens: tuple[str, ...] = ()  # resources that its key rows open, in order
-    fills: tuple[tuple[str, bool], ...] = ()  # (resource, late) in order; function `fill_<n>`
+    fills: tuple[tuple[str, int, bool], ...] = ()  # (resource, n of its function `fill_<n>`, late) in order
     merges: bool = False
     reads: dict[str, int] = field(default_factory=dict)  # segment -> highest field read

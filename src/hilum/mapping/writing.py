@@ -181,8 +181,9 @@ class Writing(Reading):
     def key_lines(self, resource: str) -> list[Line]:
         return [line for line in self.lines if line.rule.target.role == "key" and line.spec.resource == resource]
 
-    def element_lines(self, resource: str) -> list[Line]:
-        return [line for line in self.lines if line.rule.target.role == "element" and line.spec.resource == resource]
+    def element_lines(self, resource: str, *, everything: bool = False) -> list[Line]:
+        lines = self.everything if everything else self.lines
+        return [line for line in lines if line.rule.target.role == "element" and line.spec.resource == resource]
 
     def put_key(self, line: Line, var: str) -> None:
         """Code that sets `var` to the id that one key row gives, "" for none."""
@@ -199,6 +200,8 @@ class Writing(Reading):
             put(f"v = {function}({owner}{', ' if texts else ''}{texts})")
             self.code.open("if v:")
             put(f"{var} = v")
+            if Word("each") in rule.transform.args and not self.place.field:
+                put(f"{var} = EACH(C, {self.bind(rule.target.type)}, v)")
             self.put_marks(self._paths_of(line, alternative))
             put("pass")
             self.code.close(2)
