@@ -13,7 +13,7 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Prefix
 
 from .body import served_text
-from .codec import decompress
+from .chunks import CHUNK, Texts
 from .criteria import Criterion, Mode
 from .keys import TYPE_NUMBERS
 from .matching import holds_exactly, unit_meets
@@ -26,7 +26,7 @@ __all__ = ["Clause", "clause_of"]
 class Clause(Struct, frozen=True):
     """One criterion in SQL.
 
-    `where` is a condition on `r` (a row of resource). `source` gives the rids alone; a search starts from the source of
+    `where` is a condition on `v` (a row of resource). `source` gives the rids alone; a search starts from the source of
     lowest `rank`. `?` stand for `values` and `source_values`.
     """
 
@@ -44,7 +44,7 @@ _LAST = chr(0x10FFFF)
 _NEVER = 1 << 62
 
 
-def clause_of(connection: apsw.Connection, type_: str, criterion: Criterion) -> Clause:
+def clause_of(connection: apsw.Connection, type_: str, criterion: Criterion, texts: Texts) -> Clause:
     """The clause of one criterion over resources of one type."""
     if criterion.kind == "id":
         rids = find_rids(connection, [f"{type_}/{id_}" for id_ in criterion.values])
@@ -53,11 +53,13 @@ def clause_of(connection: apsw.Connection, type_: str, criterion: Criterion) -> 
         return _updated(connection, criterion)
     if criterion.mode in (Mode.MISSING, Mode.PRESENT):
         return _missing(criterion)
+    if criterion.mode is Mode.EXACT:
+        return _exactly(connection, criterion, _string(connection, criterion), texts)
     return _MAKE[Kind(criterion.kind)](connection, criterion)
 
 
 def _source(sql: str, values: tuple[Any, ...], rank: int) -> Clause:
-    return Clause(f"r.rid IN ({sql})", values, sql, values, rank)
+    return Clause(f"v.rid IN ({sql})", values, sql, values, rank)
 
 
 def _updated(connection: apsw.Connection, criterion: Criterion) -> Clause:
@@ -72,22 +74,22 @@ def _updated(connection: apsw.Connection, criterion: Criterion) -> Clause:
     for prefix, first, after in criterion.values:
         match prefix:
             case Prefix.EQ:
-                parts.append("r.tick >= ? AND r.tick < ?")
+                parts.append("v.tick >= ? AND v.tick < ?")
                 values += [tick(first), tick(after)]
             case Prefix.NE:
-                parts.append("NOT (r.tick >= ? AND r.tick < ?)")
+                parts.append("NOT (v.tick >= ? AND v.tick < ?)")
                 values += [tick(first), tick(after)]
             case Prefix.GT | Prefix.SA:
-                parts.append("r.tick >= ?")
+                parts.append("v.tick >= ?")
                 values.append(tick(after))
             case Prefix.GE:
-                parts.append("r.tick >= ?")
+                parts.append("v.tick >= ?")
                 values.append(tick(first))
             case Prefix.LT | Prefix.EB:
-                parts.append("r.tick < ?")
+                parts.append("v.tick < ?")
                 values.append(tick(first))
             case Prefix.LE:
-                parts.append("r.tick < ?")
+                parts.append("v.tick < ?")
                 values.append(tick(after))
     return Clause(_any(parts), tuple(values))
 
@@ -98,7 +100,7 @@ def _missing(criterion: Criterion) -> Clause:
     values: tuple[Any, ...] = (numbers,)
     match criterion.kind:
         case Kind.DATE if fhir.PARAMETERS[criterion.numbers[0] - 1].ordering:
-            return Clause("r.span = 0" if criterion.mode is Mode.MISSING else "r.span > 0")
+            return Clause("v.span = 0" if criterion.mode is Mode.MISSING else "v.span > 0")
         case Kind.TOKEN:
             sql = f"SELECT rid FROM fact_token WHERE term IN (SELECT id FROM term WHERE parameter {among})"  # noqa: S608
         case Kind.REFERENCE if criterion.target:
@@ -111,7 +113,7 @@ def _missing(criterion: Criterion) -> Clause:
         case _:
             sql = f"SELECT rid FROM {_TABLES[Kind(criterion.kind)]} WHERE parameter {among}"  # noqa: S608
     maybe = "NOT " if criterion.mode is Mode.MISSING else ""
-    return Clause(f"r.rid {maybe}IN ({sql})", values)
+    return Clause(f"v.rid {maybe}IN ({sql})", values)
 
 
 def _token(connection: apsw.Connection, criterion: Criterion) -> Clause:
@@ -120,7 +122,7 @@ def _token(connection: apsw.Connection, criterion: Criterion) -> Clause:
         for system, code in criterion.values:
             terms.update(_terms(connection, number, system, code))
     wanted = as_json(sorted(terms))
-    probe = "EXISTS (SELECT 1 FROM fact_token t WHERE t.term IN (SELECT value FROM json_each(?)) AND t.rid = r.rid)"
+    probe = "EXISTS (SELECT 1 FROM fact_token t WHERE t.term IN (SELECT value FROM json_each(?)) AND t.rid = v.rid)"
     if criterion.mode is Mode.NOT:
         return Clause(f"NOT {probe}", (wanted,))
     source = "SELECT rid FROM fact_token WHERE term IN (SELECT value FROM json_each(?))"
@@ -157,11 +159,11 @@ def _identifier(connection: apsw.Connection, criterion: Criterion) -> Clause:
         parts.append(part)
     if criterion.mode is Mode.NOT:
         sql = f"SELECT rid FROM fact_label WHERE {_any(parts)}"  # noqa: S608
-        return Clause(f"r.rid NOT IN ({sql})", tuple(values)) if parts else Clause("1")
+        return Clause(f"v.rid NOT IN ({sql})", tuple(values)) if parts else Clause("1")
     return _union("fact_label", parts, values, 1)
 
 
-def _string(connection: apsw.Connection, criterion: Criterion) -> Clause:
+def _string(_: apsw.Connection, criterion: Criterion) -> Clause:
     parts: list[str] = []
     values: list[Any] = []
     for number in criterion.numbers:
@@ -176,29 +178,29 @@ def _string(connection: apsw.Connection, criterion: Criterion) -> Clause:
                 case _:
                     parts.append("parameter = ? AND value >= ? AND value < ?")
                     values += [number, folded, folded + _LAST]
-    clause = _union("fact_label", parts, values, 3)
-    return _exactly(connection, criterion, clause) if criterion.mode is Mode.EXACT else clause
+    return _union("fact_label", parts, values, 3)
 
 
-def _exactly(connection: apsw.Connection, criterion: Criterion, near: Clause) -> Clause:
+def _exactly(connection: apsw.Connection, criterion: Criterion, near: Clause, texts: Texts) -> Clause:
     """The facts are folded: of those that are equal when folded, the bodies decide."""
     maybe = rows(
         connection,
-        f"SELECT rid, body FROM resource WHERE rid IN ({near.source})",  # noqa: S608
+        f"SELECT v.rid, {CHUNK}, v.place, b.data FROM resource v JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
+        f"WHERE v.rid IN ({near.source})",
         near.source_values,
     )
-    rids = [rid for rid, body in maybe if body and holds_exactly(criterion, _elements(body))]
+    rids = [rid for rid, *where in maybe if holds_exactly(criterion, _elements(texts.text(*where)))]
     return _source("SELECT value AS rid FROM json_each(?)", (as_json(rids),), 0)
 
 
-def _elements(body: bytes) -> dict[str, Raw]:
-    return msgspec.json.decode(served_text(decompress(body))[0], type=dict[str, Raw])
+def _elements(text: bytes) -> dict[str, Raw]:
+    return msgspec.json.decode(served_text(text)[0], type=dict[str, Raw]) if text else {}
 
 
 def _date(_: apsw.Connection, criterion: Criterion) -> Clause:
     parts, values = date_conditions(criterion.values, "")
     if fhir.PARAMETERS[criterion.numbers[0] - 1].ordering:
-        own, own_values = date_conditions(criterion.values, "r.")
+        own, own_values = date_conditions(criterion.values, "v.")
         return Clause(_any(own), tuple(own_values), dates=criterion.values)
     parts = [f"parameter = {criterion.numbers[0]} AND ({part})" for part in parts]
     return _union("fact_date", parts, values, 5)
@@ -235,7 +237,7 @@ def _reference(connection: apsw.Connection, criterion: Criterion) -> Clause:
         "SELECT rid FROM fact_reference f WHERE target IN (SELECT value FROM json_each(?)) "  # noqa: S608
         f"AND parameter IN ({_list(criterion.numbers)})"
     )
-    return Clause(f"r.rid IN ({sql})", (targets,), sql, (targets,), 2, targets)
+    return Clause(f"v.rid IN ({sql})", (targets,), sql, (targets,), 2, targets)
 
 
 def _quantity(connection: apsw.Connection, criterion: Criterion) -> Clause:

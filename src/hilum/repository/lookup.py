@@ -12,8 +12,8 @@ from hilum.formats import fhir
 from hilum.formats.fhir import REFERENCE
 
 from .body import serve, served_text
+from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
-from .codec import decompress
 from .criteria import Inclusion, Sort, criteria_of, inclusions_of, sort_of
 from .cursor import read_cursor, write_cursor
 from .keys import TYPE_NUMBERS
@@ -23,7 +23,8 @@ from .sql import Row, as_json, number, rows
 
 __all__ = ["search"]
 
-_COLUMNS = "r.rid, r.type, r.version, c.at, r.seq, r.body"
+_COLUMNS = f"v.rid, v.type, v.version, c.at, v.seq, {CHUNK}, v.place, b.data"
+_MORE = f"CROSS JOIN apply_commit c ON c.tick = v.tick LEFT JOIN resource_body b ON b.chunk = {CHUNK}"
 
 
 class _Found(Struct, frozen=True):
@@ -34,7 +35,7 @@ class _Found(Struct, frozen=True):
     version: int
     updated: int
     seq: int
-    body: bytes
+    text: bytes
 
     @property
     def type_name(self) -> str:
@@ -42,7 +43,7 @@ class _Found(Struct, frozen=True):
 
     def stored(self) -> Stored:
         """As the seam gives it."""
-        id_, whole = serve(self.type_name, decompress(self.body), self.version, self.updated)
+        id_, whole = serve(self.type_name, self.text, self.version, self.updated)
         return Stored(self.type_name, id_, self.version, self.updated * 1000, whole, self.seq)
 
 
@@ -55,39 +56,39 @@ class _Select(Struct, frozen=True):
     key: str
 
 
-def search(connection: apsw.Connection, query: Query) -> Page:
+def search(connection: apsw.Connection, query: Query, texts: Texts) -> Page:
     """One page on one snapshot."""
     criteria, sort, cursor = criteria_of(query), sort_of(query), read_cursor(query)
     inclusions = inclusions_of(query.include, "_include")
     reversals = inclusions_of(query.revinclude, "_revinclude")
-    select = _select(query.type, [clause_of(connection, query.type, one) for one in criteria], sort)
+    select = _select(query.type, [clause_of(connection, query.type, one, texts) for one in criteria], sort)
     if query.total_only or query.count <= 0:
         return Page((), (), _total(connection, select))
     place = None if cursor is None else (cursor.key, cursor.rid)
-    found = _found(connection, select, sort, place, query.count + 1)
+    found = _found(connection, select, sort, place, query.count + 1, texts)
     page = [one for one, _ in found[: query.count]]
     is_whole = cursor is None and len(found) <= query.count
     total = len(found) if is_whole else _total(connection, select)
     next_ = write_cursor(query, found[query.count - 1][1], page[-1].rid) if len(found) > query.count else ""
     more = _included(connection, page, inclusions) | _reversed(connection, query.type, page, reversals)
-    included = _by_rids(connection, more - {one.rid for one in page})
+    included = _by_rids(connection, more - {one.rid for one in page}, texts)
     return Page(tuple(one.stored() for one in page), tuple(one.stored() for one in included), total, next_)
 
 
 def _select(type_: str, clauses: Sequence[Clause], sort: Sort) -> _Select:
     first = min((clause for clause in clauses if clause.source), key=lambda clause: clause.rank, default=None)
-    tables = "resource r"
+    tables = "resource v"
     values: Row = ()
     if first is not None:
         source, values = _narrowed(first, clauses)
-        tables = f"(SELECT DISTINCT rid FROM ({source})) d CROSS JOIN resource r ON r.rid = d.rid"  # noqa: S608
-    key = "r.first" if sort.number else "r.tick"
+        tables = f"(SELECT DISTINCT rid FROM ({source})) d CROSS JOIN resource v ON v.rid = d.rid"  # noqa: S608
+    key = "v.first" if sort.number else "v.tick"
     if sort.is_string:
         key = "coalesce(s.value, '')"
         tables += " LEFT JOIN (SELECT rid, min(value) AS value FROM fact_label WHERE parameter = ? GROUP BY rid) s"
-        tables += " ON s.rid = r.rid"
+        tables += " ON s.rid = v.rid"
         values = (*values, sort.number)
-    where = [f"r.type = {TYPE_NUMBERS.get(type_, 0) or -1}"]
+    where = [f"v.type = {TYPE_NUMBERS.get(type_, 0) or -1}"]
     for clause in clauses:
         if clause is not first:
             where.append(clause.where)
@@ -114,19 +115,19 @@ def _total(connection: apsw.Connection, select: _Select) -> int:
 
 
 def _found(
-    connection: apsw.Connection, select: _Select, sort: Sort, place: tuple[Any, int] | None, limit: int
+    connection: apsw.Connection, select: _Select, sort: Sort, place: tuple[Any, int] | None, limit: int, texts: Texts
 ) -> list[tuple[_Found, Any]]:
     """(row, its sort key), in order, after `place`."""
     direction, beyond = ("DESC", "<") if sort.is_descending else ("ASC", ">")
     where, values = select.where, select.values
     if place is not None:
-        where = f"{where} AND ({select.key}, r.rid) {beyond} (?, ?)"
+        where = f"{where} AND ({select.key}, v.rid) {beyond} (?, ?)"
         values = (*values, *place)
     sql = (
-        f"SELECT {_COLUMNS}, {select.key} FROM {select.tables} CROSS JOIN apply_commit c ON c.tick = r.tick "  # noqa: S608
-        f"WHERE {where} ORDER BY {select.key} {direction}, r.rid {direction} LIMIT {limit:d}"
+        f"SELECT {_COLUMNS}, {select.key} FROM {select.tables} {_MORE} "  # noqa: S608
+        f"WHERE {where} ORDER BY {select.key} {direction}, v.rid {direction} LIMIT {limit:d}"
     )
-    return [(_Found(*one[:-1]), one[-1]) for one in rows(connection, sql, values)]
+    return [(_resource(one[:-1], texts), one[-1]) for one in rows(connection, sql, values)]
 
 
 def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: Sequence[Inclusion]) -> set[int]:
@@ -140,7 +141,7 @@ def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: S
 
 
 def _targets(found: _Found, one: Inclusion) -> list[str]:
-    body, _ = served_text(decompress(found.body))
+    body, _ = served_text(found.text)
     facts = fhir.facts_of(found.type_name, body)
     wanted = f"{one.target}/" if one.target else ""
     return [a for kind, number, a, _ in facts if kind == REFERENCE and number in one.numbers and a.startswith(wanted)]
@@ -161,13 +162,18 @@ def _reversed(
     return {rid for (rid,) in found}
 
 
-def _by_rids(connection: apsw.Connection, rids: set[int]) -> list[_Found]:
+def _by_rids(connection: apsw.Connection, rids: set[int], texts: Texts) -> list[_Found]:
     if not rids:
         return []
     found = rows(
         connection,
-        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN resource r ON r.rid = j.value "  # noqa: S608
-        "CROSS JOIN apply_commit c ON c.tick = r.tick WHERE r.type > 0",
+        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN resource v ON v.rid = j.value "  # noqa: S608
+        f"{_MORE} WHERE v.type > 0",
         (as_json(sorted(rids)),),
     )
-    return [_Found(*one) for one in found]
+    return [_resource(one, texts) for one in found]
+
+
+def _resource(row: Row, texts: Texts) -> _Found:
+    rid, type_, version, updated, seq, *where = row
+    return _Found(rid, type_, version, updated, seq, texts.text(*where))

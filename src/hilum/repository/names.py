@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import apsw
 
+from .chunks import Texts
 from .keys import pack_name
 from .sql import row, rows
 
@@ -24,6 +25,7 @@ class Remembered:
     def __init__(self) -> None:
         self.rids: dict[str, int] = {}
         self.terms: dict[Term, int] = {}
+        self.texts = Texts()
 
     def take(self, numbers: Numbers) -> None:
         """After the commit of what these numbers were given out for."""

@@ -9,7 +9,7 @@ import apsw
 from hilum.model import Outgoing, Receipt
 from hilum.store import Store
 
-from .codec import compress, decompress
+from .chunks import compress, decompress
 from .rules import missing
 from .seam import Delivery, DeliveryState
 from .sql import Row, row, rows

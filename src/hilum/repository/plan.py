@@ -75,9 +75,12 @@ class Version(Struct, frozen=True):
 
 
 class Live:
-    """One resource while messages change it. `versions` are the new ones; `stated` may be newer than the last."""
+    """One resource while messages change it.
 
-    __slots__ = ("found", "id", "is_deleted", "overlay", "record", "stated", "type", "version", "versions")
+    `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is the message it comes from.
+    """
+
+    __slots__ = ("found", "id", "is_deleted", "overlay", "record", "said_by", "stated", "type", "version", "versions")
 
     def __init__(self, record: str, found: Found | None) -> None:
         self.record = record
@@ -85,6 +88,7 @@ class Live:
         self.found = found
         self.versions: list[Version] = []
         self.version = 0
+        self.said_by = 0
         self.stated = NOTHING
         self.overlay = PLAIN
         self.is_deleted = True
@@ -104,7 +108,7 @@ class Live:
             and overlay == self.overlay
             and (stated.elements is self.stated.elements or stated.elements == self.stated.elements)
         )
-        self.stated, self.overlay, self.is_deleted = stated, overlay, is_deleted
+        self.stated, self.overlay, self.is_deleted, self.said_by = stated, overlay, is_deleted, seq
         if not same:
             self.version += 1
             self.versions.append(Version(self.version, seq, stated, overlay, is_deleted))

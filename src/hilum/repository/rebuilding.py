@@ -10,7 +10,7 @@ import msgspec
 from hilum.formats import fhir
 from hilum.store import Store
 
-from .codec import decompress
+from .chunks import CHUNK, Texts
 from .indexing import FACT_TABLES, index, insert_rows, per_kind
 from .names import Numbers, Remembered
 from .snapshot import last_tick
@@ -43,11 +43,12 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     connection.execute("INSERT INTO fact_definition VALUES (?)", (digest,))
     tick = last_tick(connection)
     numbers = Numbers(connection, Remembered(), tick.last_rid, tick.last_term)
+    texts = Texts()
     after = 0
     while batch := rows(connection, _BATCH, (after, BATCH)):
         found = per_kind()
-        for rid, type_, body in batch:
-            date = index(fhir.RESOURCE_TYPES[type_ - 1], decompress(body), rid, numbers, found)
+        for rid, type_, *where in batch:
+            date = index(fhir.RESOURCE_TYPES[type_ - 1], texts.text(*where), rid, numbers, found)
             first, span = date or (None, None)
             connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
         insert_rows(connection, found)
@@ -59,4 +60,7 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.last_term, tick.tick))
 
 
-_BATCH = "SELECT rid, type, body FROM resource WHERE rid > ? AND type > 0 ORDER BY rid LIMIT ?"
+_BATCH = (
+    f"SELECT v.rid, v.type, {CHUNK}, v.place, b.data FROM resource v LEFT JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
+    "WHERE v.rid > ? AND v.type > 0 ORDER BY v.rid LIMIT ?"
+)

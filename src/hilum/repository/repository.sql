@@ -12,7 +12,10 @@ CREATE INDEX IF NOT EXISTS apply_commit_by_time ON apply_commit (at);
 -- Type and id of everything stored or referred to -> rid. The key is packed (see keys.py).
 CREATE TABLE IF NOT EXISTS resource_name (key BLOB PRIMARY KEY, rid INTEGER NOT NULL) WITHOUT ROWID;
 
--- The current version. A deleted resource has a negative type, so that no search walks over it, and an empty body.
+-- What messages made, one chunk or a few per message (see chunks.py). Never changed.
+CREATE TABLE IF NOT EXISTS resource_body (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+
+-- The current version. A deleted resource has a negative type, so that no search walks over it, and no place.
 CREATE TABLE IF NOT EXISTS resource (
   rid INTEGER PRIMARY KEY,
   type INTEGER NOT NULL,
@@ -22,7 +25,8 @@ CREATE TABLE IF NOT EXISTS resource (
   at INTEGER NOT NULL,           -- event time of the newest statement, microseconds
   first INTEGER,                 -- the date that orders its type: first millisecond; NULL when nothing orders it
   span INTEGER,                  -- how many milliseconds it lasts; 0 when it has no such date
-  body BLOB NOT NULL
+  chunk INTEGER,                 -- where its body lies; NULL: in the first chunk of `seq`
+  place INTEGER                  -- and at which place in it
 );
 CREATE INDEX IF NOT EXISTS resource_by_commit ON resource (type, tick);
 CREATE INDEX IF NOT EXISTS resource_by_date ON resource (type, first) WHERE first IS NOT NULL;
@@ -33,7 +37,8 @@ CREATE TABLE IF NOT EXISTS resource_history (
   version INTEGER NOT NULL,
   tick INTEGER NOT NULL,
   seq INTEGER NOT NULL,
-  body BLOB NOT NULL,
+  chunk INTEGER,
+  place INTEGER,
   PRIMARY KEY (rid, version)
 ) WITHOUT ROWID;
 

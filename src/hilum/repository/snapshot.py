@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hilum.formats import fhir
 
-from .codec import decompress
+from .chunks import CHUNK
 from .links import MergeOp
 from .names import Numbers, Remembered, find_rids
 from .plan import Found
@@ -22,10 +22,16 @@ __all__ = ["Snapshot", "Tick", "last_tick"]
 
 _APPLIED = "SELECT o.seq FROM carray(?) k CROSS JOIN outcome o ON o.seq = k.value"
 _HELD = "SELECT h.seq, h.state FROM carray(?) k CROSS JOIN hold h ON h.seq = k.value"
-_FIND = "SELECT r.rid, r.version, r.at, r.body FROM carray(?) k CROSS JOIN resource r ON r.rid = k.value"
+_FIND = (
+    f"SELECT v.rid, v.version, v.at, {CHUNK}, v.place, b.data FROM carray(?) k "  # noqa: S608 - a name of ours
+    f"CROSS JOIN resource v ON v.rid = k.value LEFT JOIN resource_body b ON b.chunk = {CHUNK}"
+)
 
 _SAID = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op WHERE survivor = ?1 OR retired = ?1"
-_REFERRERS = "SELECT type, body FROM resource WHERE rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
+_REFERRERS = (
+    f"SELECT v.type, {CHUNK}, v.place, b.data FROM resource v LEFT JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
+    "WHERE v.type > 0 AND v.rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
+)
 
 
 class Tick(Struct, frozen=True):
@@ -49,6 +55,7 @@ class Snapshot:
     def __init__(self, connection: apsw.Connection, remembered: Remembered) -> None:
         self.tick = last_tick(connection)
         self.numbers = Numbers(connection, remembered, self.tick.last_rid, self.tick.last_term)
+        self._texts = remembered.texts
         self._connection = connection
         self._seen: set[int] = set()
         self._applied: set[int] = set()
@@ -78,7 +85,8 @@ class Snapshot:
         if not rids:
             return {}
         found = rows(self._connection, _FIND, (apsw.carray(array("q", rids)),))
-        return {rids[rid]: Found(rid, version, at, decompress(body)) for rid, version, at, body in found}
+        text = self._texts.text
+        return {rids[rid]: Found(rid, version, at, text(*where)) for rid, version, at, *where in found}
 
     def is_applied(self, seq: int) -> bool:
         if seq not in self._seen:
@@ -112,9 +120,10 @@ class Snapshot:
         rid = find_rids(self._connection, (record,)).get(record)
         if rid is None:
             return []
-        return [_record(type_, body) for type_, body in rows(self._connection, _REFERRERS, (rid,)) if type_ > 0]
+        found = rows(self._connection, _REFERRERS, (rid,))
+        return [_record(type_, self._texts.text(*where)) for type_, *where in found]
 
 
-def _record(type_: int, body: bytes) -> str:
-    id_, _, _ = decompress(body).partition(b"\0")
+def _record(type_: int, text: bytes) -> str:
+    id_, _, _ = text.partition(b"\0")
     return f"{fhir.RESOURCE_TYPES[type_ - 1]}/{id_.decode()}"

@@ -21,7 +21,7 @@ from hilum.model import Effects, Held
 from hilum.store import Schema, Store, fault
 
 from .body import serve
-from .codec import decompress
+from .chunks import CHUNK
 from .desk import Desk, record_work
 from .lookup import search
 from .names import Remembered, find_rids
@@ -30,6 +30,7 @@ from .rebuilding import ensure_facts
 from .rules import check_positions
 from .seam import Page, Query, Stored
 from .snapshot import Snapshot, last_tick
+from .sql import Row
 from .writing import Rows, rows_of, write
 
 __all__ = ["SCHEMA", "SqliteRepository"]
@@ -40,7 +41,7 @@ SCHEMA = Schema(
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 
-CHUNK = 16  # messages planned before other tasks get their turn
+STEP = 16  # messages planned before other tasks get their turn
 ROUND = 64  # messages at most in one job of the writer
 
 fault.declare("repository.before_write", "the plan is made, nothing is written")
@@ -125,15 +126,16 @@ class SqliteRepository(Desk):
         """Plan in small steps on one tick; when the tick moves on between them, the writer plans again."""
         snapshot = self._store.read(lambda connection: Snapshot(connection, self._remembered))
         planner = Planner(snapshot)
-        for start in range(0, len(work), CHUNK):
-            self._store.read(partial(_plan, snapshot=snapshot, planner=planner, work=work[start : start + CHUNK]))
+        for start in range(0, len(work), STEP):
+            self._store.read(partial(_plan, snapshot=snapshot, planner=planner, work=work[start : start + STEP]))
             await asyncio.sleep(0)
         rows = Rows()
         changed = list(planner.plan.changed.values())
-        for start in range(0, len(changed), 4 * CHUNK):
-            some = changed[start : start + 4 * CHUNK]
+        for start in range(0, len(changed), 4 * STEP):
+            some = changed[start : start + 4 * STEP]
             self._store.read(partial(_rows, snapshot=snapshot, changed=some, rows=rows))
             await asyncio.sleep(0)
+        rows.bodies = rows.chunks.packed()
         return _Ready(snapshot, planner.plan, rows)
 
     def _write(self, connection: apsw.Connection, calls: Sequence[_Call], ready: _Ready) -> _Ready:
@@ -164,6 +166,7 @@ class SqliteRepository(Desk):
         _plan(connection, snapshot, planner, work)
         rows = Rows()
         _rows(connection, snapshot, list(planner.plan.changed.values()), rows)
+        rows.bodies = rows.chunks.packed()
         return _Ready(snapshot, planner.plan, rows)
 
     # resources
@@ -179,7 +182,7 @@ class SqliteRepository(Desk):
         if row is None:
             what = "resource" if version is None else "version"
             raise NotFound(f"there is no such {what}", location=f"{type_}/{id_}")
-        return stored(type_, id_, *row)
+        return self._stored(type_, id_, row)
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
         return self._store.read(lambda connection: self._history(connection, type_, id_, limit))
@@ -189,7 +192,7 @@ class SqliteRepository(Desk):
         rows = [connection.execute(_CURRENT, (rid,)).fetchone(), *connection.execute(_VERSIONS, (rid, limit))]
         if rows[0] is None:
             raise NotFound("there is no such resource", location=f"{type_}/{id_}")
-        return [stored(type_, id_, *row) for row in rows[:limit]]
+        return [self._stored(type_, id_, row) for row in rows[:limit]]
 
     def _rid(self, connection: apsw.Connection, type_: str, id_: str) -> int | None:
         record = f"{type_}/{id_}"
@@ -203,27 +206,25 @@ class SqliteRepository(Desk):
         return {fhir.RESOURCE_TYPES[number - 1]: count for number, count in found}
 
     def search(self, query: Query) -> Page:
-        return self._store.read(lambda connection: search(connection, query))
+        return self._store.read(lambda connection: search(connection, query, self._remembered.texts))
+
+    def _stored(self, type_: str, id_: str, row: Row) -> Stored:
+        version, at, seq, *where = row
+        text = self._remembered.texts.text(*where)
+        whole = serve(type_, text, version, at)[1] if text else b""
+        return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 
 
-_CURRENT = (
-    "SELECT r.version, c.at, r.seq, r.body FROM resource r JOIN apply_commit c ON c.tick = r.tick WHERE r.rid = ?"
-)
-_SUPERSEDED = (
-    "SELECT h.version, c.at, h.seq, h.body FROM resource_history h JOIN apply_commit c ON c.tick = h.tick "
-    "WHERE h.rid = ? AND h.version = ?"
-)
-_VERSIONS = (
-    "SELECT h.version, c.at, h.seq, h.body FROM resource_history h JOIN apply_commit c ON c.tick = h.tick "
-    "WHERE h.rid = ? ORDER BY h.version DESC LIMIT ?"
-)
+def _version_of(table: str) -> str:
+    return (
+        f"SELECT v.version, c.at, v.seq, {CHUNK}, v.place, b.data FROM {table} v "  # noqa: S608 - names of ours
+        f"JOIN apply_commit c ON c.tick = v.tick LEFT JOIN resource_body b ON b.chunk = {CHUNK} WHERE v.rid = ?"
+    )
 
 
-def stored(type_: str, id_: str, version: int, at: int, seq: int, body: bytes) -> Stored:
-    """A row as the seam gives it."""
-    text = decompress(body)
-    whole = serve(type_, text, version, at)[1] if text else b""
-    return Stored(type_, id_, version, at * 1000, whole, seq, not text)
+_CURRENT = _version_of("resource")
+_SUPERSEDED = _version_of("resource_history") + " AND v.version = ?"
+_VERSIONS = _version_of("resource_history") + " ORDER BY v.version DESC LIMIT ?"
 
 
 def _plan(connection: apsw.Connection, snapshot: Snapshot, planner: Planner, work: Sequence[Effects | Held]) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from hilum.model import Accounting
 
 from .body import Record, pack
-from .codec import compress
+from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
 from .keys import TYPE_NUMBERS
 from .names import Numbers
@@ -23,13 +23,16 @@ __all__ = ["Rows", "rows_of", "write"]
 class Rows(Struct):
     """What the writer puts into the tables, apart from what depends on its commit (tick and time)."""
 
-    new: list[Row] = []  # rid, type, version, seq, at, first, span, body
+    new: list[Row] = []  # rid, type, version, seq, at, first, span, chunk, place
     changed: list[Row] = []  # the same
-    restated: list[Row] = []  # at, body, rid: told again, the version stays
+    restated: list[Row] = []  # at, chunk, place, rid: told again, the version stays
+    retimed: list[Row] = []  # at, rid: told again without any difference
     superseded: list[Row] = []  # rid, version: committed versions that go to the history
-    skipped: list[Row] = []  # rid, version, seq, body: versions made and superseded in this plan
+    skipped: list[Row] = []  # rid, version, seq, chunk, place: versions made and superseded in this plan
     facts: PerKind = field(default_factory=per_kind)
     gone: PerKind = field(default_factory=per_kind)
+    chunks: Chunks = field(default_factory=Chunks)
+    bodies: list[tuple[int, bytes]] = []  # chunk, data; filled when all resources are in
 
 
 def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
@@ -40,15 +43,19 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
         if live.versions:
             date = _fact_changes(live, text, rid, numbers, rows)
             _version_rows(live, rid, date, text, rows)
-        elif live.found is not None and (text != live.found.text or live.stated.at != live.found.at):
-            rows.restated.append((live.stated.at, compress(text), rid))
+        elif live.found is not None and text != live.found.text:
+            rows.restated.append((live.stated.at, *rows.chunks.add(live.said_by, text), rid))
+        elif live.found is not None and live.stated.at != live.found.at:
+            rows.retimed.append((live.stated.at, rid))
 
 
 def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) -> None:
     number = TYPE_NUMBERS[live.type]
     first, span = date or (None, None)
+    seq = live.versions[-1].seq
+    place = _place(rows.chunks, seq, live.said_by, text)
     type_ = -number if live.is_deleted else number
-    row = (rid, type_, live.version, live.versions[-1].seq, live.stated.at, first, span, compress(text))
+    row = (rid, type_, live.version, seq, live.stated.at, first, span, *place)
     if live.found is None:
         rows.new.append(row)
     else:
@@ -56,7 +63,15 @@ def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) ->
         rows.superseded.append((rid, live.found.version))
     for version in live.versions[:-1]:
         text = b"" if version.is_deleted else pack(Record(live.id, version.stated, version.overlay))
-        rows.skipped.append((rid, version.number, version.seq, compress(text)))
+        rows.skipped.append((rid, version.number, version.seq, *_place(rows.chunks, version.seq, version.seq, text)))
+
+
+def _place(chunks: Chunks, seq: int, said_by: int, text: bytes) -> tuple[int | None, int | None]:
+    """Where the text of a version of `seq` lies; the chunk that goes without saying is None."""
+    if not text:
+        return None, None
+    chunk, place = chunks.add(said_by, text)
+    return (None if chunk == first_chunk(seq) else chunk), place
 
 
 def _fact_changes(live: Live, text: bytes, rid: int, numbers: Numbers, rows: Rows) -> Dated:
@@ -73,13 +88,17 @@ def _fact_changes(live: Live, text: bytes, rid: int, numbers: Numbers, rows: Row
 
 
 _HISTORY = (
-    "INSERT INTO resource_history SELECT rid, version, tick, seq, body FROM resource WHERE rid = ? AND version = ?"
+    "INSERT INTO resource_history SELECT rid, version, tick, seq, chunk, place FROM resource "
+    "WHERE rid = ? AND version = ?"
 )
-_SKIPPED = "INSERT INTO resource_history (rid, version, tick, seq, body) VALUES (?, ?, ?, ?, ?)"
-_NEW = "INSERT INTO resource (rid, type, version, tick, seq, at, first, span, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SKIPPED = "INSERT INTO resource_history (rid, version, tick, seq, chunk, place) VALUES (?, ?, ?, ?, ?, ?)"
+_NEW = (
+    "INSERT INTO resource (rid, type, version, tick, seq, at, first, span, chunk, place) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _CHANGED = (
-    "UPDATE resource SET type = ?2, version = ?3, tick = ?4, seq = ?5, at = ?6, first = ?7, span = ?8, body = ?9 "
-    "WHERE rid = ?1"
+    "UPDATE resource SET type = ?2, version = ?3, tick = ?4, seq = ?5, at = ?6, first = ?7, span = ?8, chunk = ?9, "
+    "place = ?10 WHERE rid = ?1"
 )
 _OP = "INSERT INTO merge_op (at, seq, ordinal, survivor, retired, undo) VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -91,10 +110,12 @@ def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers,
     terms = [(id_, *term) for term, id_ in numbers.new_terms.items()]
     many("INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
     many(_HISTORY, sorted(rows.superseded))
-    many(_SKIPPED, sorted((rid, version, tick, seq, body) for rid, version, seq, body in rows.skipped))
+    many("INSERT INTO resource_body (chunk, data) VALUES (?, ?)", rows.bodies)
+    many(_SKIPPED, sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped))
     for sql, resources in ((_NEW, rows.new), (_CHANGED, rows.changed)):
         many(sql, sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources))
-    many("UPDATE resource SET at = ?, body = ? WHERE rid = ?", rows.restated)
+    many("UPDATE resource SET at = ?, chunk = ?, place = ? WHERE rid = ?", rows.restated)
+    many("UPDATE resource SET at = ? WHERE rid = ?", rows.retimed)
     delete_rows(connection, rows.gone)
     insert_rows(connection, rows.facts)
     many("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", [_outcome(*one) for one in plan.applied.items()])
