@@ -24,10 +24,15 @@ _PACKAGE = Path(__file__).parents[1]
 # Pages of docs/codes that are not named after their package.
 _PAGES: dict[tuple[str, ...], str] = {
     ("formats", "hl7v2"): "hl7",
-    ("formats", "fhir"): "repository",
+    ("formats", "fhir"): "fhir",
+    ("delivery", "policy.py"): "engine",
     ("app", "api"): "api",
     ("app", "tokens.py"): "api",
 }
+_GENERAL = frozenset({"delivery-failed", "format-invalid", "mapping-failed", "not-found"})
+# Packages whose codes are explained by subject, which is how they begin.
+_SHARED = frozenset({"intake", "delivery", "protocols", "journal"})
+_SUBJECTS = {"files": "files", "mllp": "mllp", "store": "store", "tls": "mllp", "webhook": "webhook"}
 
 
 def report_error(error: HilumError, *, as_json: bool, docs: str) -> None:
@@ -106,8 +111,13 @@ def finding_as_json(finding: Finding) -> dict[str, object]:
     }
 
 
-def page_of(module: Path) -> str:
-    """Name of the page in docs/codes that explains what a module (inside the package hilum) says."""
+def page_of(module: Path, code: str) -> str:
+    """Name of the page in docs/codes that explains what a module (inside the package hilum) says by this code."""
+    if code in _GENERAL:
+        return "errors"
+    subject = _SUBJECTS.get(code.partition("-")[0])
+    if subject and module.parts[0] in _SHARED:
+        return subject
     return _PAGES.get(module.parts[:2], module.parts[0])
 
 
@@ -118,4 +128,4 @@ def _page(error: HilumError) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).is_relative_to(_PACKAGE)
     ]
-    return f"/{page_of(modules[-1])}.md" if modules else ""
+    return f"/{page_of(modules[-1], error.code)}.md" if modules else ""
