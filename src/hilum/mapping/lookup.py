@@ -28,8 +28,8 @@ def universal_uri(universal: str, type_: str) -> str:
     if kind in ("UUID", "GUID"):
         return f"urn:uuid:{universal.lower()}"
     if kind == "DNS":
-        return f"http://{universal}"
-    return universal if kind in ("URI", "URL") and ":" in universal else ""
+        return f"http://{universal}" if re.fullmatch(r"[A-Za-z0-9.-]+", universal) else ""
+    return universal if kind in ("URI", "URL") and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:\S+", universal) else ""
 
 
 def sender_rank(pattern: str, sender: str) -> int:
