@@ -12,9 +12,14 @@ CODE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
 CARRIERS = {"Finding", "ExceptionItem", "Problem", "Held", "Issue"}  # calls whose first text argument is a code
 
 
+REPORTERS = {"report", "note", "_report"}  # calls with the code as one of their texts
+
+
 def documented() -> set[str]:
     pages = (ROOT / "docs" / "codes").glob("*.md")
-    return {match for page in pages for match in re.findall(r"^#+ `?([a-z0-9-]+)`?\s*$", page.read_text(), re.M)}
+    return {
+        match for page in pages for match in re.findall(r"^#+ `?([a-z0-9-]+)`?\s*$", page.read_text(), re.MULTILINE)
+    }
 
 
 def said_by(tree: ast.AST) -> Iterator[str]:
@@ -24,6 +29,9 @@ def said_by(tree: ast.AST) -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if name in CARRIERS and node.args and isinstance(node.args[0], ast.Constant):
                 yield str(node.args[0].value)
+            if name in REPORTERS:
+                texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                yield from [text for text in texts if CODE.fullmatch(text)][:1]
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
             if any(getattr(t, "id", "") == "default_code" for t in targets) and isinstance(node.value, ast.Constant):

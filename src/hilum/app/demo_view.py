@@ -61,7 +61,7 @@ def summary(ledger: Ledger, tally: Tally, fates: Sequence[Fate], problems: Seque
     """The last word: what became of the broken messages, and whether everything adds up."""
     fields = ledger.fields
     lines: list[RenderableType] = [
-        Text("\nWhat the hospital got wrong on purpose, and what became of it", style="bold"),
+        Text("\nWhat was wrong with some messages, and what became of them", style="bold"),
         _fates(fates, width) if fates else Text("nothing yet: about one message in sixty is broken"),
         Text(""),
         Text(
