@@ -12,7 +12,7 @@ HilumError
 ├── NotFound             no such message, resource or item                          stop
 └── DeliveryError        a destination did not take a record                        as the error says
 
-Each error has a stable `code` (documented in docs/codes.md), a `location` (`file:line:col`, a message id with a
+Each error has a stable `code` (documented in docs/codes/), a `location` (`file:line:col`, a message id with a
 path, or sheet!cell) and an `outcome`, which is all that the engine looks at. A message says what happened and what to
 do about it, and never holds PHI.
 """
