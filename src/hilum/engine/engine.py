@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -94,7 +94,7 @@ class Engine:
         await asyncio.gather(*self._readers, return_exceptions=True)
         self._stop.set()
         await self._progress.stop()
-        self._wake_workers()
+        self._wake_workers(range(PARTITIONS))
         self._wake_senders()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -104,14 +104,12 @@ class Engine:
 
     async def _receive(self, source: Source) -> None:
         while arrivals := await source.read():
-            copies = await self._flow.receive(arrivals)
-            self._wake_workers()
-            for seq in copies:
+            for seq in await self._flow.receive(arrivals):
                 self._tell(self._tell_of_copy, seq)
 
-    def _wake_workers(self) -> None:
-        for worker in self._workers:
-            worker.wake()
+    def _wake_workers(self, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            self._workers[partition].wake()
 
     def _wake_senders(self) -> None:
         for sender in self._senders:

@@ -16,6 +16,7 @@ import structlog
 from hilum import mapping
 from hilum.engine.admission import admit
 from hilum.engine.answers import Answers
+from hilum.engine.partition import PARTITIONS
 from hilum.engine.settings import SourceSettings
 from hilum.errors import HilumError, Outcome, StoreError
 from hilum.formats import hl7v2
@@ -49,10 +50,10 @@ class Flow:
         sources: Mapping[str, SourceSettings],
         route: Route,
         answers: Answers,
-        something_to_read: Callable[[], None],
+        something_to_read: Callable[[Iterable[int]], None],
         something_to_send: Callable[[], None],
     ) -> None:
-        """The two callbacks wake those who would otherwise look again only later."""
+        """The callbacks wake those who would look again only later: readers of these partitions, and senders."""
         self._something_to_read, self._something_to_send = something_to_read, something_to_send
         self._journal, self._repository = journal, repository
         self._plan, self._sources, self._route, self._answers = plan, sources, route, answers
@@ -76,6 +77,7 @@ class Flow:
             log.warning("an arrival cannot be stored", source=arrivals[0].source, error=type(error).__name__)
             self._answers.failed(admitted[0], StoreError("this cannot be stored", code="append-failed"))
             return []
+        self._something_to_read({n for one in admitted for item in one.items for n in item.incoming.partitions})
         fault.reach("engine.before_answer")
         return [seq for one in admitted for seq in self._answers.stored(one, [next(rows) for _ in one.items])]
 
@@ -96,7 +98,7 @@ class Flow:
     def _stored_late(self, appending: asyncio.Future[list[Appended]]) -> None:
         """The journal took after all what its sender was told to send again: it is applied now, not with the copy."""
         if not appending.cancelled() and appending.exception() is None:
-            self._something_to_read()
+            self._something_to_read(range(PARTITIONS))
 
     def turn(self, message: Message) -> Effects | Held:
         """Parse and map one message: what it does, or why a person must look at it first."""
