@@ -4,6 +4,9 @@ The resources of a message name each other and share times and codes: together t
 by one. A chunk is never changed, so what was read of it may be remembered. A version is found by its chunk and its
 place in it. Large texts (a scanned report) get a chunk of their own, so that reading a small one stays cheap.
 
+A chunk also tells the event time of its message, which most of its resources share. It lies in the table in pieces of
+such a size that pages are well filled.
+
 The first byte of a chunk says how it is kept: 0 as it is, 1 zstd with the dictionary `bodies-1.zdict`. A better
 dictionary gets the next number beside this one; what was written with this one stays readable.
 """
@@ -13,14 +16,20 @@ from __future__ import annotations
 import threading
 from importlib import resources
 
+import apsw
 import msgspec
 import zstandard
+from msgspec import Struct
 
 from hilum.errors import StoreCorrupt
+
+from .sql import rows
 
 __all__ = ["CHUNK", "Chunks", "Texts", "compress", "decompress", "first_chunk"]
 
 PARTS = 16  # a message's chunks are numbered seq * PARTS and on
+PIECES = 64  # a chunk's pieces are numbered chunk * PIECES and on
+PIECE = 780  # bytes: five fill a page of 4 KiB
 LARGE = 32 * 1024  # bytes of text from which a resource gets a chunk of its own
 KEPT = 256  # chunks remembered
 CHUNK = f"coalesce(v.chunk, v.seq * {PARTS})"  # the chunk of `v`, a row of resource or resource_history, in SQL
@@ -49,8 +58,6 @@ class _Codecs(threading.local):
 
 
 _codecs = _Codecs()
-_to_list = msgspec.msgpack.Encoder().encode
-_from_list = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 def compress(text: bytes) -> bytes:
@@ -76,56 +83,75 @@ def first_chunk(seq: int) -> int:
     return seq * PARTS
 
 
+class _Chunk(Struct, array_like=True):
+    at: int  # event time of the message, microseconds
+    texts: list[bytes]
+
+
+_to_chunk = msgspec.msgpack.Encoder().encode
+_from_chunk = msgspec.msgpack.Decoder(_Chunk).decode
+
+
 class Chunks:
     """Texts on their way into chunks, while a plan is made."""
 
     def __init__(self) -> None:
-        self._texts: dict[int, list[bytes]] = {}
+        self._chunks: dict[int, _Chunk] = {}
 
-    def add(self, seq: int, text: bytes) -> tuple[int, int]:
+    def add(self, seq: int, at: int, text: bytes) -> tuple[int, int]:
         """Put a text into a chunk of this message: (chunk, place)."""
-        chunk = first_chunk(seq)
+        number = first_chunk(seq)
         if len(text) > LARGE:
-            taken = [part for part in range(1, PARTS - 1) if chunk + part in self._texts]
-            chunk += len(taken) + 1
-        texts = self._texts.setdefault(chunk, [])
-        texts.append(text)
-        return chunk, len(texts) - 1
+            number += 1 + sum(number + part in self._chunks for part in range(1, PARTS - 1))
+        chunk = self._chunks.setdefault(number, _Chunk(at, []))
+        chunk.texts.append(text)
+        return number, len(chunk.texts) - 1
 
     def packed(self) -> list[tuple[int, bytes]]:
-        """The chunks as rows: number, data."""
-        return [(chunk, compress(_to_list(texts))) for chunk, texts in sorted(self._texts.items())]
+        """The chunks as rows: number of the piece, data."""
+        return [
+            row for number, chunk in sorted(self._chunks.items()) for row in _pieces(number, compress(_to_chunk(chunk)))
+        ]
+
+
+def _pieces(number: int, data: bytes) -> list[tuple[int, bytes]]:
+    """Of equal length, at most PIECES."""
+    count = min(PIECES, -(-len(data) // PIECE))
+    size = -(-len(data) // count)
+    return [(number * PIECES + at, data[at * size : (at + 1) * size]) for at in range(-(-len(data) // size))]
+
+
+_DATA = "SELECT data FROM resource_body WHERE piece BETWEEN ? AND ? ORDER BY piece"
 
 
 class Texts:
     """Reads texts out of chunks, and remembers the chunks that were read last."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, list[bytes]] = {}
+        self._kept: dict[int, _Chunk] = {}
 
-    def text(self, chunk: int, place: int | None, data: bytes | None) -> bytes:
-        """The text at a place of a chunk, given its stored bytes; b"" for a deleted version, which has no place."""
-        if place is None:
-            return b""
-        texts = self._kept.get(chunk)
-        if texts is None:
-            texts = self._open(chunk, data)
-        if place >= len(texts):
-            raise _unreadable()
-        return texts[place]
+    def text(self, connection: apsw.Connection, number: int, place: int | None) -> bytes:
+        """The text at a place of a chunk; b"" for a deleted version, which has no place."""
+        return b"" if place is None else self.said(connection, number, place)[1]
 
-    def _open(self, chunk: int, data: bytes | None) -> list[bytes]:
-        if data is None:
+    def said(self, connection: apsw.Connection, number: int, place: int) -> tuple[int, bytes]:
+        """The same with the event time of its message."""
+        chunk = self._kept.get(number) or self._read(connection, number)
+        if place >= len(chunk.texts):
             raise _unreadable()
+        return chunk.at, chunk.texts[place]
+
+    def _read(self, connection: apsw.Connection, number: int) -> _Chunk:
+        found = rows(connection, _DATA, (number * PIECES, number * PIECES + PIECES - 1))
         try:
-            texts = _from_list(decompress(data))
+            chunk = _from_chunk(decompress(b"".join([data for (data,) in found])))
         except msgspec.MsgspecError:
             raise _unreadable() from None
-        if sum(map(len, texts)) <= PARTS * LARGE:
+        if sum(map(len, chunk.texts)) <= PARTS * LARGE:
             if len(self._kept) >= KEPT:
                 self._kept = {}
-            self._kept[chunk] = texts
-        return texts
+            self._kept[number] = chunk
+        return chunk
 
 
 def _unreadable() -> StoreCorrupt:

@@ -185,11 +185,10 @@ def _exactly(connection: apsw.Connection, criterion: Criterion, near: Clause, te
     """The facts are folded: of those that are equal when folded, the bodies decide."""
     maybe = rows(
         connection,
-        f"SELECT v.rid, {CHUNK}, v.place, b.data FROM resource v JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
-        f"WHERE v.rid IN ({near.source})",
+        f"SELECT v.rid, {CHUNK}, v.place FROM resource v WHERE v.rid IN ({near.source})",  # noqa: S608
         near.source_values,
     )
-    rids = [rid for rid, *where in maybe if holds_exactly(criterion, _elements(texts.text(*where)))]
+    rids = [rid for rid, *where in maybe if holds_exactly(criterion, _elements(texts.text(connection, *where)))]
     return _source("SELECT value AS rid FROM json_each(?)", (as_json(rids),), 0)
 
 

@@ -23,8 +23,8 @@ from .sql import Row, as_json, number, rows
 
 __all__ = ["search"]
 
-_COLUMNS = f"v.rid, v.type, v.version, c.at, v.seq, {CHUNK}, v.place, b.data"
-_MORE = f"CROSS JOIN apply_commit c ON c.tick = v.tick LEFT JOIN resource_body b ON b.chunk = {CHUNK}"
+_COLUMNS = f"v.rid, v.type, v.version, c.at, v.seq, {CHUNK}, v.place"
+_MORE = "CROSS JOIN apply_commit c ON c.tick = v.tick"
 
 
 class _Found(Struct, frozen=True):
@@ -127,7 +127,7 @@ def _found(
         f"SELECT {_COLUMNS}, {select.key} FROM {select.tables} {_MORE} "  # noqa: S608
         f"WHERE {where} ORDER BY {select.key} {direction}, v.rid {direction} LIMIT {limit:d}"
     )
-    return [(_resource(one[:-1], texts), one[-1]) for one in rows(connection, sql, values)]
+    return [(_resource(connection, one[:-1], texts), one[-1]) for one in rows(connection, sql, values)]
 
 
 def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: Sequence[Inclusion]) -> set[int]:
@@ -171,9 +171,9 @@ def _by_rids(connection: apsw.Connection, rids: set[int], texts: Texts) -> list[
         f"{_MORE} WHERE v.type > 0",
         (as_json(sorted(rids)),),
     )
-    return [_resource(one, texts) for one in found]
+    return [_resource(connection, one, texts) for one in found]
 
 
-def _resource(row: Row, texts: Texts) -> _Found:
+def _resource(connection: apsw.Connection, row: Row, texts: Texts) -> _Found:
     rid, type_, version, updated, seq, *where = row
-    return _Found(rid, type_, version, updated, seq, texts.text(*where))
+    return _Found(rid, type_, version, updated, seq, texts.text(connection, *where))

@@ -69,6 +69,7 @@ class Version(Struct, frozen=True):
 
     number: int
     seq: int
+    at: int  # event time of that message
     stated: Stated
     overlay: Overlay
     is_deleted: bool
@@ -77,10 +78,22 @@ class Version(Struct, frozen=True):
 class Live:
     """One resource while messages change it.
 
-    `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is the message it comes from.
+    `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is its message.
     """
 
-    __slots__ = ("found", "id", "is_deleted", "overlay", "record", "said_by", "stated", "type", "version", "versions")
+    __slots__ = (
+        "found",
+        "id",
+        "is_deleted",
+        "overlay",
+        "record",
+        "said_at",
+        "said_by",
+        "stated",
+        "type",
+        "version",
+        "versions",
+    )
 
     def __init__(self, record: str, found: Found | None) -> None:
         self.record = record
@@ -88,7 +101,7 @@ class Live:
         self.found = found
         self.versions: list[Version] = []
         self.version = 0
-        self.said_by = 0
+        self.said_by = self.said_at = 0
         self.stated = NOTHING
         self.overlay = PLAIN
         self.is_deleted = True
@@ -100,7 +113,7 @@ class Live:
                 self.overlay = stored.overlay
                 self.stated = NOTHING if stored.stated.at == DEFAULTED else stored.stated
 
-    def commit(self, stated: Stated, overlay: Overlay, seq: int) -> None:
+    def commit(self, stated: Stated, overlay: Overlay, seq: int, at: int) -> None:
         """Take what a message made of it; a version only when what is served differs."""
         is_deleted = stated is NOTHING and not (overlay.replaced_by or overlay.replaces)
         same = (
@@ -108,10 +121,11 @@ class Live:
             and overlay == self.overlay
             and (stated.elements is self.stated.elements or stated.elements == self.stated.elements)
         )
-        self.stated, self.overlay, self.is_deleted, self.said_by = stated, overlay, is_deleted, seq
+        self.stated, self.overlay, self.is_deleted = stated, overlay, is_deleted
+        self.said_by, self.said_at = seq, at
         if not same:
             self.version += 1
-            self.versions.append(Version(self.version, seq, stated, overlay, is_deleted))
+            self.versions.append(Version(self.version, seq, at, stated, overlay, is_deleted))
 
 
 class Plan(Struct):
@@ -172,7 +186,7 @@ class Planner:
             live = self._live(record)
             overlay = self._overlay(live, stated) if self._has_links else PLAIN
             if stated is not live.stated or overlay != live.overlay:
-                live.commit(stated, overlay, effects.seq)
+                live.commit(stated, overlay, effects.seq, effects.at)
                 self.plan.changed[record] = live
 
     def _merge(self, merge: Merge, effects: Effects, ordinal: int, touched: Iterable[str]) -> set[str]:

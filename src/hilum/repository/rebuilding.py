@@ -48,7 +48,7 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     while batch := rows(connection, _BATCH, (after, BATCH)):
         found = per_kind()
         for rid, type_, *where in batch:
-            date = index(fhir.RESOURCE_TYPES[type_ - 1], texts.text(*where), rid, numbers, found)
+            date = index(fhir.RESOURCE_TYPES[type_ - 1], texts.text(connection, *where), rid, numbers, found)
             first, span = date or (None, None)
             connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
         insert_rows(connection, found)
@@ -61,6 +61,6 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
 
 
 _BATCH = (
-    f"SELECT v.rid, v.type, {CHUNK}, v.place, b.data FROM resource v LEFT JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
+    f"SELECT v.rid, v.type, {CHUNK}, v.place FROM resource v "  # noqa: S608 - a name of ours
     "WHERE v.rid > ? AND v.type > 0 ORDER BY v.rid LIMIT ?"
 )

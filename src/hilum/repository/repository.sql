@@ -13,7 +13,7 @@ CREATE INDEX IF NOT EXISTS apply_commit_by_time ON apply_commit (at);
 CREATE TABLE IF NOT EXISTS resource_name (key BLOB PRIMARY KEY, rid INTEGER NOT NULL) WITHOUT ROWID;
 
 -- What messages made, one chunk or a few per message (see chunks.py). Never changed.
-CREATE TABLE IF NOT EXISTS resource_body (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS resource_body (piece INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 -- The current version. A deleted resource has a negative type, so that no search walks over it, and no place.
 CREATE TABLE IF NOT EXISTS resource (
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS resource (
   version INTEGER NOT NULL,
   tick INTEGER NOT NULL,         -- of the commit that made this version
   seq INTEGER NOT NULL,          -- the message that made it
-  at INTEGER NOT NULL,           -- event time of the newest statement, microseconds
+  at INTEGER,                    -- event time of the newest statement, microseconds; NULL: as its chunk says
   first INTEGER,                 -- the date that orders its type: first millisecond; NULL when nothing orders it
   span INTEGER,                  -- how many milliseconds it lasts; 0 when it has no such date
   chunk INTEGER,                 -- where its body lies; NULL: in the first chunk of `seq`

@@ -13,6 +13,7 @@ from hilum.formats import fhir
 from .chunks import CHUNK
 from .links import MergeOp
 from .names import Numbers, Remembered, find_rids
+from .patch import DEFAULTED
 from .plan import Found
 from .seam import HoldState
 from .sql import row, rows
@@ -23,13 +24,13 @@ __all__ = ["Snapshot", "Tick", "last_tick"]
 _APPLIED = "SELECT o.seq FROM carray(?) k CROSS JOIN outcome o ON o.seq = k.value"
 _HELD = "SELECT h.seq, h.state FROM carray(?) k CROSS JOIN hold h ON h.seq = k.value"
 _FIND = (
-    f"SELECT v.rid, v.version, v.at, {CHUNK}, v.place, b.data FROM carray(?) k "  # noqa: S608 - a name of ours
-    f"CROSS JOIN resource v ON v.rid = k.value LEFT JOIN resource_body b ON b.chunk = {CHUNK}"
+    f"SELECT v.rid, v.version, v.at, {CHUNK}, v.place FROM carray(?) k "  # noqa: S608 - a name of ours
+    "CROSS JOIN resource v ON v.rid = k.value"
 )
 
 _SAID = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op WHERE survivor = ?1 OR retired = ?1"
 _REFERRERS = (
-    f"SELECT v.type, {CHUNK}, v.place, b.data FROM resource v LEFT JOIN resource_body b ON b.chunk = {CHUNK} "  # noqa: S608
+    f"SELECT v.type, {CHUNK}, v.place FROM resource v "  # noqa: S608 - a name of ours
     "WHERE v.type > 0 AND v.rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
 )
 
@@ -85,8 +86,13 @@ class Snapshot:
         if not rids:
             return {}
         found = rows(self._connection, _FIND, (apsw.carray(array("q", rids)),))
-        text = self._texts.text
-        return {rids[rid]: Found(rid, version, at, text(*where)) for rid, version, at, *where in found}
+        return {rids[rid]: self._found(rid, *rest) for rid, *rest in found}
+
+    def _found(self, rid: int, version: int, at: int | None, chunk: int, place: int | None) -> Found:
+        if place is None:
+            return Found(rid, version, DEFAULTED if at is None else at, b"")
+        said_at, text = self._texts.said(self._connection, chunk, place)
+        return Found(rid, version, said_at if at is None else at, text)
 
     def is_applied(self, seq: int) -> bool:
         if seq not in self._seen:
@@ -121,7 +127,7 @@ class Snapshot:
         if rid is None:
             return []
         found = rows(self._connection, _REFERRERS, (rid,))
-        return [_record(type_, self._texts.text(*where)) for type_, *where in found]
+        return [_record(type_, self._texts.text(self._connection, *where)) for type_, *where in found]
 
 
 def _record(type_: int, text: bytes) -> str:

@@ -182,7 +182,7 @@ class SqliteRepository(Desk):
         if row is None:
             what = "resource" if version is None else "version"
             raise NotFound(f"there is no such {what}", location=f"{type_}/{id_}")
-        return self._stored(type_, id_, row)
+        return self._stored(connection, type_, id_, row)
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
         return self._store.read(lambda connection: self._history(connection, type_, id_, limit))
@@ -192,7 +192,7 @@ class SqliteRepository(Desk):
         rows = [connection.execute(_CURRENT, (rid,)).fetchone(), *connection.execute(_VERSIONS, (rid, limit))]
         if rows[0] is None:
             raise NotFound("there is no such resource", location=f"{type_}/{id_}")
-        return [self._stored(type_, id_, row) for row in rows[:limit]]
+        return [self._stored(connection, type_, id_, row) for row in rows[:limit]]
 
     def _rid(self, connection: apsw.Connection, type_: str, id_: str) -> int | None:
         record = f"{type_}/{id_}"
@@ -208,17 +208,17 @@ class SqliteRepository(Desk):
     def search(self, query: Query) -> Page:
         return self._store.read(lambda connection: search(connection, query, self._remembered.texts))
 
-    def _stored(self, type_: str, id_: str, row: Row) -> Stored:
+    def _stored(self, connection: apsw.Connection, type_: str, id_: str, row: Row) -> Stored:
         version, at, seq, *where = row
-        text = self._remembered.texts.text(*where)
+        text = self._remembered.texts.text(connection, *where)
         whole = serve(type_, text, version, at)[1] if text else b""
         return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 
 
 def _version_of(table: str) -> str:
     return (
-        f"SELECT v.version, c.at, v.seq, {CHUNK}, v.place, b.data FROM {table} v "  # noqa: S608 - names of ours
-        f"JOIN apply_commit c ON c.tick = v.tick LEFT JOIN resource_body b ON b.chunk = {CHUNK} WHERE v.rid = ?"
+        f"SELECT v.version, c.at, v.seq, {CHUNK}, v.place FROM {table} v "  # noqa: S608 - names of ours
+        "JOIN apply_commit c ON c.tick = v.tick WHERE v.rid = ?"
     )
 
 

@@ -32,7 +32,7 @@ class Rows(Struct):
     facts: PerKind = field(default_factory=per_kind)
     gone: PerKind = field(default_factory=per_kind)
     chunks: Chunks = field(default_factory=Chunks)
-    bodies: list[tuple[int, bytes]] = []  # chunk, data; filled when all resources are in
+    bodies: list[tuple[int, bytes]] = []  # piece, data; filled when all resources are in
 
 
 def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
@@ -44,7 +44,8 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
             date = _fact_changes(live, text, rid, numbers, rows)
             _version_rows(live, rid, date, text, rows)
         elif live.found is not None and text != live.found.text:
-            rows.restated.append((live.stated.at, *rows.chunks.add(live.said_by, text), rid))
+            where = rows.chunks.add(live.said_by, live.said_at, text)
+            rows.restated.append((_at(live), *where, rid))
         elif live.found is not None and live.stated.at != live.found.at:
             rows.retimed.append((live.stated.at, rid))
 
@@ -53,9 +54,9 @@ def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) ->
     number = TYPE_NUMBERS[live.type]
     first, span = date or (None, None)
     seq = live.versions[-1].seq
-    place = _place(rows.chunks, seq, live.said_by, text)
+    place = _place(rows.chunks, seq, live.said_by, live.said_at, text)
     type_ = -number if live.is_deleted else number
-    row = (rid, type_, live.version, seq, live.stated.at, first, span, *place)
+    row = (rid, type_, live.version, seq, _at(live) if text else live.stated.at, first, span, *place)
     if live.found is None:
         rows.new.append(row)
     else:
@@ -63,14 +64,20 @@ def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) ->
         rows.superseded.append((rid, live.found.version))
     for version in live.versions[:-1]:
         text = b"" if version.is_deleted else pack(Record(live.id, version.stated, version.overlay))
-        rows.skipped.append((rid, version.number, version.seq, *_place(rows.chunks, version.seq, version.seq, text)))
+        place = _place(rows.chunks, version.seq, version.seq, version.at, text)
+        rows.skipped.append((rid, version.number, version.seq, *place))
 
 
-def _place(chunks: Chunks, seq: int, said_by: int, text: bytes) -> tuple[int | None, int | None]:
+def _at(live: Live) -> int | None:
+    """None: the time that its chunk tells."""
+    return None if live.stated.at == live.said_at else live.stated.at
+
+
+def _place(chunks: Chunks, seq: int, said_by: int, said_at: int, text: bytes) -> tuple[int | None, int | None]:
     """Where the text of a version of `seq` lies; the chunk that goes without saying is None."""
     if not text:
         return None, None
-    chunk, place = chunks.add(said_by, text)
+    chunk, place = chunks.add(said_by, said_at, text)
     return (None if chunk == first_chunk(seq) else chunk), place
 
 
@@ -110,7 +117,7 @@ def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers,
     terms = [(id_, *term) for term, id_ in numbers.new_terms.items()]
     many("INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
     many(_HISTORY, sorted(rows.superseded))
-    many("INSERT INTO resource_body (chunk, data) VALUES (?, ?)", rows.bodies)
+    many("INSERT INTO resource_body (piece, data) VALUES (?, ?)", rows.bodies)
     many(_SKIPPED, sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped))
     for sql, resources in ((_NEW, rows.new), (_CHANGED, rows.changed)):
         many(sql, sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources))
