@@ -31,7 +31,7 @@ PARTS = 16  # a message's chunks are numbered seq * PARTS and on
 PIECES = 64  # a chunk's pieces are numbered chunk * PIECES and on
 PIECE = 780  # bytes: five fill a page of 4 KiB
 LARGE = 32 * 1024  # bytes of text from which a resource gets a chunk of its own
-KEPT = 256  # chunks remembered
+KEPT = 1_024  # chunks remembered
 CHUNK = f"coalesce(v.chunk, v.seq * {PARTS})"  # the chunk of `v`, a row of resource or resource_history, in SQL
 LEVEL = 3
 

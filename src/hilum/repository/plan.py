@@ -78,7 +78,7 @@ class Version(Struct, frozen=True):
 class Live:
     """One resource while messages change it.
 
-    `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is its message.
+    `stored` is what the snapshot has; `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is its message.
     """
 
     __slots__ = (
@@ -90,6 +90,7 @@ class Live:
         "said_at",
         "said_by",
         "stated",
+        "stored",
         "type",
         "version",
         "versions",
@@ -102,7 +103,7 @@ class Live:
         self.versions: list[Version] = []
         self.version = 0
         self.said_by = self.said_at = 0
-        self.stated = NOTHING
+        self.stated = self.stored = NOTHING
         self.overlay = PLAIN
         self.is_deleted = True
         if found is not None:
@@ -111,7 +112,7 @@ class Live:
             if found.text:
                 stored = unpack(found.text, found.at)
                 self.overlay = stored.overlay
-                self.stated = NOTHING if stored.stated.at == DEFAULTED else stored.stated
+                self.stated = self.stored = NOTHING if stored.stated.at == DEFAULTED else stored.stated
 
     def commit(self, stated: Stated, overlay: Overlay, seq: int, at: int) -> None:
         """Take what a message made of it; a version only when what is served differs."""

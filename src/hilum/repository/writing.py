@@ -14,6 +14,7 @@ from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
 from .keys import TYPE_NUMBERS
 from .names import Numbers
+from .patch import Stated
 from .plan import Live, Plan
 from .sql import Row
 
@@ -39,6 +40,9 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
     """Add the rows of these resources."""
     for live in lives:
         rid = numbers.rid(live.record)
+        if not live.versions and live.found is not None and _is_repetition(live.stored, live.stated):
+            rows.retimed.append((live.stated.at, rid))
+            continue
         text = b"" if live.is_deleted else pack(Record(live.id, live.stated, live.overlay))
         if live.versions:
             date = _fact_changes(live, text, rid, numbers, rows)
@@ -46,8 +50,11 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
         elif live.found is not None and text != live.found.text:
             where = rows.chunks.add(live.said_by, live.said_at, text)
             rows.restated.append((_at(live), *where, rid))
-        elif live.found is not None and live.stated.at != live.found.at:
-            rows.retimed.append((live.stated.at, rid))
+
+
+def _is_repetition(before: Stated, after: Stated) -> bool:
+    """The same was said again, at another time; the elements are known to be the same."""
+    return before.times == after.times and before.gone == after.gone and before.slots == after.slots
 
 
 def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) -> None:
