@@ -268,7 +268,7 @@ def key_function(rule: Rule, at: int, spec: Spec, env: Env, words: dict[str, str
     """
     alternative = rule.alternatives[at]
     plain = not isinstance(alternative, Path)
-    evaluate = key_evaluator(_retyped(spec) if plain else spec, env, rule.target.type)
+    evaluate = key_evaluator(_retyped(spec) if plain else spec, env, rule.target.type, whole=plain)
     if isinstance(alternative, Call):
         text_of = _joiner(alternative, env, words, key=True)
     elif isinstance(alternative, Path):

@@ -32,6 +32,15 @@ def _resources(lines: list[Line], role: str) -> list[str]:
     return list(dict.fromkeys(line.spec.resource for line in lines if line.rule.target.role == role))
 
 
+# Segments that say much of one person: the same person may come again soon, but there are many persons.
+_PERSONAL = frozenset({"PID", "PD1", "NK1", "PV1", "PV2", "GT1", "IN1", "IN2", "IN3", "ROL", "MRG", "SCH"})
+
+
+def _remembered(generator: Shaping) -> int:
+    """How many different parts are remembered."""
+    return 200 if generator.place.segment in _PERSONAL and not generator.place.field else 2000
+
+
 _ARGUMENTS = "i, slot, L, S, F, I, R, W, C, D, X"
 
 
@@ -90,7 +99,7 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
         code.put("reports = tuple(PENDING[before:])")
         code.put("del PENDING[before:]")
         code.put("t = (e, w, d, clr, sl, reports, M)")
-        code.put(f"if len(MEMO_{at}) > 4096: MEMO_{at}.clear()")
+        code.put(f"if len(MEMO_{at}) > {_remembered(generator)}: MEMO_{at}.clear()")
         code.put(f"MEMO_{at}[key] = t")
         code.put("return t")
         code.close()
@@ -189,7 +198,7 @@ def _field_unit(generator: Shaping) -> None:
     code.put("reports = tuple(PENDING[before:])")
     code.put("del PENDING[before:]")
     code.put("t = (drafts, foreign, merged, w, M, reports)")
-    code.put("if len(MEMO) > 4096: MEMO.clear()")
+    code.put(f"if len(MEMO) > {_remembered(generator)}: MEMO.clear()")
     code.put("MEMO[key] = t")
     code.put("return t")
     code.close()

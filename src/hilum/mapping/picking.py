@@ -9,7 +9,7 @@ from hilum.mapping.transforms import Env, Spec
 
 __all__ = ["REMEMBERED", "Picker", "constant_text", "first_text", "paths_of", "picker"]
 
-REMEMBERED = 8192  # texts; then a memory starts afresh
+REMEMBERED = 1024  # texts; then a memory starts afresh
 Picker = Callable[[str], list[str]]
 _COMPOSITE_WORDS = "CWE CE CNE CF CX EI XON XCN XPN CQ HD"
 _COMPOSITE = frozenset(_COMPOSITE_WORDS.split())

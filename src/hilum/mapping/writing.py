@@ -15,7 +15,7 @@ from hilum.mapping.unit import Binding, Line
 __all__ = ["Writing"]
 
 # Datatypes with few different texts: answers are remembered by row.
-_REPEATED_WORDS = "CWE CE CNE CF IS ID XCN CNN XON PL HD XAD DTM TS DT"
+_REPEATED_WORDS = "CWE CE CNE CF IS ID XCN CNN XON PL HD DTM TS DT"
 _REPEATED = frozenset(_REPEATED_WORDS.split())
 
 

@@ -21,7 +21,7 @@ Evaluator = Callable[..., Any]
 Typed = tuple[str, bytes]  # ("Quantity", JSON) for a target value[x]
 NOTHING = b""
 
-json_text: Callable[[str], bytes] = msgspec.json.Encoder().encode
+json_text: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
 class Spec(Struct, frozen=True):
@@ -110,7 +110,7 @@ class Env:
 
     def text(self, raw: str) -> str:
         """A component's text: unescaped (after the last split), outer blanks off; `""` is no text."""
-        if raw.isalnum():
+        if not raw or raw.isalnum():
             return raw
         if self._escape in raw:
             raw = self.unescape(raw)
@@ -118,7 +118,7 @@ class Env:
 
     def first(self, raw: str) -> str:
         """The first sub-component of the first component."""
-        if raw.isalnum():
+        if not raw or raw.isalnum():
             return raw
         return self.text(raw.split(self.component, 1)[0].split(self.subcomponent, 1)[0])
 

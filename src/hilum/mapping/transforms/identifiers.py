@@ -47,6 +47,14 @@ def _constant_system(spec: Spec, env: Env) -> str:
 
 def _cx(spec: Spec, env: Env) -> Reader:
     fixed = _constant_system(spec, env)
+    systems: dict[str, str] = {}
+
+    def authority(raw: str) -> str:
+        before = len(env.pending)
+        found = env.system(spec, *env.hierarchic(raw))
+        if len(env.pending) == before and len(systems) < 1000:
+            systems[raw] = found
+        return found
 
     def read(raw: str) -> Identity | None:
         if env.component not in raw:
@@ -56,7 +64,7 @@ def _cx(spec: Spec, env: Env) -> Reader:
         value = env.text(parts[0])
         if not value:
             return None
-        system = fixed or env.system(spec, *env.hierarchic(parts[3]))
+        system = fixed or systems.get(parts[3]) or authority(parts[3])
         return Identity(value, system, env.text(parts[4]), env.text(parts[6]), env.text(parts[7]))
 
     return read
@@ -315,8 +323,11 @@ def _unmapped_type(spec: Spec, env: Env, code: str) -> bytes:
     return b'"type":{"text":%b},' % json_text(code)
 
 
-def key_evaluator(spec: Spec, env: Env, type_: str) -> Callable[..., str]:
-    """For `Type.id` and `merge(Type)`: raw text to resource id; "" when the datatype names nobody."""
+def key_evaluator(spec: Spec, env: Env, type_: str, *, whole: bool = False) -> Callable[..., str]:
+    """For `Type.id` and `merge(Type)`: raw text to resource id; "" when the datatype names nobody.
+
+    `whole`: the text has been cut already, and is taken as it is.
+    """
     read = identity_of(spec, env)
     # A text that is no identifier of its own is only known to the one who sent it.
     scope = f"{env.sender}|" if spec.type not in _READERS and not (spec.has("of") or spec.has("system")) else ""
@@ -324,7 +335,7 @@ def key_evaluator(spec: Spec, env: Env, type_: str) -> Callable[..., str]:
         system = _constant_system(spec, env) or local_uri("key", spec.resource or spec.row_id)
 
         def evaluate_text(raw: str, owner: str = "") -> str:
-            value = raw if raw.isalnum() else env.first(raw)
+            value = env.text(raw) if whole else env.first(raw)
             return resource_id(type_, system, f"{owner}|{value}" if owner else scope + value) if value else ""
 
         return evaluate_text

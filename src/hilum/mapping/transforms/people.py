@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Raw
+
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 from hilum.mapping.transforms.identifiers import location_display, person_display, shifted
 from hilum.mapping.transforms.times import moment, period_json
@@ -28,9 +30,20 @@ def _use(spec: Spec, env: Env, kind: str) -> Callable[[str], str]:
     default = env.constant(spec, "use")
     known, allowed = _USES[kind], _FHIR_USES[kind]
 
+    answers: dict[str, str] = {}
+
     def find(code: str) -> str:
         if not code:
             return default
+        found = answers.get(code)
+        if found is None or env.entries is not None:
+            before = len(env.pending)
+            found = look_up(code)
+            if len(env.pending) == before and len(answers) < 1000:
+                answers[code] = found
+        return found
+
+    def look_up(code: str) -> str:
         if not spec.map:
             return known.get(code.upper()) or (code.lower() if code.lower() in allowed else default)
         entry = env.mapped(spec.map, code)
@@ -47,12 +60,14 @@ def _use(spec: Spec, env: Env, kind: str) -> Callable[[str], str]:
     return find
 
 
-def _members(pairs: list[tuple[bytes, bytes]]) -> bytes:
-    return b",".join([b'"%b":%b' % pair for pair in pairs])
+Members = dict[str, object]
+_encode = json_text  # encodes any value
 
 
-def _texts(values: list[str]) -> bytes:
-    return b"[%b]" % b",".join([json_text(value) for value in values if value])
+def _period(make: Callable[[str], str], start: str, end: str) -> Members:
+    """The member `period` when one of the two texts is a time."""
+    found = period_json(make(start) if start else "", make(end) if end else "")
+    return {"period": Raw(found)} if found else {}
 
 
 @register("XPN", "XCN", "CNN")
@@ -63,32 +78,34 @@ def as_human_name(spec: Spec, env: Env) -> Evaluator:
     short = spec.type == "CNN"
     use = _use(spec, env, "XPN")
     make = moment(env, spec, whole=False)
+    first, component = env.first, env.component
 
     def evaluate(raw: str, *_: str) -> bytes:
-        if short and env.component not in raw:
-            raw = raw.replace(env.subcomponent, env.component)  # a CNN inside an NDL is split by sub-components
-        parts = env.parts(raw, 14 + start)
-        if person and shifted(env, parts):
+        if short and component not in raw:
+            raw = raw.replace(env.subcomponent, component)  # a CNN inside an NDL is split by sub-components
+        parts = raw.split(component)
+        if person and len(parts) > 1 and shifted(env, parts):
             parts = ["", *parts]
-        family, given, middle, suffix, prefix, degree = (
-            env.text(part.split(env.subcomponent, 1)[0]) for part in parts[start : start + 6]
-        )
+        size = len(parts) - start
+        names = [first(part) for part in parts[start : start + 6]] + ["", "", "", "", "", ""][max(size, 0) :]
+        family, given, middle, suffix, prefix, degree = names
         if not (family or given or middle):
             return NOTHING
-        pairs = [(b"family", json_text(family))] if family else []
-        if given or middle:
-            pairs.append((b"given", _texts([given, *middle.split()])))
+        code = use(env.text(parts[9 if person else 6])) if size > 6 and len(parts) > (9 if person else 6) else use("")
+        members: Members = {"use": code} if code else {}
+        if family:
+            members["family"] = family
+        if middle:
+            members["given"] = [given, *middle.split()] if given else middle.split()
+        elif given:
+            members["given"] = [given]
         if prefix:
-            pairs.append((b"prefix", _texts([prefix])))
+            members["prefix"] = [prefix]
         if suffix or degree:
-            pairs.append((b"suffix", _texts([suffix, degree])))
-        code = use(env.text(parts[9] if person else parts[6]))
-        if code:
-            pairs.insert(0, (b"use", json_text(code)))
-        if not person and (parts[11] or parts[12]):
-            period = period_json(make(parts[11]) if parts[11] else "", make(parts[12]) if parts[12] else "")
-            pairs += [(b"period", period)] if period else []
-        return b"{%b}" % _members(pairs)
+            members["suffix"] = [text for text in (suffix, degree) if text]
+        if size > 11 and not person:
+            members |= _period(make, parts[11], parts[12] if size > 12 else "")
+        return _encode(members)
 
     return evaluate
 
@@ -101,36 +118,46 @@ def as_address(spec: Spec, env: Env) -> Evaluator:
     """Address {use, type, line, city, district, state, postalCode, country, period}."""
     use = _use(spec, env, "XAD")
     make = moment(env, spec, whole=False)
+    text, component = env.text, env.component
 
     def evaluate(raw: str, *_: str) -> bytes:
-        parts = env.parts(raw, 14)
-        street = [env.text(part) for part in parts[0].split(env.subcomponent)]
-        lines = [street[0], env.text(parts[1])]
-        if not street[0]:
-            lines[0] = " ".join(text for text in (*street[2:3], *street[1:2]) if text)
-        words = (
-            (b"city", env.text(parts[2])),
-            (b"district", env.text(parts[8])),
-            (b"state", env.text(parts[3])),
-            (b"postalCode", env.text(parts[4])),
-            (b"country", env.text(parts[5])),
-        )
-        pairs = [(b"line", _texts(lines))] if any(lines) else []
-        pairs += [(name, json_text(text)) for name, text in words if text]
-        if not pairs:
+        parts = raw.split(component)
+        size = len(parts)
+        words = [text(part) for part in parts[1:7]] + ["", "", "", "", "", ""][size - 1 :]
+        other, city, state, code, country, kind = words
+        street = _street(env, parts[0])
+        district = text(parts[8]) if size > 8 else ""
+        if not (street or other or city or state or code or country or district):
             return NOTHING
-        code = env.text(parts[6])
-        kind, where = use(code), _POSTAL.get(code)
-        if where:
-            pairs.insert(0, (b"type", json_text(where)))
-        if kind:
-            pairs.insert(0, (b"use", json_text(kind)))
-        if parts[12] or parts[13]:
-            period = period_json(make(parts[12]) if parts[12] else "", make(parts[13]) if parts[13] else "")
-            pairs += [(b"period", period)] if period else []
-        return b"{%b}" % _members(pairs)
+        where, postal = use(kind), _POSTAL.get(kind)
+        members: Members = {"use": where} if where else {}
+        if postal:
+            members["type"] = postal
+        if street or other:
+            members["line"] = [line for line in (street, other) if line]
+        if city:
+            members["city"] = city
+        if district:
+            members["district"] = district
+        if state:
+            members["state"] = state
+        if code:
+            members["postalCode"] = code
+        if country:
+            members["country"] = country
+        if size > 12:
+            members |= _period(make, parts[12], parts[13] if size > 13 else "")
+        return _encode(members)
 
     return evaluate
+
+
+def _street(env: Env, raw: str) -> str:
+    """The street address of an SAD; put together from dwelling number and street name where it has only those."""
+    if env.subcomponent not in raw:
+        return env.text(raw)
+    found = [env.text(part) for part in raw.split(env.subcomponent)]
+    return found[0] or " ".join(text for text in (*found[2:3], *found[1:2]) if text)
 
 
 _EQUIPMENT = {
@@ -150,7 +177,7 @@ _EQUIPMENT = {
 
 def _number(env: Env, parts: list[str]) -> str:
     """The number as its components say (v2.5 and later, XTN.5 to .8), else unformatted (.12), else as text (.1)."""
-    country, area, local, extension = (env.text(part) for part in parts[4:8])
+    country, area, local, extension = [env.text(part) if part else "" for part in parts[4:8]]
     if not local:
         return env.text(parts[11]) or env.text(parts[0])
     text = f"{area} {local}" if area else local
@@ -165,8 +192,7 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
     use = _use(spec, env, "XTN")
 
     def one(system: str, value: str, kind: str) -> bytes:
-        tail = b',"use":' + json_text(kind) if kind else b""
-        return b'{"system":%b,"value":%b%b}' % (json_text(system), json_text(value), tail)
+        return _encode({"system": system, "value": value, "use": kind} if kind else {"system": system, "value": value})
 
     def evaluate(raw: str, *_: str) -> bytes | list[bytes]:
         if env.component not in raw:
