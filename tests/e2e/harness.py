@@ -223,6 +223,15 @@ class Hilum:
             with error:
                 return error.code, json.load(error)
 
+    def get_health(self, page: str) -> bool:
+        """Whether `livez` or `readyz` says yes."""
+        try:
+            with urllib.request.urlopen(f"{self.api.removesuffix('/fhir')}/{page}", timeout=30) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+
 
 @contextmanager
 def hilum(folder: Path, crash_at: str = "", *, fresh: bool = False, disk: Path | None = None) -> Iterator[Hilum]:

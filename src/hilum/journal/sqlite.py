@@ -12,7 +12,7 @@ from typing import Any, cast
 import apsw
 from msgspec import Struct
 
-from hilum.errors import NotFound, StoreCorrupt, StoreError
+from hilum.errors import NotFound, StoreCorrupt, StoreError, StoreFull
 from hilum.journal import finding, verifying
 from hilum.journal.appending import Work, add_work, prepare
 from hilum.journal.bodies import FIRST_DICTIONARY, Packer, train
@@ -211,7 +211,10 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Sign the last head. Safe to leave out: the next start goes on from what is committed."""
-        self._store.write_now(self._sign)
+        try:
+            self._store.write_now(self._sign)
+        except StoreFull:
+            return  # a full disk keeps nobody from stopping: the next one to close signs
 
     def _sign(self, connection: apsw.Connection) -> None:
         tip = read_tip(connection)
