@@ -50,8 +50,9 @@ class Engine:
         self._progress = Progress(repository.positions())
         held = HeldKeys(repository)
         orders = {name: one.order for name, one in settings.items()}
+        thinking = asyncio.Lock()
         self._workers = [
-            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop)
+            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, thinking)
             for partition in range(PARTITIONS)
         ]
         self._replays = Replays(repository, self._workers, held, self._stop)

@@ -69,10 +69,12 @@ class Worker:
         held: HeldKeys,
         orders: dict[str, Order],
         stop: Stop,
+        thinking: asyncio.Lock,
     ) -> None:
+        """`thinking` is shared by all workers: between two messages whoever waits for an answer comes first."""
         self.partition = partition
         self._flow, self._journal, self._progress, self._held = flow, journal, progress, held
-        self._orders, self._stop = orders, stop
+        self._orders, self._stop, self._thinking = orders, stop, thinking
         self._wake = asyncio.Event()
         self._replays: deque[tuple[int, asyncio.Future[Effects | Held]]] = deque()
         self._has_ended = False
@@ -167,7 +169,11 @@ class Worker:
         done.set_result(work)
 
     async def _save(self, messages: Sequence[Message]) -> None:
-        work = [self._turn(message) for message in messages]
+        work = []
+        for message in messages:
+            async with self._thinking:
+                work.append(self._turn(message))
+                await asyncio.sleep(0)
         try:
             await self._commit(work, messages[-1].seq)
         except (StoreError, Stopped):
