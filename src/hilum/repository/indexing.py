@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from hilum.formats import fhir
-from hilum.formats.fhir import DATE, LABEL, OTHER_REFERENCE, QUANTITY, REFERENCE, TOKEN, Fact
+from hilum.formats.fhir import OTHER_REFERENCE
 
 from .body import served_text
 from .names import Numbers
@@ -13,7 +13,7 @@ from .sql import Row
 
 __all__ = ["FACT_TABLES", "NO_DATE", "Dated", "PerKind", "delete_rows", "index", "insert_rows", "per_kind"]
 
-# Tables of facts in the order of the kinds in formats/fhir/facts.py: columns, all of them part of the key.
+# Tables of facts, in the order of `Facts`: columns, all of them part of the key.
 FACT_TABLES = (
     ("fact_token", ("term", "rid")),
     ("fact_label", ("parameter", "value", "system", "rid")),
@@ -21,7 +21,6 @@ FACT_TABLES = (
     ("fact_date", ("parameter", "first", "rid", "span")),
     ("fact_quantity", ("parameter", "value", "unit", "rid")),
 )
-assert (TOKEN, LABEL, REFERENCE, DATE, QUANTITY) == (0, 1, 2, 3, 4)
 
 # A resource without the date that orders its type sorts first; its span of 0 keeps it out of searches by date.
 NO_DATE = fhir.FAR_PAST - 1
@@ -42,34 +41,31 @@ def index(type_: str, text: bytes, rid: int, numbers: Numbers, rows: PerKind) ->
     body, redirected = served_text(text)
     facts = fhir.facts_of(type_, body)
     # where a reference pointed before a merge: how an unmerge finds it again
-    facts += [(REFERENCE, OTHER_REFERENCE, target, "") for target in redirected]
-    date = _date(facts, _ORDERING.get(type_))
+    facts.references += [(OTHER_REFERENCE, target, "") for target in redirected]
+    ordering = _ORDERING.get(type_)
+    date = _date(facts, ordering)
+    first, span = date or (0, 0)
     tokens, labels, references, dates, quantities = rows
-    for fact in facts:
-        kind, number, a, b = fact
-        if kind == TOKEN:
-            tokens.append((numbers.term(fact[1:]), rid))
-        elif kind == REFERENCE:
-            first, span = date if date is not None and a.startswith("Patient/") else (0, 0)
-            references.append((numbers.rid(a), number, first, rid, span))
-        elif kind == LABEL:
-            labels.append((number, a, numbers.term((0, b, "")) if b else 0, rid))
-        elif kind == QUANTITY:
-            quantities.append((number, a, numbers.term((number, b, "")), rid))
-        elif number != _ORDERING.get(type_):
-            dates.append((number, a, rid, b - a))
+    rids, terms = numbers.rids, numbers.terms
+    tokens += [(terms[fact], rid) for fact in facts.tokens]
+    references += [
+        (rids[target], number, first, rid, span) if target.startswith("Patient/") else (rids[target], number, 0, rid, 0)
+        for number, target, _ in facts.references
+    ]
+    labels += [(number, value, terms[0, system, ""] if system else 0, rid) for number, value, system in facts.labels]
+    if facts.quantities:
+        quantities += [(number, value, terms[number, unit, ""], rid) for number, value, unit in facts.quantities]
+    if facts.dates:
+        dates += [(number, at, rid, after - at) for number, at, after in facts.dates if number != ordering]
     return date
 
 
-def _date(facts: list[Fact], number: int | None) -> Dated:
+def _date(facts: fhir.Facts, number: int | None) -> Dated:
     """It is a column; the other dates are facts of their own."""
     if number is None:
         return None
-    found = [fact for fact in facts if fact[1] == number]
-    if not found:
-        return NO_DATE, 0
-    first, after = min(fact[2:] for fact in found) if len(found) > 1 else found[0][2:]
-    return first, after - first
+    found = [(at, after - at) for one, at, after in facts.dates if one == number]
+    return min(found) if found else (NO_DATE, 0)
 
 
 _INSERT = tuple(

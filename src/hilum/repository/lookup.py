@@ -9,7 +9,6 @@ import apsw
 from msgspec import Struct
 
 from hilum.formats import fhir
-from hilum.formats.fhir import REFERENCE
 
 from .body import serve, served_text
 from .chunks import CHUNK, Texts
@@ -142,9 +141,9 @@ def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: S
 
 def _targets(found: _Found, one: Inclusion) -> list[str]:
     body, _ = served_text(found.text)
-    facts = fhir.facts_of(found.type_name, body)
+    facts = fhir.facts_of(found.type_name, body).references
     wanted = f"{one.target}/" if one.target else ""
-    return [a for kind, number, a, _ in facts if kind == REFERENCE and number in one.numbers and a.startswith(wanted)]
+    return [target for number, target, _ in facts if number in one.numbers and target.startswith(wanted)]
 
 
 def _reversed(

@@ -22,9 +22,9 @@ def meets(criterion: Criterion, id_: str, updated: int, elements: dict[str, Raw]
         return id_ in criterion.values
     if criterion.kind == "updated":
         return any(fhir.compare_ranges(p, (a, b), (updated, updated + 1)) for p, a, b in criterion.values)
-    mine = [fact for fact in facts if fact[1] in criterion.numbers]
+    mine = [fact for fact in facts if fact[0] in criterion.numbers]
     if criterion.kind == Kind.REFERENCE and criterion.target:
-        mine = [fact for fact in mine if fact[2].startswith(f"{criterion.target}/")]
+        mine = [fact for fact in mine if fact[1].startswith(f"{criterion.target}/")]
     match criterion.mode:
         case Mode.MISSING:
             return not mine
@@ -63,7 +63,7 @@ def _leaves(value: Any, path: list[str]) -> Iterable[str]:
 
 
 def _tells(criterion: Criterion, value: Any, fact: Fact) -> bool:
-    _, _, a, b = fact
+    _, a, b = fact
     match criterion.kind:
         case Kind.TOKEN | Kind.IDENTIFIER:
             system, code = value

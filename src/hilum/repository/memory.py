@@ -134,7 +134,7 @@ class MemoryRepository:
         row.versions[-1] = replace(last, text=text)
         body, _ = served_text(text)
         row.elements = msgspec.json.decode(body, type=dict[str, Raw])
-        row.facts = frozenset(fhir.facts_of(live.type, body))
+        row.facts = frozenset(fhir.facts_of(live.type, body).all())
 
     # what the planner reads
 
@@ -475,9 +475,9 @@ def _name(row: _Row) -> str:
 
 def _targets(row: _Row, one: Inclusion) -> set[str]:
     return {
-        fact[2]
+        fact[1]
         for fact in row.facts
-        if fact[1] in one.numbers and (not one.target or fact[2].startswith(f"{one.target}/"))
+        if fact[0] in one.numbers and (not one.target or fact[1].startswith(f"{one.target}/"))
     }
 
 
@@ -485,8 +485,8 @@ def _sort_key(row: _Row, sort: Sort) -> int | str:
     if sort.number == 0:
         return row.versions[-1].tick
     if sort.is_string:
-        return min((fact[2] for fact in row.facts if fact[1] == sort.number), default="")
-    return min((fact[2] for fact in row.facts if fact[1] == sort.number), default=fhir.FAR_PAST - 1)
+        return min((fact[1] for fact in row.facts if fact[0] == sort.number), default="")
+    return min((fact[1] for fact in row.facts if fact[0] == sort.number), default=fhir.FAR_PAST - 1)
 
 
 def _is_after(row: _Row, sort: Sort, place: tuple[int | str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import apsw
 
@@ -15,6 +15,8 @@ __all__ = ["Numbers", "Remembered", "find_rids"]
 LARGEST = 200_000  # entries remembered of each; then it starts over
 
 _FIND = "SELECT n.key, n.rid FROM carray(?) k CROSS JOIN resource_name n ON n.key = k.value"
+
+_TERM = "SELECT id FROM term WHERE parameter = ? AND code = ? AND system = ?"
 
 Term = tuple[int, str, str]  # parameter, code, system
 
@@ -33,8 +35,44 @@ class Remembered:
             self.rids.clear()
         if len(self.terms) > LARGEST:
             self.terms.clear()
-        self.rids.update(numbers.new_rids)
-        self.terms.update(numbers.new_terms)
+        self.rids.update(numbers.rids.new)
+        self.terms.update(numbers.terms.new)
+
+
+class _Rids(dict[str, int]):
+    """`Type/id` -> rid, for one plan; what is not stored yet gets the next number."""
+
+    def __init__(self, known: dict[str, int], look_up: Callable[[str], int | None], last: int) -> None:
+        self._known = known
+        self._look_up = look_up
+        self.last = last
+        self.new: dict[str, int] = {}
+
+    def __missing__(self, record: str) -> int:
+        found = self._known.get(record) or self._look_up(record)
+        if found is None:
+            self.last += 1
+            found = self.new[record] = self.last
+        self[record] = found
+        return found
+
+
+class _Terms(dict[Term, int]):
+    """(parameter, code, system) -> term, for one plan; a new one gets the next number."""
+
+    def __init__(self, known: dict[Term, int], look_up: Callable[[Term], int | None], last: int) -> None:
+        self._known = known
+        self._look_up = look_up
+        self.last = last
+        self.new: dict[Term, int] = {}
+
+    def __missing__(self, term: Term) -> int:
+        found = self._known.get(term) or self._look_up(term)
+        if found is None:
+            self.last += 1
+            found = self.new[term] = self.last
+        self[term] = found
+        return found
 
 
 class Numbers:
@@ -44,56 +82,36 @@ class Numbers:
         self._connection = connection
         self._remembered = remembered
         self._absent: dict[str, bytes] = {}  # looked up in vain, with their keys
-        self.last_rid = last_rid
-        self.last_term = last_term
-        self.new_rids: dict[str, int] = {}
-        self.new_terms: dict[Term, int] = {}
+        self.rids = _Rids(remembered.rids, self._find_rid, last_rid)
+        self.terms = _Terms(remembered.terms, self._find_term, last_term)
 
     def rebind(self, connection: apsw.Connection) -> None:
         """Go on with another connection to the same tick."""
         self._connection = connection
 
-    def know(self, records: Iterable[str]) -> None:
-        """Look these up in one go."""
+    def know(self, records: Iterable[str]) -> dict[str, int]:
+        """Look these up in one go; returns those that have a number."""
         known = self._remembered.rids
-        unknown = [one for one in records if one not in known and one not in self.new_rids]
-        keys = {one: pack_name(one) for one in unknown}
+        given = {one: known[one] for one in records if one in known}
+        keys = {one: pack_name(one) for one in records if one not in given}
         found = _find(self._connection, keys)
         known.update(found)
         self._absent.update((one, key) for one, key in keys.items() if one not in found)
+        return given | found
 
     def new_names(self) -> list[tuple[bytes, int]]:
         """Key and rid of the resources that got a number."""
-        return [(self._absent[record], rid) for record, rid in self.new_rids.items()]
+        return [(self._absent[record], rid) for record, rid in self.rids.new.items()]
 
-    def peek(self, record: str) -> int | None:
-        """The number of a resource that was made `know`n, if it has one."""
-        return self._remembered.rids.get(record) or self.new_rids.get(record)
+    def _find_rid(self, record: str) -> int | None:
+        return None if record in self._absent else self.know((record,)).get(record)
 
-    def rid(self, record: str) -> int:
-        """The number of a resource that was stored or referred to before; else a new one."""
-        found = self._remembered.rids.get(record) or self.new_rids.get(record)
+    def _find_term(self, term: Term) -> int | None:
+        found = row(self._connection, _TERM, term)
         if found is None:
-            if record not in self._absent:
-                self.know((record,))
-                return self.rid(record)
-            self.last_rid += 1
-            found = self.new_rids[record] = self.last_rid
-        return found
-
-    def term(self, term: Term) -> int:
-        """The number of a code, unit or system."""
-        return self._remembered.terms.get(term) or self.new_terms.get(term) or self._find_term(term)
-
-    def _find_term(self, term: Term) -> int:
-        found = row(self._connection, "SELECT id FROM term WHERE parameter = ? AND code = ? AND system = ?", term)
-        if found is not None:
-            stored: int = found[0]
-            self._remembered.terms[term] = stored
-            return stored
-        self.last_term += 1
-        self.new_terms[term] = self.last_term
-        return self.last_term
+            return None
+        self._remembered.terms[term] = found[0]
+        return int(found[0])
 
 
 def find_rids(connection: apsw.Connection, records: Iterable[str]) -> dict[str, int]:

@@ -130,7 +130,7 @@ class _Patch:
             self.times[name] = self.at
 
     def _set_members(self, name: str, raw: Raw) -> None:
-        """Members of the newer statement win; those that only one of the two has stay, unless a newer message cleared them."""
+        """The newer statement wins; members that only one of the two has stay, unless a newer message cleared them."""
         newer = self.at >= self.times.get(name, self.at)
         stated, stored = _members(raw), _members(self.elements[name])
         stated = {part: value for part, value in stated.items() if self.at >= self.times.get(f"{name}.{part}", self.at)}

@@ -78,7 +78,8 @@ class Version(Struct, frozen=True):
 class Live:
     """One resource while messages change it.
 
-    `stored` is what the snapshot has; `versions` are the new ones; `stated` may be newer than the last of them; `said_by` is its message.
+    `stored` is what the snapshot has; `versions` are the new ones; `stated` may be newer than the last of them, and
+    `said_by` is its message.
     """
 
     __slots__ = (

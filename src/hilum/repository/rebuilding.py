@@ -55,9 +55,9 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
         after = batch[-1][0]
     connection.executemany(
         "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)",
-        [(id_, *term) for term, id_ in numbers.new_terms.items()],
+        [(id_, *term) for term, id_ in numbers.terms.new.items()],
     )
-    connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.last_term, tick.tick))
+    connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.terms.last, tick.tick))
 
 
 _BATCH = (

@@ -80,9 +80,7 @@ class Snapshot:
         self._holds.update((seq, HoldState(state)) for seq, state in holds)
 
     def find(self, records: Iterable[str]) -> dict[str, Found]:
-        wanted = list(records)
-        self.numbers.know(wanted)
-        rids = {rid: one for one in wanted if (rid := self.numbers.peek(one)) is not None}
+        rids = {rid: one for one, rid in self.numbers.know(list(records)).items()}
         if not rids:
             return {}
         found = rows(self._connection, _FIND, (apsw.carray(array("q", rids)),))

@@ -151,7 +151,7 @@ class SqliteRepository(Desk):
         now = max(self._clock() // 1000, tick.at + 1)
         numbers = ready.snapshot.numbers
         connection.execute(
-            "INSERT INTO apply_commit VALUES (?, ?, ?, ?)", (tick.tick + 1, now, numbers.last_rid, numbers.last_term)
+            "INSERT INTO apply_commit VALUES (?, ?, ?, ?)", (tick.tick + 1, now, numbers.rids.last, numbers.terms.last)
         )
         write(connection, ready.rows, ready.plan, numbers, tick.tick + 1)
         record_work(connection, ready.plan, now * 1000)

@@ -39,7 +39,7 @@ class Rows(Struct):
 def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
     """Add the rows of these resources."""
     for live in lives:
-        rid = numbers.rid(live.record)
+        rid = numbers.rids[live.record]
         if not live.versions and live.found is not None and _is_repetition(live.stored, live.stated):
             rows.retimed.append((live.stated.at, rid))
             continue
@@ -121,7 +121,7 @@ def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers,
     """Put the rows into the tables, sorted by key so that neighbours share pages."""
     many = connection.executemany
     many("INSERT INTO resource_name (key, rid) VALUES (?, ?)", sorted(numbers.new_names()))
-    terms = [(id_, *term) for term, id_ in numbers.new_terms.items()]
+    terms = [(id_, *term) for term, id_ in numbers.terms.new.items()]
     many("INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
     many(_HISTORY, sorted(rows.superseded))
     many("INSERT INTO resource_body (piece, data) VALUES (?, ?)", rows.bodies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
-from .facts import DATE, LABEL, OTHER_REFERENCE, QUANTITY, REFERENCE, TOKEN, Fact, facts_of, unit_key
+from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, unit_key
 from .numbers import decode, encode
 from .outcome import Issue, IssueSeverity, operation_outcome
 from .parameters import PARAMETERS, Kind, Parameter, find_parameter, parameters_of
@@ -12,17 +12,13 @@ from .strings import fold
 from .types import RESOURCE_TYPES, is_id, is_resource_type
 
 __all__ = [
-    "DATE",
     "FAR_FUTURE",
     "FAR_PAST",
-    "LABEL",
     "OTHER_REFERENCE",
     "PARAMETERS",
-    "QUANTITY",
-    "REFERENCE",
     "RESOURCE_TYPES",
-    "TOKEN",
     "Fact",
+    "Facts",
     "Issue",
     "IssueSeverity",
     "Kind",

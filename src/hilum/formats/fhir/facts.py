@@ -1,16 +1,16 @@
 """What can be searched for in a resource: JSON -> facts. Pure.
 
-A fact is (kind, parameter number, a, b):
+A fact is (parameter number, a, b):
 
-| kind | a | b |
+| facts | a | b |
 |---|---|---|
-| TOKEN | code | system, "" when it has none |
-| LABEL | value of an identifier, or a folded string | system of the identifier, "" for none and for a string |
-| REFERENCE | `Type/id` | "" |
-| DATE | first millisecond | first millisecond after it |
-| QUANTITY | value as a float | unit: `system|code|human text` |
+| tokens | code | system, "" when it has none |
+| labels | value of an identifier, or a folded string | system of the identifier, "" for none and for a string |
+| references | `Type/id` | "" |
+| dates | first millisecond | first millisecond after it |
+| quantities | value as a float | unit: `system|code|human text` |
 
-The date that orders its type (`Parameter.ordering`) is a DATE fact like any other.
+The date that orders its type (`Parameter.ordering`) is among `dates` like any other.
 """
 
 from __future__ import annotations
@@ -29,16 +29,29 @@ from .reference import local_references
 from .shapes import Branch, Concept, Identifier, Leaf, Pointer, Quantity, shape_of
 from .strings import fold
 
-__all__ = ["DATE", "LABEL", "OTHER_REFERENCE", "QUANTITY", "REFERENCE", "TOKEN", "Fact", "facts_of", "unit_key"]
+__all__ = ["OTHER_REFERENCE", "Fact", "Facts", "facts_of", "unit_key"]
 
-Fact = tuple[int, int, Any, Any]
+Fact = tuple[int, Any, Any]
 
-TOKEN, LABEL, REFERENCE, DATE, QUANTITY = range(5)
 OTHER_REFERENCE = 0  # the parameter number of a reference that no search parameter names
 
 
-def facts_of(type_: str, body: bytes) -> list[Fact]:
-    """All facts of a resource, or of some of its elements as a JSON object; a fact may come twice.
+class Facts(Struct, gc=False):
+    """The facts of one resource, by kind; one may be there twice."""
+
+    tokens: list[Fact] = []
+    labels: list[Fact] = []
+    references: list[Fact] = []
+    dates: list[Fact] = []
+    quantities: list[Fact] = []
+
+    def all(self) -> list[Fact]:
+        """Of every kind; the number tells which."""
+        return self.tokens + self.labels + self.references + self.dates + self.quantities
+
+
+def facts_of(type_: str, body: bytes) -> Facts:
+    """All facts of a resource, or of some of its elements as a JSON object.
 
     An element of a shape that is not R4 gives no facts; the others do.
     """
@@ -47,17 +60,15 @@ def facts_of(type_: str, body: bytes) -> list[Fact]:
         values = astuple(decode(body))
     except msgspec.ValidationError:
         return _facts_one_by_one(type_, body)
-    facts: list[Fact] = []
-    references: list[Fact] = []
+    facts = Facts()
     for value, step in zip(values, steps, strict=True):
         if value is not None:
-            step(value, facts, references)
+            step(value, facts)
+    references = facts.references
     if body.count(b'"reference"') != len(references):
-        named = {fact[2] for fact in references}
-        references += [
-            (REFERENCE, OTHER_REFERENCE, one, "") for one in dict.fromkeys(local_references(body)) if one not in named
-        ]
-    return facts + references
+        named = {fact[1] for fact in references}
+        references += [(OTHER_REFERENCE, one, "") for one in dict.fromkeys(local_references(body)) if one not in named]
+    return facts
 
 
 def unit_key(system: str, code: str, unit: str) -> str:
@@ -65,15 +76,19 @@ def unit_key(system: str, code: str, unit: str) -> str:
     return f"{system}|{code}|{unit}"
 
 
-def _facts_one_by_one(type_: str, body: bytes) -> list[Fact]:
+def _facts_one_by_one(type_: str, body: bytes) -> Facts:
     elements = msgspec.json.decode(body, type=dict[str, Raw])
     if len(elements) < 2:
-        return [(REFERENCE, OTHER_REFERENCE, one, "") for one in local_references(body)]
-    return [fact for name, raw in elements.items() for fact in facts_of(type_, msgspec.json.encode({name: raw}))]
+        return Facts(references=[(OTHER_REFERENCE, one, "") for one in local_references(body)])
+    facts = Facts()
+    for name, raw in elements.items():
+        for mine, more in zip(astuple(facts), astuple(facts_of(type_, msgspec.json.encode({name: raw}))), strict=True):
+            mine += more
+    return facts
 
 
-# Puts what a value says into the lists of facts and of reference facts.
-_Step = Callable[[Any, list[Fact], list[Fact]], None]
+# Puts what a value says into the facts.
+_Step = Callable[[Any, Facts], None]
 
 
 @lru_cache(maxsize=256)
@@ -91,11 +106,11 @@ def _branch(tree: Branch) -> _Step:
     if len(steps) == 1:
         return _twig(steps[0])
 
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:
+    def step(value: Any, facts: Facts) -> None:
         for item in value if type(value) is list else (value,):
             for part, deeper in zip(astuple(item), steps, strict=True):
                 if part is not None:
-                    deeper(part, facts, references)
+                    deeper(part, facts)
 
     return step
 
@@ -103,10 +118,10 @@ def _branch(tree: Branch) -> _Step:
 def _twig(deeper: _Step) -> _Step:
     """A branch with one element of interest."""
 
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:
+    def step(value: Any, facts: Facts) -> None:
         for item in value if type(value) is list else (value,):
             if item.f0 is not None:
-                deeper(item.f0, facts, references)
+                deeper(item.f0, facts)
 
     return step
 
@@ -116,36 +131,37 @@ def _leaf(leaf: Leaf) -> _Step:
     if len(steps) == 1:
         return steps[0]
 
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:
+    def step(value: Any, facts: Facts) -> None:
         for one in steps:
-            one(value, facts, references)
+            one(value, facts)
 
     return step
 
 
 def _token(number: int) -> _Step:
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Any, facts: Facts) -> None:
+        tokens = facts.tokens
         for item in value if type(value) is list else (value,):
             if type(item) is Concept:
                 if item.coding is None:
                     if item.code:
-                        facts.append((TOKEN, number, item.code, item.system))
+                        tokens.append((number, item.code, item.system))
                     continue
                 for coding in item.coding:
                     if coding.code:
-                        facts.append((TOKEN, number, coding.code, coding.system))
+                        tokens.append((number, coding.code, coding.system))
             elif type(item) is str:
-                facts.append((TOKEN, number, item, ""))
+                tokens.append((number, item, ""))
             else:
-                facts.append((TOKEN, number, "true" if item else "false", ""))
+                tokens.append((number, "true" if item else "false", ""))
 
     return step
 
 
 def _identifier(number: int) -> _Step:
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Any, facts: Facts) -> None:
         items: list[Identifier] = value if type(value) is list else [value]
-        facts += [(LABEL, number, item.value, item.system) for item in items if item.value]
+        facts.labels += [(number, item.value, item.system) for item in items if item.value]
 
     return step
 
@@ -154,17 +170,17 @@ _fold = lru_cache(maxsize=8_192)(fold)
 
 
 def _string(number: int) -> _Step:
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Any, facts: Facts) -> None:
         for item in value if type(value) is list else (value,):
             folded = _fold(item)
             if folded:
-                facts.append((LABEL, number, folded, ""))
+                facts.labels.append((number, folded, ""))
 
     return step
 
 
 def _date(number: int) -> _Step:
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Any, facts: Facts) -> None:
         if type(value) is str:
             found = date_range(value)
         else:
@@ -172,23 +188,23 @@ def _date(number: int) -> _Step:
             first = start[0] if start else FAR_PAST
             found = (first, max(first, end[1] if end else FAR_FUTURE)) if start or end else None
         if found is not None:
-            facts.append((DATE, number, found[0], found[1]))
+            facts.dates.append((number, found[0], found[1]))
 
     return step
 
 
 def _reference(number: int) -> _Step:
-    def step(value: Any, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Any, facts: Facts) -> None:
         items: list[Pointer] = value if type(value) is list else [value]
-        references += [(REFERENCE, number, item.reference, "") for item in items if item.reference.count("/") == 1]
+        facts.references += [(number, item.reference, "") for item in items if item.reference.count("/") == 1]
 
     return step
 
 
 def _quantity(number: int) -> _Step:
-    def step(value: Quantity, facts: list[Fact], references: list[Fact]) -> None:  # noqa: ARG001
+    def step(value: Quantity, facts: Facts) -> None:
         if value.value is not None:
-            facts.append((QUANTITY, number, value.value, unit_key(value.system, value.code, value.unit)))
+            facts.quantities.append((number, value.value, unit_key(value.system, value.code, value.unit)))
 
     return step
 
