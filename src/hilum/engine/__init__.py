@@ -2,7 +2,7 @@
 
 from hilum.engine.engine import Engine
 from hilum.engine.ledger import Ledger, add_up
-from hilum.engine.partition import PARTITIONS
+from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.routing import Format, Rule, make_route
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
 
@@ -18,4 +18,5 @@ __all__ = [
     "SourceSettings",
     "add_up",
     "make_route",
+    "partitions_of",
 ]

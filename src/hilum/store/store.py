@@ -134,6 +134,26 @@ class Store:
             discard(connection)
             self._mine.connection = None
 
+    def backup(self, path: Path, progress: Callable[[int, int], None]) -> int:
+        """Write one moment of the store to a new file at `path`, encrypted with the same key; returns its pages.
+
+        Other connections go on writing meanwhile. `progress(done, total)` in pages. Raises StoreFull, StoreBusy.
+        """
+        target = Target(path=path, key=self._target.key, vfs=self._target.vfs)
+        prepare_file(target.path)
+        try:
+            copy = connect(target)
+            try:
+                source = connect(self._target, read_only=True)
+                try:
+                    return _copy(source, copy, progress)
+                finally:
+                    discard(source)
+            finally:
+                copy.close()
+        except apsw.Error as error:
+            raise translate(error) from None
+
     def _reader(self) -> apsw.Connection:
         if self._closed:
             raise StoreError("the store is closed", code="store-closed")
@@ -167,3 +187,15 @@ def _lock(path: Path) -> ProcessLock:
     return ProcessLock(
         path.with_name(f"{path.name}.lock"), "already runs on this store: stop it first, or let it go on"
     )
+
+
+def _copy(source: apsw.Connection, copy: apsw.Connection, progress: Callable[[int, int], None]) -> int:
+    """One snapshot: the read transaction keeps what others commit meanwhile out of it."""
+    source.execute("BEGIN")
+    source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    with copy.backup("main", source, "main") as running:
+        while not running.done:
+            running.step(1_000)
+            progress(running.page_count - running.remaining, running.page_count)
+        pages = int(running.page_count)
+    return pages
