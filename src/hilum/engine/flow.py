@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import structlog
 
 from hilum import mapping
-from hilum.engine.admission import admit
+from hilum.engine.admission import Admitted, admit
 from hilum.engine.answers import Answers
 from hilum.engine.partition import PARTITIONS
 from hilum.engine.settings import SourceSettings
@@ -29,6 +29,7 @@ __all__ = ["Flow", "Route"]
 
 log = structlog.get_logger(__name__)
 
+LARGE = 1024 * 1024  # bytes
 ANSWER_WITHIN = 1.8  # seconds; a sender that hears nothing for two seconds starts to guess
 
 fault.declare("engine.before_append", "arrivals were gated, nothing is stored")
@@ -63,7 +64,7 @@ class Flow:
 
         Returns the seqs of copies whose senders wait for more than the journal.
         """
-        admitted = [admit(arrival, self._sources[arrival.source]) for arrival in arrivals]
+        admitted = [await self._gate(arrival) for arrival in arrivals]
         fault.reach("engine.before_append")
         try:
             rows = iter(await self._append([item.incoming for one in admitted for item in one.items], arrivals))
@@ -80,6 +81,13 @@ class Flow:
         self._something_to_read({n for one in admitted for item in one.items for n in item.incoming.partitions})
         fault.reach("engine.before_answer")
         return [seq for one in admitted for seq in self._answers.stored(one, [next(rows) for _ in one.items])]
+
+    async def _gate(self, arrival: Arrival) -> Admitted:
+        """A large file takes seconds: in a thread, so that other senders are answered meanwhile."""
+        source = self._sources[arrival.source]
+        if len(arrival.body) < LARGE:
+            return admit(arrival, source)
+        return await asyncio.to_thread(admit, arrival, source)
 
     async def _append(self, incoming: Sequence[Incoming], arrivals: Sequence[Arrival]) -> list[Appended]:
         """Raises StoreError `store-slow` while the commit is still going on, when somebody waits for an answer."""

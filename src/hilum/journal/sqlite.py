@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from hilum.errors import NotFound, StoreCorrupt, StoreError, StoreFull
 from hilum.journal import finding, verifying
-from hilum.journal.appending import Work, add_work, prepare
+from hilum.journal.appending import Prepared, Work, add_work, prepare
 from hilum.journal.bodies import FIRST_DICTIONARY, Packer, train
 from hilum.journal.found import MessagePage, MessageQuery, RouteCount
 from hilum.journal.reading import read_audits, read_entries, read_message
@@ -29,6 +29,7 @@ __all__ = ["SCHEMA", "SqliteJournal"]
 
 SCHEMA = Schema(name="journal", version=1, script=files(__package__).joinpath("journal.sql").read_text("utf-8"))
 SIGN_EVERY = 256  # groups
+AT_ONCE = 256  # messages prepared before other tasks get their turn
 CHORES_EVERY = 64  # appends, a batch of 16 messages counting as two
 TRAIN_AT = (1_000, 30_000)  # messages, after which a dictionary is trained
 TRAINED_ON = 2_000  # messages
@@ -70,7 +71,12 @@ class SqliteJournal:
 
     async def append(self, incoming: Sequence[Incoming]) -> list[Appended]:
         """Append all or none, in order; return after the commit is on the disk. Raises StoreFull, StoreBusy."""
-        return await self._add(Work(messages=[prepare(one, self._packer) for one in incoming]))
+        prepared: list[Prepared] = []
+        for start in range(0, len(incoming), AT_ONCE):
+            if start:
+                await asyncio.sleep(0)  # a large file does not keep others waiting
+            prepared += [prepare(one, self._packer) for one in incoming[start : start + AT_ONCE]]
+        return await self._add(Work(messages=prepared))
 
     async def audit(self, events: Sequence[AuditEvent]) -> None:
         """Append audit rows to the same chain; return after the commit."""
