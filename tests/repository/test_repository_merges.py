@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conftest import IMPLEMENTATIONS, opened
 from hilum.errors import NotFound
-from hilum.model import Merge
+from hilum.model import Effects, Merge
 from hilum.repository import MemoryRepository
 
 pytestmark = pytest.mark.anyio
@@ -141,8 +141,6 @@ async def test_a_merge_and_its_drafts_in_one_message_make_one_version(repository
 
 
 async def test_messages_of_one_call_see_the_merges_before_them(repository: Any) -> None:
-    from hilum.model import Effects
-
     work = [
         Effects(1, 0, 1, drafts=[patient("a"), lab("o1", "a")]),
         Effects(2, 0, 2, merges=merge("b", "a")),

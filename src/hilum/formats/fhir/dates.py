@@ -117,4 +117,5 @@ def compare_ranges(prefix: Prefix, searched: tuple[int, int], stored: tuple[int,
 
 def format_instant(milliseconds: int) -> str:
     """Milliseconds -> a FHIR instant in UTC: `2026-11-01T10:30:00.123Z`."""
-    return (_EPOCH + milliseconds * _MILLISECOND).strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03}Z"
+    moment = _EPOCH + milliseconds * _MILLISECOND
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
