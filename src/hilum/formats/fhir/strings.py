@@ -14,6 +14,6 @@ def fold(text: str) -> str:
     """The form in which strings are compared: `"  Müller-Łukasz "` -> `"muller-lukasz"`."""
     if text.isascii():
         return " ".join(text.lower().split())
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
     return " ".join(bare.translate(_PLAIN).split())
