@@ -86,6 +86,15 @@ def test_a_missing_key_holds_or_makes_no_resource_as_its_policy_says() -> None:
     ]
 
 
+def test_a_key_field_that_names_nobody_counts_as_missing() -> None:
+    held = kit.run(kit.plan(), "PID|||^^^HOSP^MR~7^^^HOSP")
+    assert held.held is not None
+    assert held.held.code == "field-missing"
+    other = kit.PATIENT.replace("PID-3[1]", "PID-3[1]|PID-2")
+    mapped = kit.run(kit.plan(other, patient=False), "PID||9^^^HOSP|^^^HOSP")
+    assert kit.one(mapped)["id"] == mapping.resource_id("Patient", "urn:oid:1.2.3", "9")
+
+
 def test_a_default_value_serves_where_nothing_is_valued() -> None:
     row = "sex,,PID,PID-8,IS,,Patient.gender,code,Sex,default:unknown,exception,,reg,,"
     assert kit.patient(row, kit.PID)["gender"] == "unknown"
@@ -322,6 +331,16 @@ def test_an_event_without_rows_is_held_with_everything_accounted_for() -> None:
     assert mapped.accounting.adds_up
     assert mapped.accounting.exceptions == 1  # PID-3; PID-1 and MSH are ignored
     assert mapped.drafts == []
+
+
+def test_a_wildcard_alone_does_not_make_an_event_mapped() -> None:
+    compiled = kit.plan("n-key,ADT^*,NK1,NK1-33,CX,,RelatedPerson.id,key,,skip,,,reg,,")
+    for kind in ("ADT^A18", "ADT"):
+        mapped = kit.run(compiled, kit.PID, kind=kind)
+        assert mapped.held is not None
+        assert mapped.held.code == "no-rows"
+    assert kit.run(compiled, kit.PID).held is None
+    assert compiled.kinds() == ("ADT^A01", "ADT^A08", "ADT^A40", "ORU^R01")
 
 
 def test_conditions_decide_on_texts_counts_and_resources() -> None:

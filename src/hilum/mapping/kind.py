@@ -67,7 +67,7 @@ class Kind:
 
     def __init__(self, library: Library, kind: str, rules: list[Rule]) -> None:
         self._library, self.kind, self.rules = library, kind, rules
-        self.has_rows = any(rule.target.role == "key" and rule.applies for rule in rules)
+        self.has_rows = any(rule.target.role == "key" and kind in rule.applies for rule in rules)
         if not self.has_rows:
             self.rules = []
         self.anchors = list(dict.fromkeys(anchor for rule in self.rules for anchor in rule.anchors))

@@ -47,7 +47,8 @@ class Plan:
 
     def kinds(self) -> tuple[str, ...]:
         """Every kind that a key row names, sorted."""
-        return tuple(sorted({kind for rule in self._rules if rule.target.role == "key" for kind in rule.applies}))
+        named = {kind for rule in self._rules if rule.target.role == "key" for kind in rule.applies}
+        return tuple(sorted(kind for kind in named if "*" not in kind))
 
     def warm(self) -> None:
         """Generate the code of every kind that has rows, for its most common anchors, before the first message."""

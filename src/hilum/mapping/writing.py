@@ -196,7 +196,7 @@ class Writing(Reading):
             paths = [part for part in walk(alternative) if isinstance(part, Path)]
             texts = ", ".join(self.raw(path) for path in paths)
             function = self.name("e", Binding("key", line, at))
-            self.code.open("if v is None:")
+            self.code.open("if not v:")
             put(f"v = {function}({owner}{', ' if texts else ''}{texts})")
             self.code.open("if v:")
             put(f"{var} = v")
@@ -206,7 +206,7 @@ class Writing(Reading):
             put("pass")
             self.code.close(2)
         if rule.missing in ("exception", "reject"):
-            put(f"if v is None: {self.name('q', Binding('missing', line))}()")
+            put(f"if not v: {self.name('q', Binding('missing', line))}()")
         if self.trace:
             put(f"if v: TRACE({line.number}, v, i, v)")
         self.code.close()
