@@ -42,7 +42,7 @@ def run() -> dict[str, Any]:
         with Store.open(path, key=os.urandom(32), schemas=[SCHEMA]) as store:
             repository = SqliteRepository(store)
             figures = asyncio.run(_apply(repository, work))
-            figures["resources_stored"] = repository.counts().resources
+            figures["resources_stored"] = sum(repository.type_counts().values())
             figures |= _reads(repository, work)
         figures["bytes_per_message"] = round(path.stat().st_size / MESSAGES)
     return figures

@@ -217,6 +217,9 @@ async def test_the_same_idempotency_key_is_put_in_once(repository: Any) -> None:
     found = repository.deliveries()
     assert [(one.outgoing.destination, one.seq) for one in found] == [("portal", 1), ("archive", 1)]
     assert [one.outgoing.destination for one in repository.deliveries("archive")] == ["archive"]
+    assert repository.deliveries_of(1) == found
+    assert repository.deliveries_of(2) == []
+    assert repository.delivery_counts() == {("portal", "due"): 1, ("archive", "due"): 1}
     assert repository.counts().deliveries == {"due": 2, "claimed": 0, "delivered": 0, "dead": 0}
 
 

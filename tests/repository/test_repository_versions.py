@@ -154,7 +154,7 @@ async def test_counts_are_of_rows(repository: Any) -> None:
     counts = repository.counts()
     assert (counts.applied, counts.held, counts.behind, counts.discarded) == (2, 1, 1, 1)
     assert counts.fields == Accounting(8, 6, 2, 0)
-    assert counts.resources == 3
+    assert repository.type_counts() == {"Patient": 1, "Encounter": 1, "Observation": 1}
 
 
 async def test_elements_with_slots_are_replaced_slot_by_slot(repository: Any) -> None:

@@ -171,7 +171,6 @@ def count(connection: apsw.Connection) -> RepositoryCounts:
         discarded=holds.get(("discarded", False), 0) + holds.get(("discarded", True), 0),
         fields=Accounting(*map(int, fields)),
         exceptions=number(connection, "SELECT count(*) FROM exception_item WHERE is_open = 1"),
-        resources=number(connection, "SELECT count(*) FROM resource WHERE type > 0"),
         deliveries={state.value: states.get(state.value, 0) for state in DeliveryState},
     )
 

@@ -157,7 +157,6 @@ class RepositoryCounts(Struct, frozen=True):
     discarded: int
     fields: Accounting  # sums over the applied messages
     exceptions: int  # open exception records
-    resources: int  # that are not deleted
     deliveries: dict[str, int]  # by state
 
 
