@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hilum.app.logs import set_up_logs
-from hilum.app.loop import fast_runner
+from hilum.app.loop import fast_runner, settle_memory
 from hilum.app.opening import open_folder
 from hilum.app.running import running, stop_signals, until_stopped
 
@@ -38,5 +38,6 @@ async def _run(folder: Path, environment: str | None) -> int:
             for name, address in state.addresses().items():
                 print(f"listening: {name}, {address}", file=sys.stderr)
             print(f"FHIR API:  {state.listener.base_url}/fhir", file=sys.stderr, flush=True)
+            settle_memory()
             await until_stopped(stop, state.engine)
     return 0
