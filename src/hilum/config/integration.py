@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from hilum.config.secrets import Secret
+from hilum.errors import ConfigError
 
 __all__ = [
     "Api",
@@ -30,7 +31,8 @@ __all__ = [
 ]
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Duration = Annotated[str, Meta(pattern=r"^P(?=[0-9])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+W)?(?:[0-9]+D)?$")]
+_DURATION = r"^P(?=[0-9])(?:[0-9]+Y)?(?:[0-9]+M)?(?:[0-9]+W)?(?:[0-9]+D)?$"
+Duration = Annotated[str, Meta(pattern=_DURATION)]
 
 
 class Direction(StrEnum):
@@ -204,5 +206,11 @@ _UNITS = {"Y": 366, "M": 31, "W": 7, "D": 1}
 
 
 def retention_days(duration: str) -> int:
-    """Days of an ISO 8601 duration such as P7Y or P18M, rounded up: nothing is given up early."""
+    """Days of an ISO 8601 duration such as P7Y or P18M, rounded up: nothing is given up early.
+
+    Raises ConfigError `duration-invalid`.
+    """
+    if not re.fullmatch(_DURATION, duration):
+        text = "write a duration as P7Y, P18M, P4W or P90D: years, months, weeks, days"
+        raise ConfigError(text, code="duration-invalid")
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([YMWD])", duration))

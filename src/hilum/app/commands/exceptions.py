@@ -19,6 +19,8 @@ __all__ = ["app"]
 
 app = App(name="exceptions", help="List, show and settle what waits for a person.")
 
+LONGEST = 18  # digits of a number; a store cannot count further
+
 Folder = Annotated[Path, Parameter(help="The integration folder.")]
 Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
 Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
@@ -101,7 +103,7 @@ def settle(
 
 def _parse(item: str) -> tuple[str, int]:
     kind, number = item[:1].upper(), item[1:]
-    if kind not in ("H", "E") or not number.isdigit():
+    if kind not in ("H", "E") or not (number.isascii() and number.isdecimal()) or len(number) > LONGEST:
         raise HilumError(
             "write H and the number of a held message, or E and the number of an item: H17, E3", code="item-unknown"
         )

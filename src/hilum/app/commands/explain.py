@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
@@ -61,7 +61,8 @@ def command(
         )
     rows = [_facts(one, trace, with_value=bool(reason)) for one in found for trace in one.traces]
     if json:
-        print_json({"resource": f"{type_}/{id_}", "values": rows})
+        values = [row | ({"value": Raw(row["value"].encode())} if reason else {}) for row in rows]
+        print_json({"resource": f"{type_}/{id_}", "values": values})
         return 0
     columns = ("element", "field", "row", "map", "owner", "message", "version", "received")
     print_table(

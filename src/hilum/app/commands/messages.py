@@ -23,6 +23,7 @@ app = App(name="messages", help="List, show, search and replay the messages that
 Folder = Annotated[Path, Parameter(help="The integration folder.")]
 Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
 Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
+MOST = 2**63 - 1  # the highest number a store can count to
 COLUMNS = ("message", "received", "source", "kind", "control id", "state", "codes")  # what fits; --json has all
 
 
@@ -77,7 +78,7 @@ def show(
 ) -> int:
     """Show one message: its envelope and its fate, and with --reason its content."""
     with open_folder(folder, environment) as opened:
-        found = opened.journal.get(message)
+        found = opened.journal.get(min(message, MOST))
         facts = {
             **_facts(opened, Found(found.seq, found.partition, found.envelope)),
             "charset": found.envelope.charset,
@@ -115,12 +116,13 @@ def replay(
     json: Json = False,
 ) -> int:
     """Run held messages again, after their cause was mended. The running hilum does it, in order."""
-    if (all_ or code) and message and not message.isdigit():
+    is_number = message.isascii() and message.isdecimal()
+    if (all_ or code) and message and not is_number:
         folder, message = Path(message), ""  # `replay --all FOLDER`
-    if not message.isdigit() and not all_ and not code:
+    if not is_number and not all_ and not code:
         print_table((), (), empty="say which: a number, --code CODE or --all")
         return 2
-    seq = int(message) if message else None
+    seq = min(int(message), MOST) if message else None
     with open_folder(folder, environment) as opened:
         asked = asyncio.run(opened.repository.request_replay(seq, whoami(), code=code or None))
         target = f"message/{seq}" if seq is not None else f"held:{code or 'all'}"
