@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 import zstandard
-
 from bench.samples import messages
+
 from hilum import mapping
 from hilum.formats import hl7v2
 from hilum.repository.body import Record, pack

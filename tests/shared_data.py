@@ -1,4 +1,4 @@
-"""Where sample messages of other projects are, when they are: a folder beside the checkout that is not part of hilum."""
+"""Where sample messages of other projects are, when they are: in a folder beside the checkout."""
 
 from __future__ import annotations
 

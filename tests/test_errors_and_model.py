@@ -23,9 +23,7 @@ def test_a_finding_reads_as_one_line_with_its_hint() -> None:
     finding = Finding(
         "key-unknown", "`ownres` is not a key here", "integration.yaml:3:1", hint="did you mean `owners`?"
     )
-    assert str(finding) == (
-        "integration.yaml:3:1 key-unknown `ownres` is not a key here (did you mean `owners`?)"
-    )
+    assert str(finding) == ("integration.yaml:3:1 key-unknown `ownres` is not a key here (did you mean `owners`?)")
 
 
 def test_accounting_adds_up_only_when_every_field_has_one_fate() -> None:

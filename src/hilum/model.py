@@ -56,7 +56,7 @@ class Disposition(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One thing found wrong or tolerated. `location` is `file:line:col`, `PID-3[1].1` or `sheet!cell`. Never holds PHI."""
+    """One thing found wrong or tolerated, without PHI. `location`: `file:line:col`, `PID-3[1].1` or `sheet!cell`."""
 
     code: str
     message: str

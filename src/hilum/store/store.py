@@ -193,9 +193,10 @@ def _copy(source: apsw.Connection, copy: apsw.Connection, progress: Callable[[in
     """One snapshot: the read transaction keeps what others commit meanwhile out of it."""
     source.execute("BEGIN")
     source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    pages = 0
     with copy.backup("main", source, "main") as running:
         while not running.done:
             running.step(1_000)
-            progress(running.page_count - running.remaining, running.page_count)
-        pages = int(running.page_count)
+            pages = running.page_count
+            progress(pages - running.remaining, pages)
     return pages

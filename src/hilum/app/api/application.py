@@ -177,7 +177,7 @@ async def _unrouted(_: Request, error: Exception) -> Response:
     """What the router cannot place, as an OperationOutcome."""
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))  # Starlette has them in a set
         text = f"this address takes {allowed} only"
-        raise Problem("method-not-allowed", 405, "not-supported", text, headers=error.headers)
+        raise Problem("method-not-allowed", 405, "not-supported", text, headers={"Allow": allowed})
     raise Problem("address-unknown", 404, "not-found", "there is nothing here; /fhir/metadata lists what is served")
