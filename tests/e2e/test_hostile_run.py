@@ -137,17 +137,17 @@ def send_samples(tmp_path: Path, files: list[Path], at_least: int) -> None:
     with open_folder(folder) as opened:
         found = list(all_messages(opened))
         positions = opened.repository.positions()
-        states = {opened.journal.get(one.seq).body: state_of(opened, one, positions) for one in found}
+        stored = [(opened.journal.get(one.seq).body, state_of(opened, one, positions)) for one in found]
     foretold: dict[bytes, str] = {}
-    fields: list[FieldCounts] = []
+    fields: dict[bytes, FieldCounts] = {}
     for body in bodies:
         for part, report in zip(parts(body), foretelling(body), strict=True):
             assert report.roundtrip
-            foretold[part] = state_foretold(report.disposition)
-            fields += [report.fields] if foretold[part] == "applied" else []
-    assert states == foretold
-    assert ledger.fields.valued == sum(one.valued for one in fields)
-    assert ledger.fields.mapped == sum(one.mapped for one in fields)
+            foretold[part], fields[part] = state_foretold(report.disposition), report.fields
+    assert dict(stored) == foretold
+    applied = [fields[body] for body, state in stored if state == "applied"]
+    assert ledger.fields.valued == sum(one.valued for one in applied)
+    assert ledger.fields.mapped == sum(one.mapped for one in applied)
 
 
 def parts(body: bytes) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -267,6 +268,39 @@ async def test_a_delivery_carries_the_versions_that_the_message_made() -> None:
         record = next(iter(destination.taken.values()))
         assert b'"family":"First"' in record.payload
         assert record.content_type == "application/fhir+json"
+
+
+async def test_a_delivery_that_waited_carries_the_version_of_its_own_message_however_many_came_since() -> None:
+    destination = MemoryDestination("portal")
+    destination.fail_next(DeliveryError("down", retry_after=0.5))
+    async with bench(destination=destination, route=make_route([_to("portal", Format.FHIR)])) as b:
+        for n in range(120):
+            await b.send(message("1", f"C{n}", name=f"Name{n}"))
+        assert (await b.settled()).applied == 120
+        await b.until(lambda: len(destination.taken) == 120)
+        names = [re.findall(rb'"family":"(\w+)"', one.payload) for one in destination.taken.values()]
+        assert names == [[b"Name%d" % n] for n in range(120)]
+
+
+async def test_a_message_that_says_nothing_new_sends_nothing_and_its_delivery_counts_as_made() -> None:
+    destination = MemoryDestination("portal")
+    route = make_route([_to("portal", Format.FHIR)])
+    async with bench(destination=destination, route=route, contract=Contract.DELIVERED) as b:
+        assert (await b.send(message("1", "A"))).code == "AA"
+        assert (await b.send(message("1", "B"))).code == "AA"
+        assert len(destination.taken) == 1
+        assert [one.state for one in b.repository.deliveries()] == [DeliveryState.DELIVERED] * 2
+
+
+async def test_a_merge_sends_both_of_its_patients() -> None:
+    destination = MemoryDestination("portal")
+    async with bench(destination=destination, route=make_route([_to("portal", Format.FHIR)])) as b:
+        await b.send(message("2", "A"))
+        await b.send(merge("1", "2", "B"))
+        await b.until(lambda: len(destination.taken) == 2)
+        record = list(destination.taken.values())[1]
+        assert re.findall(rb'"fullUrl":"([\w/]+)"', record.payload) == [b"Patient/p1", b"Patient/p2"]
+        assert b'"replaced-by"' in record.payload
 
 
 async def test_the_raw_message_goes_to_a_partner_that_wants_hl7() -> None:

@@ -57,6 +57,8 @@ async def test_each_change_makes_a_version_that_names_its_message(repository: An
     assert repository.get("Patient", "p1") == repository.get("Patient", "p1", 3)
     assert [one.updated for one in history] == sorted((one.updated for one in history), reverse=True)
     assert len(repository.history("Patient", "p1", limit=2)) == 2
+    assert [repository.version_by(seq, "Patient", "p1") for seq in (1, 2, 3, 4)] == [*reversed(history), None]
+    assert repository.version_by(1, "Patient", "p2") is None
 
 
 async def test_messages_of_one_call_make_their_versions_in_order(repository: Any) -> None:

@@ -55,11 +55,18 @@ def refs_of(payload: bytes) -> list[tuple[str, str]]:
     return msgspec.json.decode(payload, type=list[tuple[str, str]])
 
 
+def _touched(mapped: Mapped) -> list[tuple[str, str]]:
+    """(type, id) of what the message speaks of: drafts, and both sides of a merge."""
+    refs = [(draft.type, draft.id) for draft in mapped.drafts]
+    refs += [(merge.type, id_) for merge in mapped.merges for id_ in (merge.survivor, merge.retired)]
+    return list(dict.fromkeys(refs))
+
+
 def _outgoing(rule: Rule, message: Message, mapped: Mapped) -> Outgoing | None:
     if rule.format is Format.HL7V2:
         payload, content_type = b"", RAW
     else:
-        refs = [(draft.type, draft.id) for draft in mapped.drafts if not rule.types or draft.type in rule.types]
+        refs = [ref for ref in _touched(mapped) if not rule.types or ref[0] in rule.types]
         if not refs:
             return None
         payload, content_type = msgspec.json.encode(refs), BUNDLE

@@ -15,7 +15,7 @@ from hilum.engine.routing import BUNDLE, RAW, refs_of
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.journal import Journal
-from hilum.model import Outgoing
+from hilum.model import Outgoing, Receipt
 from hilum.repository import Delivery, Repository, Stored
 from hilum.store import fault
 
@@ -26,6 +26,8 @@ AT_ONCE = 16  # records of different keys on their way to one destination
 
 fault.declare("engine.before_send", "a delivery is due, nothing has been sent")
 fault.declare("engine.after_send", "the destination took a record, nothing is written down: it is sent again")
+
+NOTHING_NEW = Receipt(detail="nothing new was said, so nothing was sent")
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +106,7 @@ class Sender:
         fault.reach("engine.before_send")
         try:
             record = await self._stop.look(lambda: render(due, self._repository, self._journal))
-            receipt = await self._destination.send(record)
+            receipt = await self._destination.send(record) if record is not None else NOTHING_NEW
         except HilumError as error:
             await self._failed(due, error)
             return
@@ -135,23 +137,27 @@ class Sender:
             self._done(due.seq)
 
 
-def render(due: Delivery, repository: Repository, journal: Journal) -> Outgoing:
-    """The record as it is sent: the same bytes on every attempt, as journal rows and versions never change."""
+def render(due: Delivery, repository: Repository, journal: Journal) -> Outgoing | None:
+    """The record as it is sent: the same bytes on every attempt, as journal rows and versions never change.
+
+    None when the message told nothing new: it made no version of anything.
+    """
     outgoing = due.outgoing
     if outgoing.content_type == RAW:
         payload = journal.get(due.seq).body
     elif outgoing.content_type == BUNDLE:
-        payload = _bundle(_versions(due, repository))
+        versions = _versions(due, repository)
+        if not versions:
+            return None
+        payload = _bundle(versions)
     else:
         payload = outgoing.payload
     return msgspec.structs.replace(outgoing, payload=payload)
 
 
 def _versions(due: Delivery, repository: Repository) -> list[Stored]:
-    found = []
-    for type_, id_ in refs_of(due.outgoing.payload):
-        found += [version for version in repository.history(type_, id_) if version.seq == due.seq][:1]
-    return found
+    versions = [repository.version_by(due.seq, type_, id_) for type_, id_ in refs_of(due.outgoing.payload)]
+    return [one for one in versions if one is not None and not one.deleted]
 
 
 def _bundle(versions: Sequence[Stored]) -> bytes:

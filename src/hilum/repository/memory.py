@@ -147,6 +147,11 @@ class MemoryRepository(MemoryDesk):
         row = self._row(type_, id_)
         return [self._stored(row, one) for one in reversed(row.versions)][:limit]
 
+    def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
+        row = self._rows.get(f"{type_}/{id_}")
+        versions = row.versions if row is not None else []
+        return next((self._stored(row, one) for one in versions if row is not None and one.seq == seq), None)
+
     def _row(self, type_: str, id_: str) -> _Row:
         row = self._rows.get(f"{type_}/{id_}")
         if row is None:

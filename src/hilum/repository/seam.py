@@ -186,6 +186,10 @@ class Repository(Protocol):
         """Versions of one resource, newest first. Raises NotFound."""
         ...
 
+    def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
+        """The version of one resource that a message made; None when it changed nothing of it, or there is none."""
+        ...
+
     def search(self, query: Query) -> Page:
         """Raises HilumError `search-parameter-unknown` or `search-value-invalid`; location is the parameter."""
         ...

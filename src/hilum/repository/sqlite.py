@@ -194,6 +194,14 @@ class SqliteRepository(Desk):
             raise NotFound("there is no such resource", location=f"{type_}/{id_}")
         return [self._stored(connection, type_, id_, row) for row in rows[:limit]]
 
+    def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
+        return self._store.read(lambda connection: self._version_by(connection, seq, type_, id_))
+
+    def _version_by(self, connection: apsw.Connection, seq: int, type_: str, id_: str) -> Stored | None:
+        values = (self._rid(connection, type_, id_), seq)
+        row = connection.execute(_CURRENT_BY, values).fetchone() or connection.execute(_MADE_BY, values).fetchone()
+        return self._stored(connection, type_, id_, row) if row is not None else None
+
     def _rid(self, connection: apsw.Connection, type_: str, id_: str) -> int | None:
         record = f"{type_}/{id_}"
         found = self._remembered.rids.get(record)
@@ -224,6 +232,8 @@ def _version_of(table: str) -> str:
 
 _CURRENT = _version_of("resource")
 _SUPERSEDED = _version_of("resource_history") + " AND v.version = ?"
+_CURRENT_BY = _version_of("resource") + " AND v.seq = ?"
+_MADE_BY = _version_of("resource_history") + " AND v.seq = ?"
 _VERSIONS = _version_of("resource_history") + " ORDER BY v.version DESC LIMIT ?"
 
 
