@@ -9,7 +9,7 @@ from hilum.formats.fhir import OTHER_REFERENCE
 
 from .body import served_text
 from .names import Numbers
-from .sql import Row
+from .sql import Row, many
 
 __all__ = ["FACT_TABLES", "NO_DATE", "Dated", "PerKind", "delete_rows", "index", "insert_rows", "per_kind"]
 
@@ -81,10 +81,10 @@ _DELETE = tuple(
 def insert_rows(connection: apsw.Connection, rows: PerKind) -> None:
     """Sorted by key, so that neighbours share pages."""
     for sql, some in zip(_INSERT, rows, strict=True):
-        connection.executemany(sql, sorted(some))
+        many(connection, sql, sorted(some))
 
 
 def delete_rows(connection: apsw.Connection, rows: PerKind) -> None:
     """Rows of what a resource no longer says."""
     for sql, some in zip(_DELETE, rows, strict=True):
-        connection.executemany(sql, sorted(some))
+        many(connection, sql, sorted(some))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
 import msgspec
 
-__all__ = ["Row", "as_json", "number", "row", "rows"]
+__all__ = ["Row", "as_json", "many", "number", "row", "rows"]
 
 Row = tuple[Any, ...]
 
@@ -27,6 +28,12 @@ def number(connection: apsw.Connection, sql: str, values: Row = ()) -> int:
     found = connection.execute(sql, values).get
     assert isinstance(found, int)
     return found
+
+
+def many(connection: apsw.Connection, sql: str, values: Sequence[Row]) -> None:
+    """Once for each; not at all for none."""
+    if values:
+        connection.executemany(sql, values)
 
 
 def as_json(items: object) -> str:

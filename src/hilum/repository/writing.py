@@ -16,7 +16,7 @@ from .keys import TYPE_NUMBERS
 from .names import Numbers
 from .patch import Stated
 from .plan import Live, Plan
-from .sql import Row
+from .sql import Row, many
 
 __all__ = ["Rows", "rows_of", "write"]
 
@@ -119,23 +119,22 @@ _OP = "INSERT INTO merge_op (at, seq, ordinal, survivor, retired, undo) VALUES (
 
 def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers, tick: int) -> None:
     """Put the rows into the tables, sorted by key so that neighbours share pages."""
-    many = connection.executemany
-    many("INSERT INTO resource_name (key, rid) VALUES (?, ?)", sorted(numbers.new_names()))
+    many(connection, "INSERT INTO resource_name (key, rid) VALUES (?, ?)", sorted(numbers.new_names()))
     terms = [(id_, *term) for term, id_ in numbers.terms.new.items()]
-    many("INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
-    many(_HISTORY, sorted(rows.superseded))
-    many("INSERT INTO resource_body (piece, data) VALUES (?, ?)", rows.bodies)
-    many(_SKIPPED, sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped))
+    many(connection, "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
+    many(connection, _HISTORY, sorted(rows.superseded))
+    many(connection, "INSERT INTO resource_body (piece, data) VALUES (?, ?)", rows.bodies)
+    many(connection, _SKIPPED, sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped))
     for sql, resources in ((_NEW, rows.new), (_CHANGED, rows.changed)):
-        many(sql, sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources))
-    many("UPDATE resource SET at = ?, chunk = ?, place = ? WHERE rid = ?", rows.restated)
-    many("UPDATE resource SET at = ? WHERE rid = ?", rows.retimed)
+        many(connection, sql, sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources))
+    many(connection, "UPDATE resource SET at = ?, chunk = ?, place = ? WHERE rid = ?", rows.restated)
+    many(connection, "UPDATE resource SET at = ? WHERE rid = ?", rows.retimed)
     delete_rows(connection, rows.gone)
     insert_rows(connection, rows.facts)
-    many("INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", [_outcome(*one) for one in plan.applied.items()])
-    many(_OP, [(op.at, op.seq, op.ordinal, op.survivor, op.retired, op.undo) for op in plan.ops])
-    many("DELETE FROM merge_link WHERE retired = ?", [(one,) for one in plan.links])
-    many("INSERT INTO merge_link VALUES (?, ?)", [(a, b) for a, b in plan.links.items() if b is not None])
+    many(connection, "INSERT INTO outcome VALUES (?, ?, ?, ?, ?)", [_outcome(*one) for one in plan.applied.items()])
+    many(connection, _OP, [(op.at, op.seq, op.ordinal, op.survivor, op.retired, op.undo) for op in plan.ops])
+    many(connection, "DELETE FROM merge_link WHERE retired = ?", [(one,) for one in plan.links])
+    many(connection, "INSERT INTO merge_link VALUES (?, ?)", [(a, b) for a, b in plan.links.items() if b is not None])
 
 
 def _outcome(seq: int, fields: Accounting) -> Row:
