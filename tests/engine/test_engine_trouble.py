@@ -9,7 +9,7 @@ import pytest
 
 from engine.bench_of_twins import SmallPlan, bench, merge, message
 from hilum.delivery import MemoryDestination
-from hilum.engine import Format, Rule, admission, flow, make_route, stopping
+from hilum.engine import Format, Rule, admission, engine, flow, make_route, stopping
 from hilum.engine.partition import partition_of
 from hilum.errors import DeliveryError, Outcome, StoreCorrupt, StoreFull
 from hilum.journal import MemoryJournal
@@ -214,6 +214,26 @@ async def test_stopping_does_not_wait_for_a_store_that_refuses() -> None:
     repository.refusing.clear()
     async with bench(journal=b.journal, repository=repository) as b:
         assert (await b.settled()).applied == 1
+
+
+async def test_stopping_does_not_wait_for_a_partner_that_never_answers_and_the_next_start_sends_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Silent(MemoryDestination):
+        async def send(self, record: Any) -> Any:
+            self.attempts.append(record)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(engine, "DRAIN_SECONDS", 0.05)
+    silent, answering = Silent("portal"), MemoryDestination("portal")
+    async with bench(destination=silent, route=ROUTE) as b:
+        await b.send(message("1", "A"))
+        await b.until(lambda: len(silent.attempts) == 1)
+        await asyncio.wait_for(b.engine.stop(), 5)
+    async with bench(journal=b.journal, repository=b.repository, destination=answering, route=ROUTE) as b:
+        await b.until(lambda: len(answering.taken) == 1)
+        assert [one.attempts for one in b.repository.deliveries()] == [2]
+    assert answering.attempts[0].idempotency_key == silent.attempts[0].idempotency_key
 
 
 async def test_stopping_in_the_middle_of_a_merge_does_not_hang_and_the_next_start_finishes_it() -> None:

@@ -26,6 +26,8 @@ from hilum.repository import DeliveryState, HoldState, Repository
 
 __all__ = ["Engine"]
 
+DRAIN_SECONDS = 10.0  # for what is at hand; a partner that does not answer gets the record again after the next start
+
 log = structlog.get_logger(__name__)
 
 
@@ -97,6 +99,10 @@ class Engine:
         await self._progress.stop()
         self._wake_workers(range(PARTITIONS))
         self._wake_senders()
+        if self._tasks:
+            _, hanging = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+            for task in hanging:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def failures(self) -> list[str]:
