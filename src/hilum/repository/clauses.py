@@ -106,10 +106,9 @@ def _missing(criterion: Criterion) -> Clause:
         case Kind.REFERENCE if criterion.target:
             sql = (
                 f"SELECT rid FROM fact_reference WHERE parameter {among} "  # noqa: S608
-                "AND target IN (SELECT rid FROM resource_name WHERE key >= ? AND key < ?)"
+                "AND target IN (SELECT rid FROM resource_name WHERE substr(key, -1) = ?)"
             )
-            number = TYPE_NUMBERS[criterion.target]
-            values = (numbers, bytes([number]), bytes([number + 1]))
+            values = (numbers, bytes([TYPE_NUMBERS[criterion.target]]))
         case _:
             sql = f"SELECT rid FROM {_TABLES[Kind(criterion.kind)]} WHERE parameter {among}"  # noqa: S608
     maybe = "NOT " if criterion.mode is Mode.MISSING else ""

@@ -1,7 +1,8 @@
 """How a resource's type and id become the key of a table. Pure.
 
-hilum's own ids are 20 characters of base32 (100 bits): they are packed into 13 bytes behind one byte for the type. Any
-other id is kept as text behind 0xFF, which no packed id begins with.
+hilum's own ids are 20 characters of base32 (100 bits): they are packed into 13 bytes. Any other id is kept as text
+behind 0xFF, which no packed id begins with. The type follows the id, so that ids that begin alike lie together whatever
+their types.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _DIGITS = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghi
 
 
 def pack_name(record: str) -> bytes:
-    """`Type/id` -> key. A type that R4 does not have is number 0 with the whole record as text."""
+    """`Type/id` -> key: the id, then one byte for the type; 0 and the whole record for a type that R4 does not have."""
     type_, _, id_ = record.partition("/")
     number = TYPE_NUMBERS.get(type_, 0)
     if number == 0:
-        return b"\0\xff" + record.encode()
+        return b"\xff" + record.encode() + b"\0"
     if _OWN.fullmatch(id_):
-        return number.to_bytes(1, "big") + int(id_.translate(_DIGITS), 32).to_bytes(13, "big")
-    return number.to_bytes(1, "big") + b"\xff" + id_.encode()
+        return int(id_.translate(_DIGITS), 32).to_bytes(13, "big") + number.to_bytes(1, "big")
+    return b"\xff" + id_.encode() + number.to_bytes(1, "big")
