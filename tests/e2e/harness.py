@@ -290,7 +290,7 @@ class Sender:
         body, _, self._rest = self._rest.partition(b"\x1c\r")
         body = body.removeprefix(b"\x0b")
         msa = next(part for part in body.split(b"\r") if part.startswith(b"MSA")).split(body[3:4])
-        return Answer(msa[1].decode(), msa[2].decode(), body)
+        return Answer(msa[1].decode(), msa[2].decode("latin-1"), body)
 
 
 def send_until_lost(port: int, messages: Iterable[tuple[str, bytes]]) -> set[str]:

@@ -90,6 +90,8 @@ def test_a_duration_is_added_and_its_unit_counts() -> None:
         == "2024-07-03T12:15:30+02:00"
     )
     assert kit.codes(kit.run(compiled, kit.PID + "|" * 26 + "20240703101530|2|parsec"))[0] == "duration-invalid"
+    for time, amount in (("20240703101530", "9" * 12), ("20240703101530", "9" * 400), ("99991231235959", "60")):
+        assert "duration-invalid" in kit.codes(kit.run(compiled, kit.PID + "|" * 26 + f"{time}|{amount}|min"))
 
 
 def test_a_period_has_the_ends_that_are_there() -> None:

@@ -208,9 +208,9 @@ _UNITS = {"Y": 366, "M": 31, "W": 7, "D": 1}
 def retention_days(duration: str) -> int:
     """Days of an ISO 8601 duration such as P7Y or P18M, rounded up: nothing is given up early.
 
-    Raises ConfigError `duration-invalid`.
+    Raises ConfigError `period-invalid`.
     """
     if not re.fullmatch(_DURATION, duration):
         text = "write a duration as P7Y, P18M, P4W or P90D: years, months, weeks, days"
-        raise ConfigError(text, code="duration-invalid")
+        raise ConfigError(text, code="period-invalid")
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([YMWD])", duration))

@@ -185,13 +185,17 @@ _UNITS = {
 }
 
 
+_LONGEST = 100 * 366 * 86400  # seconds; more is a slip of the pen, and would not fit into a date
+
+
 def _seconds(env: Env, amount: str, unit: str) -> float | None:
-    """A duration in seconds; None when the amount is no number or the unit is not one of time."""
+    """A duration in seconds; None when the amount is no number or enormous, or the unit is not one of time."""
     factor = _UNITS.get(env.first(unit).upper())
     number = env.first(amount)
     if factor is None or not re.fullmatch(r"\d+(\.\d+)?", number):
         return None
-    return float(number) * factor
+    seconds = float(number) * factor
+    return seconds if seconds <= _LONGEST else None
 
 
 def _later(text: str, seconds: float) -> str:
@@ -214,7 +218,7 @@ def _timed(spec: Spec, env: Env, *, whole: bool) -> Evaluator:
     def after(raw: str, *extra: str) -> bytes:
         text = make(raw)
         seconds = _seconds(env, extra[plus], extra[unit] if unit >= 0 else "")
-        if not text or "T" not in text or seconds is None:
+        if not text or "T" not in text or seconds is None or text >= "9900":
             if text:
                 env.report(spec, "duration-invalid", "is no duration that can be added to a time")
             return NOTHING
