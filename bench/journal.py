@@ -77,29 +77,35 @@ def person(number: int) -> str:
     return f"PID|1||{ids}||{names}||{born}|{own.choice('MF')}|||{home}||(217)555-{own.randrange(10**4):04}|||M"
 
 
+def doctor(dice: random.Random) -> str:
+    """One of 2,000, always by the same name."""
+    number = dice.randrange(2_000)
+    own = random.Random(f"doctor {number}")
+    return f"{number:04}^{own.choice(NAMES)}^{own.choice(NAMES)}^^^DR^MD"
+
+
 def visit(dice: random.Random) -> str:
     """Where the patient is, and with whom."""
-    doctors = "|".join(
-        f"{dice.randrange(10**4):04}^{dice.choice(NAMES)}^{dice.choice(NAMES)}^^^DR^MD" for _ in range(3)
-    )
+    doctors = "|".join(doctor(dice) for _ in range(3))
     bed = f"{dice.randrange(9)}W^{dice.randrange(400, 430)}^A^HOSP"
     return f"PV1|1|I|{bed}||||{doctors}||MED|||||||IN|{dice.randrange(10**7)}"
 
 
 def admission(dice: random.Random, number: int, at: str) -> list[str]:
-    """The segments of an admission or update after its header."""
+    """The segments of an admission or update after its header; what belongs to the patient stays as it is."""
+    own = random.Random(f"patient {number}")
     return [
         f"EVN||{at}|||{dice.randrange(999)}^{dice.choice(NAMES)}",
         person(number),
-        f"NK1|1|{dice.choice(NAMES)}^{dice.choice(NAMES)}|SPO|{dice.randrange(999)} {dice.choice(NAMES)} Street|",
+        f"NK1|1|{own.choice(NAMES)}^{own.choice(NAMES)}|SPO|{own.randrange(999)} {own.choice(NAMES)} Street|",
         visit(dice),
-        *(f"AL1|{i}|DA|{dice.randrange(10**5)}^{dice.choice(NAMES)}^RXNORM|SV|{dice.choice(NAMES)}" for i in (1, 2)),
+        *(f"AL1|{i}|DA|{own.randrange(10**5)}^{own.choice(NAMES)}^RXNORM|SV|{own.choice(NAMES)}" for i in (1, 2)),
         *(
-            f"DG1|{i}||I{dice.randrange(99)}^{dice.choice(NAMES)} {dice.choice(NAMES)}^I10||{at[:8]}|A"
+            f"DG1|{i}||I{own.randrange(99)}^{own.choice(NAMES)} {own.choice(NAMES)}^I10||{at[:8]}|A"
             for i in range(1, 7)
         ),
-        f"GT1|1||{dice.choice(NAMES)}^{dice.choice(NAMES)}||{dice.randrange(999)} {dice.choice(NAMES)} Street^^Peoria",
-        f"IN1|1|PPO^{dice.choice(NAMES)}|{dice.randrange(10**5)}|{dice.choice(NAMES)}|PO Box {dice.randrange(999)}",
+        f"GT1|1||{own.choice(NAMES)}^{own.choice(NAMES)}||{own.randrange(999)} {own.choice(NAMES)} Street^^Peoria",
+        f"IN1|1|PPO^{own.choice(NAMES)}|{own.randrange(10**5)}|{own.choice(NAMES)}|PO Box {own.randrange(999)}",
     ]
 
 
