@@ -46,7 +46,9 @@ def is_time(text: str) -> bool:
 def _is_time(text: str) -> bool:
     digits = text[:-5] if has_zone(text) else text
     digits, _, fraction = digits.partition(".")
-    if not digits.isdecimal() or len(digits) not in (4, 6, 8, 10, 12, 14) or (fraction and not fraction.isdecimal()):
+    if not text.isascii() or not digits.isdecimal() or (fraction and not fraction.isdecimal()):
+        return False
+    if len(digits) not in (4, 6, 8, 10, 12, 14):
         return False
     try:
         _days(digits[:8])

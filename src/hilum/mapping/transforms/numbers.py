@@ -8,8 +8,9 @@ from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed,
 
 __all__ = ["PLAIN_NUMBER", "decimal_text", "quantity_json", "structured"]
 
-PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
-_LOOSE = re.compile(r"([-+]?)(\d*)(?:\.(\d*))?([eE][-+]?\d+)?").fullmatch
+# Bounded: readers of JSON keep numbers of this size, and R4 asks for 18 digits. ASCII: other digits are no JSON.
+PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,39})(?:\.\d{1,40})?(?:[eE][-+]?\d{1,2})?", re.ASCII).fullmatch
+_LOOSE = re.compile(r"([-+]?)(\d{0,40})(?:\.(\d{0,40}))?([eE][-+]?\d{1,2})?", re.ASCII).fullmatch
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*(\S.*)").fullmatch
 _UCUM = b"http://unitsofmeasure.org"
 
@@ -161,12 +162,12 @@ def as_decimal(spec: Spec, env: Env) -> Evaluator:
 
 @register("integer", "SI")
 def as_integer(spec: Spec, env: Env) -> Evaluator:
-    """A whole number."""
+    """A whole number of 32 bits, as R4 has them."""
 
     def evaluate(raw: str, *_: str) -> bytes:
         text = env.first(raw)
         number = decimal_text(text)
-        if not re.fullmatch(r"-?\d+", number):
+        if not re.fullmatch(r"-?\d+", number) or not -(2**31) <= int(number) < 2**31:
             return _not_numeric(spec, env) if text else NOTHING
         return number.encode()
 
@@ -190,8 +191,9 @@ def as_money(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-_RANGE = re.compile(r"\[?\s*([-+]?\d*\.?\d+)\s*(?:-|to|–)\s*([-+]?\d*\.?\d+)\s*\]?", re.IGNORECASE)
-_BOUND = re.compile(r"\[?\s*(<=|>=|<|>)\s*([-+]?\d*\.?\d+)\s*\]?")
+_NUMBER = r"([-+]?\d{0,20}\.?\d{1,20})"
+_RANGE = re.compile(rf"\[?\s*{_NUMBER}\s*(?:-|to|–)\s*{_NUMBER}\s*\]?", re.IGNORECASE | re.ASCII)
+_BOUND = re.compile(rf"\[?\s*(<=|>=|<|>)\s*{_NUMBER}\s*\]?", re.ASCII)
 
 
 @register("range")

@@ -16,8 +16,11 @@ from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_t
 
 __all__ = ["Clock", "zone_of"]
 
-_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?")
-_TM = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?([+-]\d{4})?")
+_OFFSET = r"([+-](?:0\d|1[0-4])[0-5]\d)"
+_DTM = re.compile(
+    rf"(\d{{4}})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{{1,6}})?)?)?)?)?)?{_OFFSET}?", re.ASCII
+)
+_TM = re.compile(rf"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{{1,6}})?)?)?{_OFFSET}?", re.ASCII)
 
 
 def zone_of(name: str) -> ZoneInfo | None:
@@ -109,7 +112,7 @@ class _Reader:
 
     def read(self, raw: str) -> str:
         """The usual forms by cutting, all others by `_close`."""
-        size = len(raw)
+        size = len(raw) if raw.isascii() else 0
         if size == 14 and raw.isdecimal() and raw[10:12] < "60" and raw[12:] < "60" and self._clock.zone:
             hour = raw[:10]
             plain = self._clock.hours.get(hour) or self._clock.hour(hour)
@@ -117,7 +120,7 @@ class _Reader:
                 return f"{plain[0]}T{raw[8:10]}:{raw[10:12]}:{raw[12:]}{plain[1]}"
         elif size == 19 and raw[14] in "+-" and raw[8:10] < "24" and raw[10:12] < "60" and raw[12:14] < "60":
             day = self._days.get(raw[:8]) or self._day(raw[:8])
-            if day and raw[8:14].isdecimal() and raw[15:].isdecimal():
+            if day and raw[8:14].isdecimal() and raw[15:].isdecimal() and raw[15:17] <= "14" and raw[17] < "6":
                 return f"{day}T{raw[8:10]}:{raw[10:12]}:{raw[12:14]}{raw[14:17]}:{raw[17:]}"
         return self._close(raw)
 
@@ -192,7 +195,7 @@ def _seconds(env: Env, amount: str, unit: str) -> float | None:
     """A duration in seconds; None when the amount is no number or enormous, or the unit is not one of time."""
     factor = _UNITS.get(env.first(unit).upper())
     number = env.first(amount)
-    if factor is None or not re.fullmatch(r"\d+(\.\d+)?", number):
+    if factor is None or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", number):
         return None
     seconds = float(number) * factor
     return seconds if seconds <= _LONGEST else None
