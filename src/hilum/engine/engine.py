@@ -11,6 +11,7 @@ import structlog
 from hilum.delivery import BreakerPolicy, Destination, RetryPolicy
 from hilum.engine.answers import Answers
 from hilum.engine.flow import Flow, Route
+from hilum.engine.pace import Pace
 from hilum.engine.partition import PARTITIONS, Progress
 from hilum.engine.replay import Replays
 from hilum.engine.sender import Sender
@@ -52,9 +53,9 @@ class Engine:
         self._progress = Progress(repository.positions())
         held = HeldKeys(repository)
         orders = {name: one.order for name, one in settings.items()}
-        thinking = asyncio.Lock()
+        self._pace = Pace()
         self._workers = [
-            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, thinking)
+            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, self._pace)
             for partition in range(PARTITIONS)
         ]
         self._replays = Replays(repository, self._workers, held, self._stop)
@@ -111,6 +112,7 @@ class Engine:
 
     async def _receive(self, source: Source) -> None:
         while arrivals := await source.read():
+            self._pace.hear()
             for seq in await self._flow.receive(arrivals):
                 self._tell(self._tell_of_copy, seq)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
 import structlog
 
 from hilum.engine.flow import Flow
+from hilum.engine.pace import Pace
 from hilum.engine.partition import Progress, partitions_of
 from hilum.engine.settings import Order
 from hilum.engine.stopping import Stop, Stopped
@@ -69,12 +71,12 @@ class Worker:
         held: HeldKeys,
         orders: dict[str, Order],
         stop: Stop,
-        thinking: asyncio.Lock,
+        pace: Pace,
     ) -> None:
-        """`thinking` is shared by all workers: between two messages whoever waits for an answer comes first."""
+        """`pace` is shared by all workers: between two messages whoever waits for an answer comes first."""
         self.partition = partition
         self._flow, self._journal, self._progress, self._held = flow, journal, progress, held
-        self._orders, self._stop, self._thinking = orders, stop, thinking
+        self._orders, self._stop, self._pace = orders, stop, pace
         self._wake = asyncio.Event()
         self._replays: deque[tuple[int, asyncio.Future[Effects | Held]]] = deque()
         self._has_ended = False
@@ -171,9 +173,10 @@ class Worker:
     async def _save(self, messages: Sequence[Message]) -> None:
         work = []
         for message in messages:
-            async with self._thinking:
+            async with self._pace.thinking:
+                began = time.monotonic()
                 work.append(self._turn(message))
-                await asyncio.sleep(0)
+                await self._pace.rest(time.monotonic() - began, message.envelope.received_at)
         try:
             await self._commit(work, messages[-1].seq)
         except (StoreError, Stopped):
