@@ -173,6 +173,30 @@ async def test_effects_that_cannot_be_saved_hold_their_message_and_let_the_batch
         assert b.repository.holds()[0].code == "apply-failed"
 
 
+async def test_a_merge_waits_until_what_came_earlier_for_the_retired_number_is_saved() -> None:
+    other = next(str(n) for n in range(2, 99) if partition_of(f"{n}|HOSP") != partition_of("1|HOSP"))
+
+    class SlowInOnePartition(MemoryRepository):
+        gate = asyncio.Event()
+
+        async def apply(self, work, positions, expected=None):  # type: ignore[no-untyped-def]
+            if partition_of(f"{other}|HOSP") in positions:
+                await self.gate.wait()
+            await super().apply(work, positions, expected)
+
+    plan, repository = SmallPlan(), SlowInOnePartition()
+    async with bench(plan, repository=repository) as b:
+        await b.send(message(other, "EARLIER"))
+        await b.send(message("1", "FIRST"))
+        await b.send(merge("1", other, "MERGE"))
+        await b.until(lambda: b.ledger().applied == 1)
+        await asyncio.sleep(0.05)
+        assert plan.order == ["EARLIER", "FIRST"]
+        repository.gate.set()
+        assert (await b.settled()).applied == 3
+        assert plan.order == ["EARLIER", "FIRST", "MERGE"]
+
+
 async def test_a_merge_runs_after_everything_earlier_of_both_keys_and_before_everything_later() -> None:
     plan = SmallPlan()
     other = next(str(n) for n in range(2, 99) if partition_of(f"{n}|HOSP") != partition_of("1|HOSP"))
