@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from hilum.engine import Ledger, add_up
 from hilum.errors import NotFound
 from hilum.journal import SCHEMA as JOURNAL_SCHEMA
 from hilum.journal import SqliteJournal
+from hilum.model import AuditEvent
 from hilum.repository import SCHEMA as REPOSITORY_SCHEMA
 from hilum.repository import SqliteRepository
 from hilum.store import Store, key_from_file, key_from_secret
@@ -36,6 +38,10 @@ class Opened(Struct, frozen=True):
     def integration(self) -> Integration:
         """integration.yaml."""
         return self.tree.one(Integration)
+
+    def audit(self, action: str, target: str, detail: str) -> None:
+        """Write down what the person at the command line did, before anything of it is shown."""
+        self.journal.audit_now([AuditEvent(time.time_ns() // 1000, whoami(), action, target, detail=detail)])
 
     def ledger(self) -> Ledger:
         """The control totals, counted from one snapshot of the store."""

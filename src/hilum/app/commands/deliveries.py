@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hilum.app.opening import open_folder, whoami
+from hilum.app.opening import open_folder
 from hilum.app.printing import print_json, print_table, when
-from hilum.model import AuditEvent
 from hilum.repository import Delivery, DeliveryState
 
 __all__ = ["app"]
@@ -59,8 +57,7 @@ def retry(
     """Send a delivery that was given up again, with the same idempotency key. The running hilum does it."""
     with open_folder(folder, environment) as opened:
         asyncio.run(opened.repository.revive(delivery))
-        event = AuditEvent(time.time_ns() // 1000, whoami(), "delivery-retry", f"delivery/{delivery}")
-        opened.journal.audit_now([event])
+        opened.audit("delivery-retry", f"delivery/{delivery}", "")
     if json:
         print_json({"delivery": delivery, "state": DeliveryState.DUE.value})
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,6 @@ from cyclopts import App, Parameter
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import HilumError
-from hilum.model import AuditEvent
 from hilum.repository import ExceptionRecord, Hold
 
 __all__ = ["app"]
@@ -92,8 +90,7 @@ def settle(
     with open_folder(folder, environment) as opened:
         action = opened.repository.discard if kind == "H" else opened.repository.settle
         asyncio.run(action(number, whoami(), note))
-        event = AuditEvent(time.time_ns() // 1000, whoami(), "discard" if kind == "H" else "settle", item, detail=note)
-        opened.journal.audit_now([event])
+        opened.audit("discard" if kind == "H" else "settle", item, note)
     if json:
         print_json({"item": item, "settled": True})
     else:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from msgspec import Raw, Struct
 
-from hilum.app.opening import Opened, open_folder, whoami
+from hilum.app.opening import Opened, open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.running import plan_of
 from hilum.errors import HilumError, NotFound
 from hilum.formats import hl7v2
 from hilum.mapping import Context, Plan, Trace
-from hilum.model import AuditEvent, Message
+from hilum.model import Message
 
 __all__ = ["command"]
 
@@ -51,8 +50,7 @@ def command(
     with open_folder(folder, environment) as opened:
         found = list(_explain(opened, type_, id_, path))
         if reason:
-            event = AuditEvent(time.time_ns() // 1000, whoami(), "explain", f"{type_}/{id_}", detail=reason)
-            opened.journal.audit_now([event])
+            opened.audit("explain", f"{type_}/{id_}", reason)
     if not found:
         raise NotFound(
             "no message gave this element a value; leave the path out to see all that have one",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import NotFound
 from hilum.journal import Found, MessageQuery
-from hilum.model import AuditEvent, Disposition
+from hilum.model import Disposition
 from hilum.repository import HoldState
 
 __all__ = ["app", "state_of"]
@@ -86,8 +85,7 @@ def show(
             "hold": _hold_facts(opened, message),
         }
         if reason:
-            event = AuditEvent(time.time_ns() // 1000, whoami(), "show", f"message/{message}", detail=reason)
-            opened.journal.audit_now([event])
+            opened.audit("show", f"message/{message}", reason)
     if raw and reason:
         import sys
 
@@ -126,7 +124,7 @@ def replay(
     with open_folder(folder, environment) as opened:
         asked = asyncio.run(opened.repository.request_replay(seq, whoami(), code=code or None))
         target = f"message/{seq}" if seq is not None else f"held:{code or 'all'}"
-        opened.journal.audit_now([AuditEvent(time.time_ns() // 1000, whoami(), "replay", target, detail=str(asked))])
+        opened.audit("replay", target, str(asked))
     if json:
         print_json({"asked": asked})
     else:
