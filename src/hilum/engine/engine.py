@@ -65,9 +65,7 @@ class Engine:
 
     def add_destination(self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy) -> None:
         """Before `start`: one more way out."""
-        sender = Sender(
-            destination, self._repository, self._journal, policy, breaker, self._tell_of_delivery, self._stop
-        )
+        sender = Sender(destination, self._repository, self._journal, policy, breaker, self._delivery_ended, self._stop)
         self._senders.append(sender)
 
     async def start(self) -> None:
