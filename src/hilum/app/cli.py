@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": "Look for what would keep an integration from running here and now.",
     "hl7": "Show or check HL7 v2 files, without any folder.",
     "map": "Show the FHIR resources that HL7 v2 files turn into, without any folder.",
+    "workbook": "Check, review, sign, export, import and upgrade the mapping tables.",
 }
 
 FINDINGS, USAGE, INTERNAL, INTERRUPTED, BROKEN_PIPE = 1, 2, 70, 130, 141
