@@ -4,26 +4,74 @@ Read rows (`load_base`, `load_workbook`), compile them (`compile_workbook`), run
 where a value comes from (`Plan.trace`). docs/workbook.md is the grammar.
 """
 
+from hilum.mapping.conditions import compare
 from hilum.mapping.identity import resource_id
 from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
 from hilum.mapping.plan import Plan, compile_workbook
 from hilum.mapping.record_conditions import compile_condition
-from hilum.mapping.tables import Row, Workbook, load_base, load_workbook, read_workbook
+from hilum.mapping.rows import COMBINATORS, Rule, read_rules
+from hilum.mapping.syntax import (
+    Binary,
+    Call,
+    Expression,
+    Literal,
+    Logic,
+    Membership,
+    Negation,
+    Param,
+    Path,
+    Word,
+    walk,
+)
+from hilum.mapping.tables import (
+    Row,
+    Workbook,
+    base_files,
+    columns_of,
+    key_columns,
+    load_base,
+    load_workbook,
+    read_workbook,
+    required_columns,
+    table_of,
+)
+from hilum.mapping.transforms import names as transform_names
 
 __all__ = [
+    "COMBINATORS",
+    "Binary",
+    "Call",
     "Context",
+    "Expression",
+    "Literal",
+    "Logic",
     "Mapped",
+    "Membership",
+    "Negation",
+    "Param",
+    "Path",
     "Plan",
     "Problem",
     "Record",
     "Row",
+    "Rule",
     "Trace",
+    "Word",
     "Workbook",
+    "base_files",
+    "columns_of",
+    "compare",
     "compile_condition",
     "compile_workbook",
+    "key_columns",
     "load_base",
     "load_workbook",
+    "read_rules",
     "read_workbook",
     "render",
+    "required_columns",
     "resource_id",
+    "table_of",
+    "transform_names",
+    "walk",
 ]

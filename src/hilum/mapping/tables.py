@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -24,9 +25,14 @@ __all__ = [
     "TestCase",
     "Where",
     "Workbook",
+    "base_files",
+    "columns_of",
+    "key_columns",
     "load_base",
     "load_workbook",
     "read_workbook",
+    "required_columns",
+    "table_of",
 ]
 
 
@@ -215,6 +221,28 @@ _FILES: dict[str, type[Struct]] = {
     "tests": TestCase,
 }
 _RETIRED = "retired"
+_BESIDE = frozenset({"approvals.csv", "signers.csv"})  # kept with the tables, and no tables themselves
+
+
+def table_of(file: str) -> str:
+    """`maps` for `maps-lab.csv`; "" for a file that is no table of a workbook."""
+    name = file.removesuffix(".csv").split("-")[0]
+    return name if name in _FILES and file.endswith(".csv") else ""
+
+
+def columns_of(table: str) -> tuple[str, ...]:
+    """The columns of `rows`, `params`, ... in their documented order."""
+    return tuple(_columns(_FILES[table]))
+
+
+def key_columns(table: str) -> tuple[str, ...]:
+    """What tells one line of a table from another."""
+    return _KEYS[_FILES[table]]
+
+
+def required_columns(table: str) -> tuple[str, ...]:
+    """The columns that every line fills."""
+    return _REQUIRED[_FILES[table]]
 
 
 def _key(line: Struct) -> tuple[str, ...]:
@@ -227,7 +255,7 @@ def _columns(table: type[Struct]) -> list[str]:
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Lines of a CSV text with the number of the line on which each starts; comments and empty lines left out."""
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # U+2028 and its like end no line
     start = 1
     for cells in reader:
         if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith("#"):
@@ -323,7 +351,8 @@ def read_workbook(
     return Workbook(**tables, findings=tuple(findings), inspection=inspection)  # type: ignore[arg-type]
 
 
-def _base_files() -> list[tuple[str, str]]:
+def base_files() -> list[tuple[str, str]]:
+    """The tables that ship with hilum, as (file name, text), in the order in which they run."""
     folder = resources.files("hilum.mapping").joinpath("base")
     if not folder.is_dir():
         return []
@@ -333,6 +362,8 @@ def _base_files() -> list[tuple[str, str]]:
 
 def _folder_files(folder: Path, report: Callable[[Finding], None]) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.glob("*.csv")):
+        if path.name in _BESIDE:
+            continue
         try:
             yield path.name, path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -341,7 +372,7 @@ def _folder_files(folder: Path, report: Callable[[Finding], None]) -> Iterator[t
 
 def load_base() -> Workbook:
     """The base workbook alone, for looking at messages without an integration: unknown authorities stay local."""
-    return read_workbook(_base_files(), inspection=True)
+    return read_workbook(base_files(), inspection=True)
 
 
 def load_workbook(folder: Path | None) -> Workbook:
@@ -353,5 +384,5 @@ def load_workbook(folder: Path | None) -> Workbook:
         return load_base()
     findings: list[Finding] = []
     site = list(_folder_files(folder / "workbook", findings.append))
-    book = read_workbook(_base_files(), site)
+    book = read_workbook(base_files(), site)
     return structs.replace(book, findings=(*findings, *book.findings))
