@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from hilum.formats import hl7v2
 from hilum.mapping import Context, Mapped, Plan, compile_workbook, load_workbook, render
+from hilum.model import Merge
 
 GOLDEN = Path(__file__).parent / "golden"
 MESSAGES = sorted(GOLDEN.glob("*.hl7"))
@@ -48,12 +50,17 @@ def form(mapped: Mapped) -> dict[str, Any]:
         "resources": sorted(resources, key=lambda one: (one["resourceType"], one["id"])),
         "defaults": sorted(f"{kind}/{id_} {name}" for (kind, id_), draft in drafts.items() for name in draft.defaults),
         "cleared": sorted(f"{kind}/{id_} {name}" for (kind, id_), draft in drafts.items() for name in draft.cleared),
-        "merges": [f"{merge.type}/{merge.retired} into {merge.survivor}" for merge in mapped.merges],
+        "merges": [_said(merge) for merge in mapped.merges],
         "exceptions": sorted(f"{item.code} {item.location}" for item in mapped.exceptions),
     }
     if mapped.held:
         found["held"] = f"{mapped.held.code} {mapped.held.location}"
     return found
+
+
+def _said(merge: Merge) -> str:
+    pair = f"{merge.type}/{merge.retired}", merge.survivor
+    return " out of ".join(pair) if merge.undo else " into ".join(pair)
 
 
 def test_there_is_a_message_for_every_event_of_tier_1() -> None:
@@ -114,6 +121,21 @@ def test_a_merge_retires_the_number_in_mrg(plan: Plan) -> None:
     assert merge.type == "Patient"
     assert merge.survivor == patient["id"]
     assert merge.retired != patient["id"]
+
+
+def test_an_unlink_takes_the_merge_of_its_two_patients_back(plan: Plan) -> None:
+    (merge,) = run(plan, GOLDEN / "adt_a40.hl7").merges
+    (unmerge,) = run(plan, GOLDEN / "adt_a37.hl7").merges
+    assert unmerge == structs.replace(merge, undo=True)
+    assert {one["id"] for one in resources(plan, "adt_a37", "Patient")} == {merge.survivor, merge.retired}
+
+
+def test_an_unlink_of_one_patient_is_held(plan: Plan) -> None:
+    whole = (GOLDEN / "adt_a37.hl7").read_bytes()
+    record = hl7v2.parse(b"\r".join(line for line in whole.split(b"\r") if not line.startswith(b"PID|2")))
+    held = plan.run(record, Context(source="golden", sender=record.sender, received_at=1)).held
+    assert held is not None
+    assert (held.code, held.location) == ("field-missing", "PID-3")
 
 
 def test_decimal_text_survives_as_it_was_sent(plan: Plan) -> None:

@@ -45,7 +45,7 @@ def outcome(row: Row) -> dict[str, Any]:
     assert mapped.accounting.adds_up
     if row.transform == "clear":
         return {"cleared": sorted({name for draft in mapped.drafts for name in draft.cleared})}
-    if row.target.startswith("merge("):
+    if row.target.startswith(("merge(", "unmerge(")):
         merges = mapped.merges
         return {"retired": [merge.retired for merge in merges], "survivor": [merge.survivor for merge in merges]}
     wrote = [trace for trace in plan.trace(record, context) if trace.row == row.row_id]

@@ -308,6 +308,24 @@ def test_two_merges_of_one_message_each_have_their_own_survivor() -> None:
     assert [(one.survivor, one.retired) for one in mapped.merges] == [(ids["7"], ids["8"]), (ids["17"], ids["18"])]
 
 
+def test_an_unmerge_names_two_patients_and_never_one_twice() -> None:
+    compiled = kit.plan("u,ADT^A40,MSH,PID[2]-3 | MRG-1,CX,,unmerge(Patient),key,,reject,,,reg,,")
+    ids = {number: mapping.resource_id("Patient", "urn:oid:1.2.3", number) for number in ("7", "8")}
+    for second in ("PID|2||8^^^HOSP", "MRG|8^^^HOSP"):
+        mapped = kit.run(compiled, kit.PID, second, kind="ADT^A40")
+        assert [(one.survivor, one.retired, one.undo) for one in mapped.merges] == [(ids["7"], ids["8"], True)]
+        assert mapped.accounting.adds_up
+    assert kit.run(compiled, kit.PID, "MRG|7^^^HOSP", kind="ADT^A40").merges == ()
+    alone = kit.run(compiled, kit.PID, kind="ADT^A40")
+    assert alone.held is not None
+
+
+def test_a_field_anchor_can_unmerge() -> None:
+    compiled = kit.plan("u,ADT^A40,MRG-1[*],@,CX,,unmerge(Patient),key,,reject,,,reg,,")
+    mapped = kit.run(compiled, kit.PID, "MRG|8^^^HOSP~9^^^HOSP", kind="ADT^A40")
+    assert [one.undo for one in mapped.merges] == [True, True]
+
+
 def test_repeated_lines_of_one_key_are_counted_when_the_key_says_each() -> None:
     each = OBS.replace(",key,", ',"key(of=sender, each)",')
     lines = ("OBX|1|TX|a||one||||||F", "OBX|2|TX|a||two||||||F")

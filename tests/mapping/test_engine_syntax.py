@@ -100,6 +100,7 @@ def test_kinds_are_listed_by_type() -> None:
 def test_targets_know_keys_defaults_extensions_and_items() -> None:
     assert parse_target("Patient.id").role == "key"
     assert parse_target("merge(Patient)").role == "merge"
+    assert parse_target("unmerge(Patient)").role == "unmerge"
     assert parse_target("Encounter.status?").default
     birth = parse_target("Patient.birthDate.extension(patient-birthTime).valueDateTime").steps
     assert birth[1].url == "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
@@ -112,7 +113,7 @@ def test_targets_know_keys_defaults_extensions_and_items() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Patient", "patient.name", "Patient.", "Patient.name[]", "Patient.Name", "merge()"]
+    "text", ["", "Patient", "patient.name", "Patient.", "Patient.name[]", "Patient.Name", "merge()", "unmerge()"]
 )
 def test_a_target_that_names_no_element_is_refused(text: str) -> None:
     with pytest.raises(SyntaxProblem):

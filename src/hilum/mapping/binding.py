@@ -36,7 +36,7 @@ class Call:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.loose: list[LooseDraft] = []
-        self.merged: list[tuple[str, str, str]] = []
+        self.merged: list[tuple[str, str, str, bool]] = []  # type, kept, gone, undo
         self.counts: dict[str, int] = {}
         self.trace: list[tuple[int, Any, int, str]] = []
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 from itertools import count
 
 from hilum.mapping.elements import choice_of
+from hilum.mapping.places import MERGING
 from hilum.mapping.rows import Rule
 from hilum.mapping.shaping import Shaping
 from hilum.mapping.tree import top_name
@@ -153,7 +154,7 @@ def _field_unit(generator: Shaping) -> None:
         if resource not in generator.opened and generator.element_lines(resource)
     ]
     generator.deps = set()
-    merges = [line for line in lines if line.rule.target.role == "merge"]
+    merges = [line for line in lines if line.rule.target.role in MERGING]
     code.open("def build(key, a, i, L, S, f, F, I, R, C):")
     code.put("w, M, drafts, foreign, merged = 0, [], [], [], []")
     code.put("before = len(PENDING)")
@@ -193,7 +194,7 @@ def _field_unit(generator: Shaping) -> None:
         generator.put_key(line, "m")
         slot = generator.slot(line.spec.resource)
         at = generator.scope.index(line.spec.resource)
-        code.put(f"if m: merged.append(({generator.bind(line.rule.target.type)}, {at}, m))")
+        code.put(f"if m: merged.append(({generator.bind(line.rule.target.type)}, {at}, m, {_is_undo(line)}))")
         assert slot
     code.put("reports = tuple(PENDING[before:])")
     code.put("del PENDING[before:]")
@@ -218,8 +219,8 @@ def _field_unit(generator: Shaping) -> None:
     code.put("drafts, foreign, merged, w, marks, reports = t")
     code.put("if drafts: C.loose += drafts")
     code.put("for at, out, clr in foreign: X.append((L[at], out, clr))")
-    code.open("for type_, at, id_ in merged:")
-    code.put("if I[L[at]]: C.merged.append((type_, I[L[at]], id_))")
+    code.open("for type_, at, id_, undo in merged:")
+    code.put("if I[L[at]]: C.merged.append((type_, I[L[at]], id_, undo))")
     code.close()
     code.put("for at, bit in marks: MARK(W, S[at], bit)")
     code.put("if reports: PENDING.extend(reports)")
@@ -229,8 +230,8 @@ def _field_unit(generator: Shaping) -> None:
 
 
 def _put_merges(generator: Shaping) -> bool:
-    """Merge rows of a segment anchor."""
-    merges = [line for line in generator.lines if line.rule.target.role == "merge"]
+    """Merge and unmerge rows of a segment anchor."""
+    merges = [line for line in generator.lines if line.rule.target.role in MERGING]
     if not merges:
         return False
     code = generator.code
@@ -240,10 +241,15 @@ def _put_merges(generator: Shaping) -> bool:
         code.put("m = ''")
         generator.put_key(line, "m")
         slot = generator.slot(line.spec.resource)
-        code.put(f"if m and I[{slot}]: C.merged.append(({generator.bind(line.rule.target.type)}, I[{slot}], m))")
+        said = f"({generator.bind(line.rule.target.type)}, I[{slot}], m, {_is_undo(line)})"
+        code.put(f"if m and I[{slot}]: C.merged.append({said})")
     code.put("W[i] |= w")
     code.close()
     return True
+
+
+def _is_undo(line: Line) -> bool:
+    return line.rule.target.role == "unmerge"
 
 
 def generate(

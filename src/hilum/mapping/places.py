@@ -9,7 +9,10 @@ from msgspec import Struct
 
 from hilum.mapping.syntax import SyntaxProblem
 
-__all__ = ["Anchor", "Step", "Target", "parse_anchor", "parse_applies", "parse_target"]
+__all__ = ["MERGING", "Anchor", "Step", "Target", "parse_anchor", "parse_applies", "parse_target"]
+
+
+MERGING = ("merge", "unmerge")  # roles of rows that say who is one person with whom
 
 
 class Anchor(Struct, frozen=True):
@@ -35,7 +38,7 @@ class Step(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True):
-    """What a row writes. `role`: element, key (`Type.id`), merge (`merge(Type)`)."""
+    """What a row writes. `role`: element, key (`Type.id`), merge (`merge(Type)`), unmerge (`unmerge(Type)`)."""
 
     type: str
     label: str
@@ -99,11 +102,12 @@ _CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 def parse_target(text: str) -> Target:
     """`Patient.name[+]`, `Observation:x.id`, `merge(Patient)`, `Encounter.status?`. Raises SyntaxProblem."""
     text = text.strip()
-    if text.startswith("merge(") and text.endswith(")"):
-        match = _RESOURCE.fullmatch(text[6:-1].strip())
+    role, _, rest = text.partition("(")
+    if role in MERGING and rest.endswith(")"):
+        match = _RESOURCE.fullmatch(rest[:-1].strip())
         if match is None:
-            raise SyntaxProblem("merge(..) names a resource type")
-        return Target(match[1], match[2] or "", (), role="merge")
+            raise SyntaxProblem(f"{role}(..) names a resource type")
+        return Target(match[1], match[2] or "", (), role=role)
     default = text.endswith("?")
     match = _RESOURCE.match(text)
     if match is None:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from hilum.mapping.elements import choice_of, shape
-from hilum.mapping.places import Anchor, Step, Target, parse_anchor, parse_applies, parse_target
+from hilum.mapping.places import MERGING, Anchor, Step, Target, parse_anchor, parse_applies, parse_target
 from hilum.mapping.syntax import (
     Call,
     Expression,
@@ -224,15 +224,15 @@ class _Reader:
 
     def _check_target(self, rule: Rule) -> None:
         target = rule.target
-        if (target.role == "key") != (rule.transform.name == "key") and target.role != "merge":
+        if (target.role == "key") != (rule.transform.name == "key") and target.role not in MERGING:
             self.note(
                 rule.row,
                 "transform",
                 "transform-invalid",
                 "`key` is the transform of key rows (Type.id), and of no others",
             )
-        if target.role == "merge" and rule.transform.name != "key":
-            self.note(rule.row, "transform", "transform-invalid", "merge(..) takes the transform `key`")
+        if target.role in MERGING and rule.transform.name != "key":
+            self.note(rule.row, "transform", "transform-invalid", f"{target.role}(..) takes the transform `key`")
         if not target.steps:
             return
         known = shape(target.type)

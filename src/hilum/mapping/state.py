@@ -204,7 +204,7 @@ class State:
         if parts:
             join.join_parts(drafts, parts)
         made = join.drafts_of(drafts, call)
-        merges = tuple(Merge(type_, kept, gone) for type_, kept, gone in call.merged if kept != gone)
+        merges = tuple(Merge(type_, kept, gone, undo) for type_, kept, gone, undo in call.merged if kept != gone)
         return self._result(context, patterns, written, shape, made, merges), call
 
     def _read(self, record: Record, shape: Shape) -> tuple[list[bytes], list[list[str]]]:

@@ -1,7 +1,8 @@
 """Who was merged into whom. Pure.
 
 The merges and unmerges that were ever said are kept; which link holds is computed from all of them in the order of
-their event times. Taking a merge back is therefore the same as never having heard of it, whatever came between.
+their event times. Taking a merge back is therefore the same as never having heard of it, whatever came between. An
+unmerge says that two records are two persons: it takes back every merge of the pair, whichever of them survived.
 
 A later merge of the same retired record replaces its link; a merge that reverses an earlier one (the survivor is now
 retired) takes the earlier link away, so that there is never a circle.
@@ -26,6 +27,11 @@ class MergeOp(Struct, frozen=True, order=True):
     retired: str
     undo: bool = False
 
+    @property
+    def pair(self) -> frozenset[str]:
+        """Both records, whichever survived."""
+        return frozenset((self.survivor, self.retired))
+
 
 def fold(ops: Iterable[MergeOp]) -> dict[str, str]:
     """The links that hold: retired -> survivor, one step each."""
@@ -40,7 +46,7 @@ def standing(ops: Iterable[MergeOp]) -> list[MergeOp]:
     kept: list[MergeOp] = []
     for op in sorted(ops):
         if op.undo:
-            kept = [one for one in kept if (one.survivor, one.retired) != (op.survivor, op.retired)]
+            kept = [one for one in kept if one.pair != op.pair]
         else:
             kept.append(op)
     return kept

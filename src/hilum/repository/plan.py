@@ -299,10 +299,17 @@ def _problem(op: MergeOp, known: set[MergeOp]) -> ExceptionItem | None:
             "a merge names the same record on both sides: nothing was merged",
             group="merge-into-itself",
         )
-    if op.undo and not any((one.survivor, one.retired) == (op.survivor, op.retired) for one in known):
+    if not op.undo or any(one.pair == op.pair and not one.undo for one in known):
+        return None
+    links = fold(known)
+    if root(links, op.survivor) == root(links, op.retired):
         return ExceptionItem(
-            "unmerge-unknown",
-            "an unmerge names a merge that was never heard of: nothing was undone",
-            group="unmerge-unknown",
+            "unmerge-indirect",
+            "an unmerge names two records that are one only by way of a third: nothing was undone",
+            group="unmerge-indirect",
         )
-    return None
+    return ExceptionItem(
+        "unmerge-unknown",
+        "an unmerge names a merge that was never heard of: nothing was undone",
+        group="unmerge-unknown",
+    )

@@ -17,7 +17,7 @@ from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
-from hilum.model import Accounting, Disposition, ExceptionItem, Finding
+from hilum.model import Accounting, Disposition, ExceptionItem, Finding, Merge
 
 __all__ = ["MappedMessage", "command", "map_bytes"]
 
@@ -34,7 +34,7 @@ class MappedMessage(Struct, frozen=True):
     disposition: Disposition
     held: mapping.Problem | None
     resources: list[Raw]
-    merges: list[dict[str, str]]
+    merges: list[Merge]
     exceptions: tuple[ExceptionItem, ...]
     accounting: Accounting
     findings: tuple[Finding, ...] = ()
@@ -107,7 +107,7 @@ def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bo
         Disposition.HOLD if mapped.held else admission.disposition,
         mapped.held,
         [Raw(resource) for resource in mapping.render(mapped)],
-        [{"type": one.type, "survivor": one.survivor, "retired": one.retired} for one in mapped.merges],
+        list(mapped.merges),
         mapped.exceptions,
         mapped.accounting,
         admission.findings,
@@ -148,7 +148,8 @@ def _print(one: MappedMessage) -> None:
     for item in one.exceptions:
         print(f"  {item.location} {item.code} {item.message}")
     for merge in one.merges:
-        print(f"  merge: {merge['type']}/{merge['retired']} into {merge['survivor']}")
+        verb, towards = ("unmerge", "out of") if merge.undo else ("merge", "into")
+        print(f"  {verb}: {merge.type}/{merge.retired} {towards} {merge.survivor}")
     for resource in one.resources:
         print(msgspec.json.format(bytes(resource), indent=2).decode())
     for entry in one.traces:
