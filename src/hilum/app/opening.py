@@ -74,7 +74,9 @@ def open_folder(
     try:
         journal = SqliteJournal(store)
         try:
-            yield Opened(tree, store, journal, SqliteRepository(store), SqliteTokens(store, journal))
+            yield Opened(
+                tree, store, journal, SqliteRepository(store, witness=journal.audit_in), SqliteTokens(store, journal)
+            )
         finally:
             journal.close()
     finally:

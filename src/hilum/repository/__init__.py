@@ -19,11 +19,15 @@ from .seam import (
     Stored,
 )
 from .sqlite import SCHEMA, SqliteRepository
+from .writes import Aftermath, Change, Did, Verb, WriteRefused, Written
 
 __all__ = [
     "SCHEMA",
+    "Aftermath",
+    "Change",
     "Delivery",
     "DeliveryState",
+    "Did",
     "ExceptionRecord",
     "Hold",
     "HoldState",
@@ -36,5 +40,8 @@ __all__ = [
     "SearchTerm",
     "SqliteRepository",
     "Stored",
+    "Verb",
+    "WriteRefused",
+    "Written",
     "count",
 ]

@@ -16,7 +16,7 @@ from hilum.formats import fhir
 
 from .patch import Slots, Stated
 
-__all__ = ["PLAIN", "Overlay", "Record", "pack", "serve", "served_text", "unpack"]
+__all__ = ["PLAIN", "Overlay", "Record", "own_meta", "pack", "serve", "served_text", "unpack"]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -57,7 +57,7 @@ def pack(record: Record) -> bytes:
     rest, meta_text = stated.elements, b""
     if "meta" in rest:
         rest = rest.copy()
-        meta_text = _meta(bytes(rest.pop("meta")))
+        meta_text = own_meta(bytes(rest.pop("meta")))
     extra = b""
     if stated.times or stated.gone or stated.slots or overlay is not PLAIN:
         extra = _to_extra(_Extra(stated.times, tuple(sorted(stated.gone)), stated.slots, overlay))
@@ -109,7 +109,7 @@ def _head(type_: str, version: int, updated: int) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=1_024)
-def _meta(raw: bytes) -> bytes:
+def own_meta(raw: bytes) -> bytes:
     """What a message says of `meta`, without what is ours to say."""
     meta = _from_json(raw)
     meta.pop("versionId", None)

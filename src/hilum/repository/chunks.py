@@ -129,6 +129,13 @@ class Texts:
 
     def __init__(self) -> None:
         self._kept: dict[int, _Chunk] = {}
+        self._below: dict[int, _Chunk] = {}
+
+    def apart(self) -> Texts:
+        """The same, for reading inside a transaction that may yet fail: what is read there is not remembered here."""
+        mine = Texts()
+        mine._below = self._kept
+        return mine
 
     def text(self, connection: apsw.Connection, number: int, place: int | None) -> bytes:
         """The text at a place of a chunk; b"" for a deleted version, which has no place."""
@@ -136,7 +143,7 @@ class Texts:
 
     def said(self, connection: apsw.Connection, number: int, place: int) -> tuple[int, bytes]:
         """The same with the event time of its message."""
-        chunk = self._kept.get(number) or self._read(connection, number)
+        chunk = self._kept.get(number) or self._below.get(number) or self._read(connection, number)
         if place >= len(chunk.texts):
             raise _unreadable()
         return chunk.at, chunk.texts[place]

@@ -66,7 +66,7 @@ def _updated(connection: apsw.Connection, criterion: Criterion) -> Clause:
     """Times rise with ticks: a range of times is a range of ticks."""
 
     def tick(at: int) -> int:
-        found = row(connection, "SELECT tick FROM apply_commit WHERE at >= ? ORDER BY at LIMIT 1", (at,))
+        found = row(connection, "SELECT tick FROM apply_commit WHERE at >= ? ORDER BY at, tick LIMIT 1", (at,))
         return found[0] if found else _NEVER
 
     parts: list[str] = []

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from hilum.errors import NotFound
 from hilum.formats import fhir
 from hilum.formats.fhir import Fact
-from hilum.model import Effects, Held
+from hilum.model import AuditEvent, Effects, Held
 
 from .body import Record, pack, serve, served_text, unpack
 from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, sort_of
@@ -23,11 +23,8 @@ from .matching import meets
 from .memory_desk import MemoryDesk
 from .plan import Found, Live, Planner
 from .rules import check_positions
-from .seam import (
-    Page,
-    Query,
-    Stored,
-)
+from .seam import Page, Query, Stored
+from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
 
 __all__ = ["MemoryRepository"]
 
@@ -51,10 +48,16 @@ class _Row(Struct):
 
 
 class MemoryRepository(MemoryDesk):
-    """See `Repository`. `clock` gives microseconds."""
+    """See `Repository`. `clock` gives microseconds. `witness(events)` takes the audit rows of a `write`."""
 
-    def __init__(self, *, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        witness: Callable[[Sequence[AuditEvent]], None] | None = None,
+    ) -> None:
         super().__init__(clock)
+        self._witness = witness
         self._tick = 0
         self._now = 0  # milliseconds of the last commit
         self._rows: dict[str, _Row] = {}
@@ -86,6 +89,40 @@ class MemoryRepository(MemoryDesk):
             else:
                 self._links[retired] = survivor
         self._positions.update(positions)
+
+    async def write(
+        self,
+        changes: Sequence[Change],
+        *,
+        references: Mapping[str, Query] = {},
+        then: Callable[[Sequence[Written]], Aftermath] = lambda _: Aftermath(),
+    ) -> list[Written]:
+        planner = Planner(self)
+
+        def find(query: Query) -> list[str]:
+            return [one.id for one in self.search(conditions_of(query)).matches]
+
+        done = carry_out(planner, changes, find, references, -(self._tick + 1))
+        now = max(self._clock() // 1000, self._now)
+        written = [self._written(one, planner, now) for one in done]
+        more = then(written)
+        if more.audits:
+            if self._witness is None:
+                raise ValueError("there is no witness to write audit rows")
+            self._witness(more.audits)
+        self._tick, self._now = self._tick + chunks_needed(changes), now
+        for live in planner.plan.changed.values():
+            self._write(live)
+        planner.plan.outgoing.extend(more.outgoing)
+        self._take(planner.plan, now * 1000)
+        return written
+
+    def _written(self, done: Done, planner: Planner, now: int) -> Written:
+        live = planner.plan.changed.get(f"{done.type}/{done.id}")
+        if live is not None and live.versions:
+            return Written(done.did, stored_live(live, now))
+        row = self._rows.get(f"{done.type}/{done.id}")
+        return Written(done.did, None if row is None else self._stored(row))
 
     def _write(self, live: Live) -> None:
         row = self._rows.get(live.record)

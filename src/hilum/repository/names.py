@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import apsw
 
@@ -29,6 +30,12 @@ class Remembered:
         self.terms: dict[Term, int] = {}
         self.texts = Texts()
 
+    def apart(self) -> Remembered:
+        """The same, for reading inside a transaction that may yet fail: what is learnt there stays there."""
+        mine = Remembered()
+        mine.rids, mine.terms, mine.texts = _Above(self.rids), _Above(self.terms), self.texts.apart()
+        return mine
+
     def take(self, numbers: Numbers) -> None:
         """After the commit of what these numbers were given out for."""
         if len(self.rids) > LARGEST:
@@ -37,6 +44,24 @@ class Remembered:
             self.terms.clear()
         self.rids.update(numbers.rids.new)
         self.terms.update(numbers.terms.new)
+
+
+class _Above(dict[Any, int]):
+    """A dict over another one, which it reads and never changes."""
+
+    def __init__(self, below: dict[Any, int]) -> None:
+        super().__init__()
+        self._below = below
+
+    def __missing__(self, key: Any) -> int:
+        return self._below[key]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in self._below
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = super().get(key)
+        return self._below.get(key, default) if found is None else found
 
 
 class _Rids(dict[str, int]):

@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from hilum.errors import MappingError
 from hilum.formats import fhir
-from hilum.model import Accounting, Effects, ExceptionItem, Held, Merge, Outgoing
+from hilum.model import Accounting, Draft, Effects, ExceptionItem, Held, Merge, Outgoing
 
 from .body import PLAIN, Overlay, unpack
 from .links import MergeOp, fold, root
+from .ownership import CLOSED, OWNED, is_shared, refusal, without_owned
 from .patch import DEFAULTED, NOTHING, Stated, patch
 from .seam import HoldState
 
@@ -114,10 +115,12 @@ class Live:
                 stored = unpack(found.text, found.at)
                 self.overlay = stored.overlay
                 self.stated = self.stored = NOTHING if stored.stated.at == DEFAULTED else stored.stated
+            elif found.at == OWNED:
+                self.stated = self.stored = CLOSED
 
     def commit(self, stated: Stated, overlay: Overlay, seq: int, at: int) -> None:
         """Take what a message made of it; a version only when what is served differs."""
-        is_deleted = stated is NOTHING and not (overlay.replaced_by or overlay.replaces)
+        is_deleted = stated is CLOSED or (stated is NOTHING and not (overlay.replaced_by or overlay.replaces))
         same = (
             is_deleted == self.is_deleted
             and overlay == self.overlay
@@ -180,16 +183,35 @@ class Planner:
         for draft in effects.drafts:
             record = f"{draft.type}/{draft.id}"
             before = touched.get(record)
-            touched[record] = patch(self._live(record).stated if before is None else before, draft, effects.at)
+            if before is None:
+                before = self._live(record).stated
+            sayable = self._sayable(before, draft, effects.seq) if is_shared(before) else draft
+            if sayable is not None:
+                touched[record] = patch(before, sayable, effects.at)
         for ordinal, merge in enumerate(effects.merges):
             for record in self._merge(merge, effects, ordinal, touched):
                 touched.setdefault(record, self._live(record).stated)
         for record, stated in touched.items():
             live = self._live(record)
-            overlay = self._overlay(live, stated) if self._has_links else PLAIN
-            if stated is not live.stated or overlay != live.overlay:
-                live.commit(stated, overlay, effects.seq, effects.at)
-                self.plan.changed[record] = live
+            self.state(live, stated, effects.seq, effects.at)
+
+    def live(self, record: str) -> Live:
+        """A resource as it stands in this plan. Raises MappingError `resource-name-invalid`."""
+        return self._live(record)
+
+    def state(self, live: Live, stated: Stated, seq: int, at: int) -> None:
+        """Take what is now stated of a resource, by the message `seq` or by a write."""
+        overlay = self._overlay(live, stated) if self._has_links and stated is not CLOSED else PLAIN
+        if stated is not live.stated or overlay != live.overlay:
+            live.commit(stated, overlay, seq, at)
+            self.plan.changed[live.record] = live
+
+    def _sayable(self, stated: Stated, draft: Draft, seq: int) -> Draft | None:
+        """What a message may say of a resource that the API owns something of; the rest is for a person to see."""
+        sayable, refused = without_owned(stated, draft)
+        if refused:
+            self.plan.exceptions.append((seq, refusal(draft.type, refused)))
+        return sayable
 
     def _merge(self, merge: Merge, effects: Effects, ordinal: int, touched: Iterable[str]) -> set[str]:
         """Record one merge; returns the records whose links or references change."""

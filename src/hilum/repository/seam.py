@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from hilum.model import Accounting, Effects, Held, Outgoing, Receipt
+
+if TYPE_CHECKING:
+    from .writes import Aftermath, Change, Written
 
 __all__ = [
     "Delivery",
@@ -34,7 +37,7 @@ class Stored(Struct, frozen=True):
     version: int
     updated: int
     body: bytes  # b"" when deleted
-    seq: int  # the message that made this version; 0 for one made by hand
+    seq: int  # the message that made this version; below 0 for one that was written through the API
     deleted: bool = False
 
 
@@ -175,6 +178,20 @@ class Repository(Protocol):
         A message that was applied or discarded before has no second effect; one that is held is settled by its effects.
         Raises StoreError `position-stale` (retry: read positions again) when a stored position is beyond a new one, or
         is not the `expected` one.
+        """
+        ...
+
+    async def write(
+        self,
+        changes: Sequence[Change],
+        *,
+        references: Mapping[str, Query] = ...,
+        then: Callable[[Sequence[Written]], Aftermath] = ...,
+    ) -> list[Written]:
+        """Carry out all changes or none, in one transaction; return after its commit.
+
+        `references` are conditional references in the bodies, with what they ask for. `then` is called inside the
+        transaction with what came of each change; what it gives is committed with them. Raises WriteRefused.
         """
         ...
 

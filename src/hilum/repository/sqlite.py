@@ -17,20 +17,22 @@ from msgspec import Struct
 
 from hilum.errors import NotFound, StoreError
 from hilum.formats import fhir
-from hilum.model import Effects, Held
+from hilum.model import AuditEvent, Effects, Held
 from hilum.store import Schema, Store, fault
 
 from .body import serve
 from .chunks import CHUNK
 from .desk import Desk, record_work
 from .lookup import search
-from .names import Remembered, find_rids
+from .names import Numbers, Remembered, find_rids
+from .outbox import enqueue
 from .plan import Live, Plan, Planner
 from .rebuilding import ensure_facts
 from .rules import check_positions
 from .seam import Page, Query, Stored
 from .snapshot import Snapshot, last_tick
 from .sql import Row
+from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
 from .writing import Rows, rows_of, write
 
 __all__ = ["SCHEMA", "SqliteRepository"]
@@ -43,6 +45,10 @@ SCHEMA = Schema(
 
 STEP = 16  # messages planned before other tasks get their turn
 ROUND = 64  # messages at most in one job of the writer
+
+URGENT = 16  # changes of a write that a sender's answer may wait for
+
+Witness = Callable[[apsw.Connection, Sequence[AuditEvent]], None]
 
 fault.declare("repository.before_write", "the plan is made, nothing is written")
 fault.declare("repository.after_write", "all rows are written, the transaction is not committed")
@@ -67,10 +73,20 @@ class _Ready(Struct):
 
 
 class SqliteRepository(Desk):
-    """See `Repository`. The store must have been opened with `SCHEMA`. `clock` gives microseconds."""
+    """See `Repository`. The store must have been opened with `SCHEMA`. `clock` gives microseconds.
 
-    def __init__(self, store: Store, *, clock: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
+    `witness(connection, events)` writes audit rows into the transaction of a `write` (`SqliteJournal.audit_in`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        witness: Witness | None = None,
+    ) -> None:
         super().__init__(store, clock)
+        self._witness = witness
         self._remembered = Remembered()
         self._calls: list[_Call] = []
         self._drainer: asyncio.Task[None] | None = None
@@ -161,7 +177,7 @@ class SqliteRepository(Desk):
         return ready
 
     def _prepare_now(self, connection: apsw.Connection, work: Sequence[Effects | Held]) -> _Ready:
-        snapshot = Snapshot(connection, self._remembered)
+        snapshot = Snapshot(connection, self._remembered.apart())
         planner = Planner(snapshot)
         _plan(connection, snapshot, planner, work)
         rows = Rows()
@@ -169,42 +185,110 @@ class SqliteRepository(Desk):
         rows.bodies = rows.chunks.packed()
         return _Ready(snapshot, planner.plan, rows)
 
+    # write
+
+    async def write(
+        self,
+        changes: Sequence[Change],
+        *,
+        references: Mapping[str, Query] = {},
+        then: Callable[[Sequence[Written]], Aftermath] = lambda _: Aftermath(),
+    ) -> list[Written]:
+        """All of it runs inside the writer, so that conditions hold when it is committed."""
+
+        def job(connection: apsw.Connection) -> tuple[list[Written], Numbers]:
+            return self._carry_out(connection, changes, references, then)
+
+        written, numbers = await self._store.write(job, urgent=len(changes) <= URGENT)
+        self._remembered.take(numbers)
+        return written
+
+    def _carry_out(
+        self,
+        connection: apsw.Connection,
+        changes: Sequence[Change],
+        references: Mapping[str, Query],
+        then: Callable[[Sequence[Written]], Aftermath],
+    ) -> tuple[list[Written], Numbers]:
+        remembered = self._remembered.apart()
+        snapshot = Snapshot(connection, remembered)
+        planner = Planner(snapshot)
+
+        def find(query: Query) -> list[str]:
+            return [one.id for one in search(connection, conditions_of(query), remembered.texts).matches]
+
+        tick, numbers = snapshot.tick, snapshot.numbers
+        done = carry_out(planner, changes, find, references, -(tick.tick + 1))
+        now = max(self._clock() // 1000, tick.at)
+        if planner.plan.changed:
+            rows = Rows()
+            rows_of(planner.plan.changed.values(), numbers, rows)
+            rows.bodies = rows.chunks.packed()
+            mine = tick.tick + chunks_needed(changes)
+            connection.execute(
+                "INSERT INTO apply_commit VALUES (?, ?, ?, ?)", (mine, now, numbers.rids.last, numbers.terms.last)
+            )
+            write(connection, rows, planner.plan, numbers, mine)
+        written = [self._written(connection, one, planner, now, remembered) for one in done]
+        more = then(written)
+        enqueue(connection, more.outgoing, now * 1000)
+        if more.audits:
+            if self._witness is None:
+                raise ValueError("there is no witness to write audit rows")
+            self._witness(connection, more.audits)
+        return written, numbers
+
+    def _written(
+        self, connection: apsw.Connection, done: Done, planner: Planner, now: int, remembered: Remembered
+    ) -> Written:
+        if not done.id:
+            return Written(done.did, None)
+        live = planner.plan.changed.get(f"{done.type}/{done.id}")
+        if live is not None and live.versions:
+            return Written(done.did, stored_live(live, now))
+        try:
+            return Written(done.did, self._get(connection, done.type, done.id, None, remembered))
+        except NotFound:
+            return Written(done.did, None)
+
     # resources
 
     def get(self, type_: str, id_: str, version: int | None = None) -> Stored:
-        return self._store.read(lambda connection: self._get(connection, type_, id_, version))
+        return self._store.read(lambda connection: self._get(connection, type_, id_, version, self._remembered))
 
-    def _get(self, connection: apsw.Connection, type_: str, id_: str, version: int | None) -> Stored:
-        rid = self._rid(connection, type_, id_)
+    def _get(
+        self, connection: apsw.Connection, type_: str, id_: str, version: int | None, remembered: Remembered
+    ) -> Stored:
+        rid = self._rid(connection, type_, id_, remembered)
         row = connection.execute(_CURRENT, (rid,)).fetchone()
         if row is not None and version not in (None, row[0]):
             row = connection.execute(_SUPERSEDED, (rid, version)).fetchone()
         if row is None:
             what = "resource" if version is None else "version"
             raise NotFound(f"there is no such {what}", location=f"{type_}/{id_}")
-        return self._stored(connection, type_, id_, row)
+        return self._stored(connection, type_, id_, row, remembered)
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
         return self._store.read(lambda connection: self._history(connection, type_, id_, limit))
 
     def _history(self, connection: apsw.Connection, type_: str, id_: str, limit: int) -> list[Stored]:
-        rid = self._rid(connection, type_, id_)
+        rid = self._rid(connection, type_, id_, self._remembered)
         rows = [connection.execute(_CURRENT, (rid,)).fetchone(), *connection.execute(_VERSIONS, (rid, limit))]
         if rows[0] is None:
             raise NotFound("there is no such resource", location=f"{type_}/{id_}")
-        return [self._stored(connection, type_, id_, row) for row in rows[:limit]]
+        return [self._stored(connection, type_, id_, row, self._remembered) for row in rows[:limit]]
 
     def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
         return self._store.read(lambda connection: self._version_by(connection, seq, type_, id_))
 
     def _version_by(self, connection: apsw.Connection, seq: int, type_: str, id_: str) -> Stored | None:
-        values = (self._rid(connection, type_, id_), seq)
+        values = (self._rid(connection, type_, id_, self._remembered), seq)
         row = connection.execute(_CURRENT_BY, values).fetchone() or connection.execute(_MADE_BY, values).fetchone()
-        return self._stored(connection, type_, id_, row) if row is not None else None
+        return self._stored(connection, type_, id_, row, self._remembered) if row is not None else None
 
-    def _rid(self, connection: apsw.Connection, type_: str, id_: str) -> int | None:
+    def _rid(self, connection: apsw.Connection, type_: str, id_: str, remembered: Remembered) -> int | None:
         record = f"{type_}/{id_}"
-        found = self._remembered.rids.get(record)
+        found = remembered.rids.get(record)
         if found is None:
             found = find_rids(connection, (record,)).get(record)
         return found
@@ -216,9 +300,9 @@ class SqliteRepository(Desk):
     def search(self, query: Query) -> Page:
         return self._store.read(lambda connection: search(connection, query, self._remembered.texts))
 
-    def _stored(self, connection: apsw.Connection, type_: str, id_: str, row: Row) -> Stored:
+    def _stored(self, connection: apsw.Connection, type_: str, id_: str, row: Row, remembered: Remembered) -> Stored:
         version, at, seq, *where = row
-        text = self._remembered.texts.text(connection, *where)
+        text = remembered.texts.text(connection, *where)
         whole = serve(type_, text, version, at)[1] if text else b""
         return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 

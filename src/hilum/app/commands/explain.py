@@ -78,7 +78,7 @@ def _explain(opened: Opened, type_: str, id_: str, path: str) -> list[_Found]:
     found: list[_Found] = []
     seen: set[str] = set()
     for version in opened.repository.history(type_, id_, MOST_VERSIONS):
-        if not version.seq:
+        if version.seq <= 0:
             continue
         message = opened.journal.get(version.seq)
         traces = [trace for trace in _traces(plan, message, type_, id_) if _is_under(trace.path, path)]

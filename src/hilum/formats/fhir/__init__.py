@@ -7,7 +7,14 @@ from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, unit_key
 from .numbers import decode, encode
 from .outcome import Issue, IssueSeverity, operation_outcome
 from .parameters import PARAMETERS, Kind, Parameter, find_parameter, parameters_of
-from .reference import Reference, local_references, parse_reference, redirect_references
+from .reference import (
+    Reference,
+    all_references,
+    local_references,
+    parse_reference,
+    redirect_references,
+    replace_references,
+)
 from .strings import fold
 from .types import RESOURCE_TYPES, is_id, is_resource_type
 
@@ -25,6 +32,7 @@ __all__ = [
     "Parameter",
     "Prefix",
     "Reference",
+    "all_references",
     "compare_ranges",
     "date_range",
     "decode",
@@ -40,6 +48,7 @@ __all__ = [
     "parameters_of",
     "parse_reference",
     "redirect_references",
+    "replace_references",
     "split_prefix",
     "unit_key",
 ]

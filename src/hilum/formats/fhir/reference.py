@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 from .types import is_id, is_resource_type
 
-__all__ = ["Reference", "local_references", "parse_reference", "redirect_references"]
+__all__ = [
+    "Reference",
+    "all_references",
+    "local_references",
+    "parse_reference",
+    "redirect_references",
+    "replace_references",
+]
 
 # A regular expression instead of a walk: 1 us for a resource, and it finds references in extensions, too.
 _REFERENCE = re.compile(rb'"reference"\s*:\s*"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})"')
@@ -58,3 +67,35 @@ def redirect_references(body: bytes, targets: dict[str, str]) -> bytes:
         return match[0] if target is None else match[0].replace(match[1], target.encode())
 
     return _REFERENCE.sub(point, body)
+
+
+# R4 http.html#trules: what stands in elements of type Reference, uri, url, oid, uuid; an Identifier's value does not.
+_LINK = re.compile(
+    rb'("(?:reference|url|uri|value(?:Uri|Url|Uuid|Oid|Canonical))"\s*:\s*)"((?:[^"\\]|\\.)*)"',
+)
+
+
+def replace_references(body: bytes, targets: Mapping[str, str]) -> bytes:
+    """The same JSON with references that are keys of `targets`, whatever their form, pointing to its values.
+
+    `body` itself when there are none.
+    """
+
+    def point(match: re.Match[bytes]) -> bytes:
+        text = match[2].decode()
+        target = targets.get(text if "\\" not in text else msgspec.json.decode(b'"' + match[2] + b'"', type=str))
+        return match[0] if target is None else match[1] + msgspec.json.encode(target)
+
+    if b'"reference"' not in body and b"urn:" not in body:
+        return body
+    changed = _LINK.sub(point, body)
+    return body if changed == body else changed
+
+
+def all_references(body: bytes) -> list[str]:
+    """The text of every reference in this JSON, in order, with repeats."""
+    return [
+        msgspec.json.decode(b'"' + text + b'"', type=str)
+        for key, text in _LINK.findall(body)
+        if key.startswith(b'"reference"')
+    ]
