@@ -374,3 +374,23 @@ def test_every_implementation_ends_with_the_same_history(pair: Path, steps: list
 
     first, second = results()
     assert first == second
+
+
+async def test_what_was_said_of_merging_is_told_with_where_it_stands(repository: Any) -> None:
+    feed = await send(repository, *map(patient, "abcd"))
+    first = await feed(merges=merge("b", "a"))
+    await feed(merges=merge("c", "b"))
+    await feed(merges=unmerge("c", "b"))
+    await feed(merges=merge("d", "a"))
+    told = [(one.retired, one.survivor, one.state.value) for one in repository.merges("Patient/a")]
+    assert told == [
+        ("Patient/a", "Patient/b", "replaced"),
+        ("Patient/b", "Patient/c", "taken back"),
+        ("Patient/b", "Patient/c", "unmerge"),
+        ("Patient/a", "Patient/d", "holds"),
+    ]
+    assert repository.merges("Patient/c") == repository.merges("Patient/a")
+    assert repository.merges("Patient/zz") == []
+    newest = repository.merges(limit=3)
+    assert [one.state.value for one in newest] == ["holds", "unmerge", "taken back"]
+    assert repository.merges("Patient/a")[0].seq == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .desk import count
 from .memory import MemoryRepository
+from .merging import MergeRecord, MergeState
 from .seam import (
     Delivery,
     DeliveryState,
@@ -32,6 +33,8 @@ __all__ = [
     "Hold",
     "HoldState",
     "MemoryRepository",
+    "MergeRecord",
+    "MergeState",
     "Page",
     "Query",
     "ReplayRequest",

@@ -10,11 +10,11 @@ retired) takes the earlier link away, so that there is never a circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
-__all__ = ["MergeOp", "fold", "root"]
+__all__ = ["MergeOp", "component", "fold", "root", "standing"]
 
 
 class MergeOp(Struct, frozen=True, order=True):
@@ -50,6 +50,18 @@ def standing(ops: Iterable[MergeOp]) -> list[MergeOp]:
         else:
             kept.append(op)
     return kept
+
+
+def component(look: Callable[[set[str]], Iterable[MergeOp]], records: Iterable[str]) -> set[MergeOp]:
+    """All that was ever said about merging these records, and those they were merged with, and so on."""
+    seen: set[str] = set()
+    todo = set(records)
+    ops: set[MergeOp] = set()
+    while todo:
+        ops.update(look(todo))
+        seen |= todo
+        todo = {record for one in ops for record in one.pair} - seen
+    return ops
 
 
 def root(links: Mapping[str, str], record: str) -> str:

@@ -21,6 +21,7 @@ from .cursor import read_cursor, write_cursor
 from .links import MergeOp
 from .matching import meets
 from .memory_desk import MemoryDesk
+from .merging import MergeRecord, merge_records
 from .plan import Found, Live, Planner
 from .rules import check_positions
 from .seam import Page, Query, Stored
@@ -161,6 +162,10 @@ class MemoryRepository(MemoryDesk):
     def merge_ops(self, records: Iterable[str]) -> set[MergeOp]:
         wanted = set(records)
         return {op for op in self._ops if op.survivor in wanted or op.retired in wanted}
+
+    def merges(self, record: str | None = None, limit: int = 100) -> list[MergeRecord]:
+        newest = sorted(self._ops, key=lambda op: (op.seq, op.ordinal), reverse=True)[:limit]
+        return merge_records(self.merge_ops, record, newest)
 
     def referrers(self, record: str) -> Iterable[str]:
         for row in self._rows.values():

@@ -10,6 +10,8 @@ from msgspec import Struct
 
 from hilum.model import Accounting, Effects, Held, Outgoing, Receipt
 
+from .merging import MergeRecord
+
 if TYPE_CHECKING:
     from .writes import Aftermath, Change, Written
 
@@ -209,6 +211,10 @@ class Repository(Protocol):
 
     def search(self, query: Query) -> Page:
         """Raises HilumError `search-parameter-unknown` or `search-value-invalid`; location is the parameter."""
+        ...
+
+    def merges(self, record: str | None = None, limit: int = 100) -> list[MergeRecord]:
+        """All that was said about merging `Type/id`, and what that is tied to, by event time; of None the newest."""
         ...
 
     def positions(self) -> dict[int, int]:

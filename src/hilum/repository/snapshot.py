@@ -16,9 +16,9 @@ from .names import Numbers, Remembered, find_rids
 from .patch import DEFAULTED
 from .plan import Found
 from .seam import HoldState
-from .sql import row, rows
+from .sql import Row, row, rows
 
-__all__ = ["Snapshot", "Tick", "last_tick"]
+__all__ = ["Snapshot", "Tick", "last_tick", "merges_of", "newest_merges"]
 
 
 _APPLIED = "SELECT o.seq FROM carray(?) k CROSS JOIN outcome o ON o.seq = k.value"
@@ -28,7 +28,9 @@ _FIND = (
     "CROSS JOIN resource v ON v.rid = k.value"
 )
 
-_SAID = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op WHERE survivor = ?1 OR retired = ?1"
+_OP = "SELECT at, seq, ordinal, survivor, retired, undo FROM merge_op"
+_SAID = f"{_OP} WHERE survivor = ?1 OR retired = ?1"
+_NEWEST = f"{_OP} ORDER BY seq DESC, ordinal DESC LIMIT ?"
 _REFERRERS = (
     f"SELECT v.type, {CHUNK}, v.place FROM resource v "  # noqa: S608 - a name of ours
     "WHERE v.type > 0 AND v.rid IN (SELECT rid FROM fact_reference WHERE target = ?)"
@@ -114,11 +116,7 @@ class Snapshot:
         return self._links[record]
 
     def merge_ops(self, records: Iterable[str]) -> set[MergeOp]:
-        ops: set[MergeOp] = set()
-        for record in records:
-            said = rows(self._connection, _SAID, (record,))
-            ops.update(MergeOp(at, seq, ordinal, a, b, bool(undo)) for at, seq, ordinal, a, b, undo in said)
-        return ops
+        return merges_of(self._connection, records)
 
     def referrers(self, record: str) -> Iterable[str]:
         rid = find_rids(self._connection, (record,)).get(record)
@@ -126,6 +124,21 @@ class Snapshot:
             return []
         found = rows(self._connection, _REFERRERS, (rid,))
         return [_record(type_, self._texts.text(self._connection, *where)) for type_, *where in found]
+
+
+def merges_of(connection: apsw.Connection, records: Iterable[str]) -> set[MergeOp]:
+    """Merges and unmerges that name one of these on either side."""
+    return {_op(one) for record in records for one in rows(connection, _SAID, (record,))}
+
+
+def newest_merges(connection: apsw.Connection, limit: int) -> list[MergeOp]:
+    """The last that messages said, the latest first."""
+    return [_op(one) for one in rows(connection, _NEWEST, (limit,))]
+
+
+def _op(one: Row) -> MergeOp:
+    at, seq, ordinal, survivor, retired, undo = one
+    return MergeOp(at, seq, ordinal, survivor, retired, bool(undo))
 
 
 def _record(type_: int, text: bytes) -> str:

@@ -24,13 +24,14 @@ from .body import serve
 from .chunks import CHUNK
 from .desk import Desk, record_work
 from .lookup import search
+from .merging import MergeRecord, merge_records
 from .names import Numbers, Remembered, find_rids
 from .outbox import enqueue
 from .plan import Live, Plan, Planner
 from .rebuilding import ensure_facts
 from .rules import check_positions
 from .seam import Page, Query, Stored
-from .snapshot import Snapshot, last_tick
+from .snapshot import Snapshot, last_tick, merges_of, newest_merges
 from .sql import Row
 from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
 from .writing import Rows, rows_of, write
@@ -267,6 +268,13 @@ class SqliteRepository(Desk):
             what = "resource" if version is None else "version"
             raise NotFound(f"there is no such {what}", location=f"{type_}/{id_}")
         return self._stored(connection, type_, id_, row, remembered)
+
+    def merges(self, record: str | None = None, limit: int = 100) -> list[MergeRecord]:
+        return self._store.read(
+            lambda connection: merge_records(
+                partial(merges_of, connection), record, newest_merges(connection, limit) if record is None else ()
+            )
+        )
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
         return self._store.read(lambda connection: self._history(connection, type_, id_, limit))
