@@ -1,4 +1,4 @@
-"""A table's file as it stands: every record with its own text, so that what is not changed is written back unchanged."""
+"""A table's file as it stands: each record with its own text, so that what nobody changed is written back as it was."""
 
 from __future__ import annotations
 
