@@ -1,4 +1,4 @@
-"""Two JSON values compared leaf by leaf; decimals by their text, lists by their items."""
+"""Two JSON values compared leaf by leaf; numbers by their text, lists by their items."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ __all__ = ["Discrepancy", "decode", "differences", "leaves", "shown"]
 
 
 class Number(str):
-    """A decimal as it is written: 0.10 is not 0.1, and neither is the text "0.10"."""
+    """A number as it is written: 0.10 is not 0.1, 1 is not true, and neither is a text."""
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is Number and str.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
-        return hash(("decimal", str(self)))
+        return hash(("number", str(self)))
 
 
 class Discrepancy(Struct, frozen=True):
@@ -32,14 +35,18 @@ class Discrepancy(Struct, frozen=True):
 
 
 def decode(text: str | bytes) -> Any:
-    """JSON to Python, decimals as they are written. Raises ValueError."""
-    return json.loads(text, parse_float=Number)
+    """JSON to Python, numbers as they are written. Raises ValueError."""
+    return json.loads(text, parse_float=Number, parse_int=Number)
 
 
 def shown(value: Any) -> str:
-    """JSON of a decoded value, on one line, decimals as they were written."""
+    """JSON of a decoded value, on one line, numbers as they were written."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {shown(one)}" for name, one in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {shown(one)}" for name, one in value.items())
+            + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
     return str(value) if type(value) is Number else json.dumps(value, ensure_ascii=False)
@@ -58,8 +65,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(expected: Any, got: Any, path: str = "") -> Iterator[Discrepancy]:
-    """Where two values differ. Items that are in both lists are left out, wherever they stand; then order is compared."""
-    if expected == got and type(expected) is type(got):
+    """Where two values differ. Items that two lists share are left out, wherever they stand; then order is compared."""
+    if expected == got:
         return
     if isinstance(expected, dict) and isinstance(got, dict):
         for name in [*expected, *(name for name in got if name not in expected)]:

@@ -17,14 +17,14 @@ __all__ = ["Sample", "read_sample"]
 # The order of segments in messages of all types at once, so that every sample nests as in a real message.
 _ORDER = (
     *("MSH", "SFT", "UAC", "MSA", "ERR", "QAK", "QPD", "RCP", "SCH", "EVN", "PID", "PD1", "ARV", "NK1", "MRG"),
-    *("PV1", "PV2", "ROL", "DB1", "AL1", "IAM", "ACC", "DG1", "DRG", "PR1", "GT1", "IN1", "IN2", "IN3", "TXA", "FT1"),
+    *("PV1", "PV2", "ROL", "DB1", "AL1", "IAM", "ACC", "DG1", "DRG", "GT1", "IN1", "IN2", "IN3", "TXA", "FT1", "PR1"),
     *("ORC", "RXO", "RXE", "RXD", "RXG", "RXA", "RXR", "RXC", "OBR", "TQ1", "TQ2", "CTI", "OBX", "SPM", "SAC"),
     *("RGS", "AIS", "AIG", "AIL", "AIP", "MFI", "MFE"),
 )
 _PATIENT = "1^^^GENHOSP^MR"
 _ASSIGNMENT = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})(?:\[(?P<index>[1-9]\d*)\])?-(?P<field>[1-9]\d{0,2})=")
-_PART = re.compile(rf";(?=\s*(?:{_ASSIGNMENT.pattern.replace('?P<segment>', '?:').replace('?P<index>', '?:')}|$)"
-                   .replace("?P<field>", "?:") + r"|;(?=\s*(?:kind=|param\.))")
+_START = r"[A-Z][A-Z0-9]{2}(?:\[[1-9]\d*\])?-[1-9]\d{0,2}=|kind=|param\."
+_PART = re.compile(rf";(?=\s*(?:{_START}|$))")  # a text may hold a semicolon
 _Key = tuple[str, int]  # segment, which of them
 
 
@@ -59,7 +59,7 @@ class Sample(Struct, frozen=True):
         }
 
     def _places(self, segments: dict[_Key, dict[int, str]]) -> dict[_Key, tuple[float, int]]:
-        """Where each segment stands: known ones as in a message, NTE and all others behind what is named before them."""
+        """Where each segment stands: known ones as in a message, all others behind what is named before them."""
         place = {name: float(at) for at, name in enumerate(_ORDER)}
         if self.kind.startswith("SIU"):
             place["TQ1"] = place["SCH"] + 0.2
@@ -93,7 +93,9 @@ def read_sample(text: str, rule: Rule) -> Sample:
         match = _ASSIGNMENT.match(part.lstrip())
         name, _, value = part.strip().partition("=")
         if match is not None:
-            fields.append((match["segment"], int(match["index"] or 1), int(match["field"]), part.lstrip()[match.end() :]))
+            fields.append(
+                (match["segment"], int(match["index"] or 1), int(match["field"]), part.lstrip()[match.end() :])
+            )
         elif name == "kind":
             kind = value
         elif name.startswith("param."):

@@ -11,6 +11,7 @@ app = App(name="workbook", help="Check, review, sign, export, import and upgrade
 # Name of the sub-command -> module in this package that offers `command`; imported only when it is used.
 COMMANDS = {
     "check": "workbook_check",
+    "test": "workbook_test",
 }
 
 for _name, _module in COMMANDS.items():

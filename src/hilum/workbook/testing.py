@@ -1,0 +1,338 @@
+"""The tests of a workbook: the sample of every row, and whole messages. Nothing is read here but what is handed over.
+
+**Samples** test a row. Those of the base run in the base workbook alone, in the setting in which they were written:
+times in Chicago, and `urn:example:...` for the authorities that samples use. Those of a site run in the site's workbook
+with its own decisions; authorities of samples that the site does not know get the same `urn:example:...`.
+
+**Whole messages** (`tests.csv`) test an integration: they run in the workbook as it stands, and what they expect is a
+value by path, all resources, exceptions, accounting, or why the message is held.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from msgspec import Struct, structs
+
+from hilum.errors import ConfigError
+from hilum.formats import hl7v2
+from hilum.mapping import (
+    Context,
+    Mapped,
+    Plan,
+    Row,
+    Rule,
+    TestCase,
+    Workbook,
+    compile_workbook,
+    load_base,
+    read_rules,
+)
+from hilum.model import Finding, Severity
+from hilum.workbook.comparing import Discrepancy, decode, differences, shown
+from hilum.workbook.expecting import compare_resources, look_up, pathless
+from hilum.workbook.samples import Sample, read_sample
+from hilum.workbook.setting import in_setting
+
+__all__ = ["Check", "TestReport", "TestRun", "Verdict"]
+
+RECEIVED = 1_706_700_000_000_000  # every test is received at 2024-01-31T11:20:00Z
+MERGING = ("merge", "unmerge")
+Param = str | int | float | bool
+
+
+class Verdict(StrEnum):
+    """What became of one test."""
+
+    PASSED = "passed"
+    FAILED = "failed"  # it ran, and something else came out
+    BROKEN = "broken"  # it could not run
+
+
+class Check(Struct, frozen=True):
+    """One test and what became of it. `layer` is base or site; `where` is `rows.csv:12:17`."""
+
+    test: str
+    layer: str
+    where: str
+    verdict: Verdict
+    row: str = ""
+    discrepancies: tuple[Discrepancy, ...] = ()
+    problem: str = ""  # why it could not run
+
+
+class TestReport(Struct, frozen=True):
+    """All tests of a workbook. `untested` are rows without a sample: (row, where, layer)."""
+
+    __test__ = False
+
+    checks: tuple[Check, ...]
+    untested: tuple[tuple[str, str, str], ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are tests and all of them passed."""
+        passed = all(check.verdict is Verdict.PASSED for check in self.checks)
+        return passed and bool(self.checks) and all(one.severity is not Severity.ERROR for one in self.findings)
+
+    def count(self, verdict: Verdict) -> int:
+        """How many tests ended so."""
+        return sum(check.verdict is verdict for check in self.checks)
+
+
+class _Task(Struct, frozen=True):
+    """One test to run: a sample when `rule` is set, else a whole message."""
+
+    name: str
+    where: str
+    layer: str
+    expect: str
+    rule: Rule | None = None
+    sample: str = ""
+    case: TestCase | None = None
+    row: str = ""
+
+
+class TestRun:
+    """The tests of one workbook, to be run one by one: `len(run)` of them.
+
+    `read_file(layer, name)` gives the bytes of a message or of expected resources that `tests.csv` names; it raises
+    OSError. `rows` leaves only tests of these rows, `own` those of the site's tables. Raises ConfigError when the
+    workbook does not compile.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        book: Workbook,
+        params: Mapping[str, Param] | None = None,
+        *,
+        read_file: Callable[[str, str], bytes],
+        rows: Iterable[str] = (),
+        own: bool = False,
+    ) -> None:
+        self._params = dict(params or {})
+        self._plan = compile_workbook(book, params=self._params)
+        self._read_file = read_file
+        self._plans: dict[tuple[str, tuple[tuple[str, str], ...]], Plan] = {}
+        self._rules = {rule.row.row_id: rule for rule in read_rules(book)[0]}
+        self._wanted = frozenset(rows)
+        self._findings: list[Finding] = []
+        self._book = book
+        self._tasks = [task for task in self._collect() if not own or task.layer == "site"]
+        self._judge_completeness()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def run(self) -> Iterator[Check]:
+        """Run all tests."""
+        for task in self._tasks:
+            yield self._check(task)
+
+    def report(self, checks: Iterable[Check]) -> TestReport:
+        """The report over what `run` gave."""
+        return TestReport(tuple(checks), tuple(self._untested()), tuple(self._findings))
+
+    # -- which tests there are ---------------------------------------------------------------------------------
+
+    def _collect(self) -> Iterator[_Task]:
+        for row in self._book.rows:
+            if (row.sample or row.expect) and self._is_wanted(row.row_id):
+                where = _place(row, "expect")
+                rule = self._rules[row.row_id]
+                yield _Task(row.row_id, where, row.where.layer, row.expect, rule, row.sample, row=row.row_id)
+        for case in self._book.tests:
+            where = _place(case, "expect")
+            if case.row_id and not case.message:
+                found = self._rules.get(case.row_id)
+                if found is None:
+                    self._unknown_row(case.row_id, _place(case, "row_id"))
+                elif self._is_wanted(case.row_id):
+                    task = _Task(
+                        case.test_id, where, case.where.layer, case.expect, found, case.sample, row=case.row_id
+                    )
+                    yield task
+            elif self._is_wanted(case.row_id):
+                yield _Task(case.test_id, where, case.where.layer, case.expect, case=case, row=case.row_id)
+
+    def _is_wanted(self, row: str) -> bool:
+        return not self._wanted or row in self._wanted
+
+    def _unknown_row(self, row: str, where: str) -> None:
+        near = difflib.get_close_matches(row, self._rules, 1)
+        hint = f"did you mean `{near[0]}`?" if near else ""
+        self._findings.append(Finding("test-row-unknown", f"there is no row `{row}`", where, hint=hint))
+
+    def _judge_completeness(self) -> None:
+        """Nothing passes because nothing was asked."""
+        for row in sorted(self._wanted - self._rules.keys()):
+            self._unknown_row(row, "")
+        for row, where, _ in self._untested():
+            text = f"the row `{row}` has no sample: nothing says what it is to do"
+            self._findings.append(Finding("row-untested", text, where, Severity.WARNING))
+        if self._wanted:
+            if not self._tasks:
+                text = f"no test is of the row {', '.join(sorted(self._wanted))}"
+                self._findings.append(Finding("workbook-untested", text, hint="fill `sample` and `expect`"))
+            return
+        book = self._book
+        own = [one for table in (book.rows, book.maps, book.namespaces, book.codesystems) for one in table]
+        if any(one.where.layer == "site" for one in own) and all(task.layer == "base" for task in self._tasks):
+            text = "the site's tables have not one test: no sample of a row, no line of tests.csv"
+            hint = (
+                "fill `sample` and `expect` of a row, or name a message and what must come of it in workbook/tests.csv"
+            )
+            self._findings.append(Finding("workbook-untested", text, "workbook", hint=hint))
+        elif not self._tasks:
+            self._findings.append(Finding("workbook-untested", "the workbook has not one test", "workbook"))
+
+    def _untested(self) -> Iterator[tuple[str, str, str]]:
+        named = {case.row_id for case in self._book.tests}
+        for row in self._book.rows:
+            if not row.expect and row.row_id not in named and self._is_wanted(row.row_id):
+                yield row.row_id, _place(row, "sample"), row.where.layer
+
+    # -- running one -------------------------------------------------------------------------------------------
+
+    def _check(self, task: _Task) -> Check:
+        try:
+            found = self._run_sample(task) if task.rule is not None else self._run_message(task)
+        except ConfigError as error:
+            said = "; ".join(str(one) for one in error.findings[:3]) or error.message
+            return Check(task.name, task.layer, task.where, Verdict.BROKEN, task.row, problem=f"{error.code}: {said}")
+        except ValueError as error:
+            return Check(task.name, task.layer, task.where, Verdict.BROKEN, task.row, problem=str(error))
+        verdict = Verdict.FAILED if found else Verdict.PASSED
+        return Check(task.name, task.layer, task.where, verdict, task.row, tuple(found))
+
+    def _run_sample(self, task: _Task) -> list[Discrepancy]:
+        assert task.rule is not None
+        sample = read_sample(task.sample, task.rule)
+        plan = self._plan_for(task, sample)
+        record, context = _record(sample.message())
+        mapped = plan.run(record, context)
+        if not mapped.accounting.adds_up:
+            raise ValueError("the fields of the sample do not add up: a fault of hilum")
+        wanted = _expected(task.expect)
+        if mapped.held is not None and not (isinstance(wanted, dict) and "held" in wanted):
+            held = mapped.held
+            raise ValueError(f"its message is held: {held.code} {held.location} {held.message}")
+        got = _outcome(task.rule, mapped, plan, record, context)
+        if isinstance(wanted, dict):
+            for name, value in (("held", mapped.held and mapped.held.code), ("exceptions", _items(task.rule, mapped))):
+                if name in wanted:
+                    got[name] = value
+            return list(differences(wanted, got))
+        values = list(got.values())
+        if len(values) == 1 and (values[0] == wanted or _plain(values[0]) == task.expect):
+            return []
+        if len(values) == 1:
+            return [Discrepancy(next(iter(got)), shown(wanted), shown(values[0]))]
+        return [Discrepancy("", shown(wanted), shown(got) if got else "")]
+
+    def _plan_for(self, task: _Task, sample: Sample) -> Plan:
+        key = (task.layer, tuple(sorted(sample.params.items())))
+        if key not in self._plans:
+            is_base = task.layer == "base"
+            decided = sample.params if is_base else {**self._params, **sample.params}
+            book = in_setting(_base() if is_base else self._book, is_base=is_base, is_zoned="zone" in decided)
+            self._plans[key] = compile_workbook(book, params=decided)
+        return self._plans[key]
+
+    def _run_message(self, task: _Task) -> list[Discrepancy]:
+        assert task.case is not None
+        plan = self._plan_for(task, Sample("", (), {})) if task.layer == "base" else self._plan
+        record, context = _record(self._message(task))
+        mapped = plan.run(record, context)
+        path = task.case.path
+        wanted = self._resources(task) if not path else _expected(task.expect)
+        if not path:
+            return list(compare_resources(wanted, pathless(mapped)))
+        got = look_up(mapped, path)
+        if isinstance(got, list) and len(got) == 1 and not isinstance(wanted, list):
+            got = got[0]
+        if isinstance(wanted, list) and not isinstance(got, list):
+            got = [] if got is None else [got]
+        if not isinstance(got, list | dict) and got is not None and _plain(got) == task.expect:
+            return []
+        if path == "accounting" and isinstance(wanted, dict):
+            got = {name: got[name] for name in wanted if name in got}
+        return list(differences(wanted, got, path))
+
+    def _message(self, task: _Task) -> bytes:
+        assert task.case is not None
+        text = task.case.message
+        if not text:
+            raise ValueError("it names neither a row nor a message")
+        if text.startswith("MSH"):
+            return text.replace("\r\n", "\r").replace("\n", "\r").replace("\\r", "\r").encode() + b"\r"
+        raw = self._bytes(task.layer, text)
+        return raw if b"\r" in raw else raw.replace(b"\n", b"\r")  # editors end lines in their own way
+
+    def _bytes(self, layer: str, name: str) -> bytes:
+        try:
+            return self._read_file(layer, name)
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read: {error.strerror or 'no such file in the workbook'}") from None
+
+    def _resources(self, task: _Task) -> list[Any]:
+        """All resources that a message is to make: JSON in the cell or in a file; a list, a Bundle or one resource."""
+        text: str | bytes = task.expect
+        if task.expect.endswith(".json"):
+            text = self._bytes(task.layer, task.expect)
+        try:
+            value = decode(text)
+        except ValueError:
+            raise ValueError("without a path `expect` is JSON of all resources, or the name of a .json file") from None
+        if isinstance(value, dict) and value.get("resourceType") == "Bundle":
+            value = [entry.get("resource", {}) for entry in value.get("entry", [])]
+        return value if isinstance(value, list) else [value]
+
+
+@cache
+def _base() -> Workbook:
+    return structs.replace(load_base(), inspection=False)
+
+
+def _place(line: Row | TestCase, column: str) -> str:
+    return f"{line.where.file}:{line.where.line}:{line.cells.get(column, 1)}"
+
+
+def _record(raw: bytes) -> tuple[hl7v2.Hl7Message, Context]:
+    admission = hl7v2.admit(raw, hl7v2.Rules(), source="test", received_at=RECEIVED)
+    if admission.message is None:
+        raise ValueError(f"its message cannot be read: {admission.worst}")
+    return admission.message, Context.of(admission.envelope)
+
+
+def _expected(text: str) -> Any:
+    try:
+        return decode(text)
+    except ValueError:
+        return text
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else shown(value)
+
+
+def _items(rule: Rule, mapped: Mapped) -> list[str]:
+    return sorted(f"{one.code} {one.location}" for one in mapped.exceptions if one.row == rule.row.row_id)
+
+
+def _outcome(rule: Rule, mapped: Mapped, plan: Plan, record: hl7v2.Hl7Message, context: Context) -> dict[str, Any]:
+    """What the row wrote: path in its resource to value; what it cleared; whom it merged."""
+    if rule.transform.name == "clear":
+        return {"cleared": sorted({name for draft in mapped.drafts for name in draft.cleared})}
+    if rule.target.role in MERGING:
+        merges = mapped.merges
+        return {"retired": [one.retired for one in merges], "survivor": [one.survivor for one in merges]}
+    wrote = [trace for trace in plan.trace(record, context) if trace.row == rule.row.row_id]
+    return {trace.path: trace.value if trace.path == "id" else decode(trace.value) for trace in wrote}
