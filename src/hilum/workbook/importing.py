@@ -1,0 +1,232 @@
+"""From a spreadsheet back to a site's tables: what was changed in it, what that does to the folder, what forbids it.
+
+Three versions of each line are compared: as it was exported, as it is in the sheet, as it is in the folder now. So a
+line that nobody touched in the sheet is left as the folder has it, and one that both changed is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from msgspec import Struct
+
+from hilum.errors import ConfigError
+from hilum.mapping import columns_of, compile_workbook, key_columns, table_of
+from hilum.model import Finding, Severity
+from hilum.workbook.changes import Change, Edit, apply_edits, cell_changes, full_hash, owner_of
+from hilum.workbook.documents import Document
+from hilum.workbook.pinning import base_hash
+from hilum.workbook.sheets import SIGNED_TABLES, Entry, Key, Review, entry_name, review_of
+from hilum.workbook.signing import Approvals, Standing, standing_of
+from hilum.workbook.spreadsheet import Line, NumberCell, Sheets
+
+__all__ = ["Import", "mark_of", "plan_import"]
+
+FORMAT = "1"
+_LINE = "line "
+
+
+class Import(Struct, frozen=True):
+    """What an import would do: `changes` for people, `documents` the site's files as they would be."""
+
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+    documents: dict[str, Document]
+
+    @property
+    def errors(self) -> int:
+        """How many findings forbid it."""
+        return sum(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def mark_of(review: Review, use: str) -> dict[str, str]:
+    """What an export keeps on its hidden sheet: of which base and of which lines of the site it was made."""
+    merged = review.merged
+    lines = {f"{_LINE}{merged[key].name}": full_hash(merged[key].cells) for key in review.site.entries}
+    return {"format": FORMAT, "use": use, "base": base_hash(review.base.entries.values()), **lines}
+
+
+def plan_import(review: Review, approvals: Approvals, sheets: Sheets) -> Import:
+    """Compare; writes nothing. Raises ConfigError `workbook-invalid` when the folder's own tables cannot be read."""
+    review.book.raise_findings()
+    planner = _Planner(review, approvals, sheets)
+    planner.check_mark()
+    if not any(finding.severity is Severity.ERROR and finding.code.startswith(_WHOLE) for finding in planner.findings):
+        planner.compare()
+    documents = apply_edits(review, planner.edits)
+    findings = planner.findings
+    if not any(finding.severity is Severity.ERROR for finding in findings):
+        findings += _after(review, sheets, documents)
+    return Import(tuple(planner.changes), tuple(findings), documents)
+
+
+_WHOLE = ("sheet-", "column-", "export-")  # what makes a comparison of lines meaningless
+
+
+class _Planner:
+    def __init__(self, review: Review, approvals: Approvals, sheets: Sheets) -> None:
+        self.review, self.approvals, self.sheets = review, approvals, sheets
+        self.merged = review.merged
+        self.findings = list(sheets.findings)
+        self.changes: list[Change] = []
+        self.edits: list[Edit] = []
+        self.exported = {
+            **{entry.name: full_hash(entry.cells) for entry in review.base.entries.values()},
+            **{name.removeprefix(_LINE): text for name, text in sheets.mark.items() if name.startswith(_LINE)},
+        }
+
+    def note(self, code: str, message: str, location: str, hint: str = "", *, warning: bool = False) -> None:
+        severity = Severity.WARNING if warning else Severity.ERROR
+        self.findings.append(Finding(code, message, location, severity, hint))
+
+    def check_mark(self) -> None:
+        base = base_hash(self.review.base.entries.values())
+        if self.sheets.mark.get("format") != FORMAT:
+            message = "this is no export of hilum, or its hidden sheet was removed"
+            self.note("export-unknown", message, "hilum!A1", "`hilum workbook export` writes one")
+        elif self.sheets.mark.get("base") != base:
+            message = "this file was exported from another base than the one that is shipped now"
+            self.note("export-outdated", message, "hilum!B3", "export again, and take your changes over")
+
+    def compare(self) -> None:
+        for key, line in self.sheets.lines.items():
+            self._numbers(key, line)
+            self._compare(key, line)
+        for key, entry in self.merged.items():
+            if key not in self.sheets.lines:
+                self._gone(key, entry)
+
+    def _compare(self, key: Key, line: Line) -> None:
+        there, said, cells = self.merged.get(key), self.exported.get(entry_name(key)), dict(line.entry.cells)
+        now = full_hash(there.cells) if there else None
+        if full_hash(cells) in (said, now):
+            return
+        if now != said:
+            self._conflict(key, line.location(key_columns(key[0])[-1]))
+            return
+        note = self._fall_back(there, line, cells)
+        before: Mapping[str, str] = there.cells if there else {}
+        base = self.review.base.entries.get(key)
+        same_as_base = base is not None and full_hash(base.cells) == full_hash(cells)
+        if same_as_base and key in self.review.site.entries:
+            note = "as the base has it: the site's own version is taken out"
+        kind = "changed" if there else "added"
+        place = line.location(key_columns(key[0])[-1])
+        shown = cell_changes(before, cells)
+        self.changes.append(Change(kind, entry_name(key), key[0], place, line.entry.owner, shown, note))
+        self.edits.append(Edit(key, None if same_as_base else cells, line.entry.file))
+
+    def _fall_back(self, there: Entry | None, line: Line, cells: dict[str, str]) -> str:
+        """Lines that were approved are drafts again; a word typed into `status` approves nothing."""
+        if there is None or there.table not in SIGNED_TABLES:
+            if cells.get("status") == "approved":
+                self._not_signed(line)
+            return ""
+        state = standing_of(there, self.approvals, self.review.decided)
+        if state.standing is Standing.APPROVED and state.approval is not None:
+            if cells.get("status") == "approved":
+                cells["status"], cells["approver"] = "draft", ""
+            return f"{state.approval.by} had approved it: a draft again"
+        if cells.get("status") == "approved" and there.cells["status"] != "approved":
+            self._not_signed(line)
+        return "" if there.layer == "site" else "the site gets its own version of this line of the base"
+
+    def _not_signed(self, line: Line) -> None:
+        message = f"`{line.entry.name}` says approved, and nobody has signed it"
+        hint = "`hilum workbook sign` does; the word alone approves nothing"
+        self.note("approval-missing", message, line.location("status"), hint, warning=True)
+
+    def _gone(self, key: Key, entry: Entry) -> None:
+        said = self.exported.get(entry.name)
+        if said is None:
+            return  # written into the folder after the export
+        if key not in self.review.site.entries:
+            hint = "set its status to retired" if "status" in entry.cells else "it has to stay"
+            message = f"`{entry.name}` is a line of the base: it cannot be deleted"
+            self.note("base-line-missing", message, f"{entry.table}!A1", hint)
+        elif full_hash(entry.cells) != said:
+            self._conflict(key, f"{entry.table}!A1")
+        else:
+            note = "the line of the base runs again" if key in self.review.base.entries else ""
+            shown = cell_changes(entry.cells, dict.fromkeys(entry.cells, ""))
+            place = entry.location()
+            self.changes.append(Change("removed", entry.name, entry.table, place, owner_of(entry), shown, note))
+            self.edits.append(Edit(key, None))
+
+    def _conflict(self, key: Key, location: str) -> None:
+        message = f"`{entry_name(key)}` was changed in this file, and in the folder after this file was exported"
+        self.note("line-conflict", message, location, "export again, and take your change over")
+
+    def _numbers(self, key: Key, line: Line) -> None:
+        for cell in line.numbers:
+            before = self._text_before(key, cell)
+            if before == cell.shown:
+                continue
+            if before:
+                message = f"this cell was the text `{before}`, and is the number {cell.shown} now"
+                self.note("cell-number", message, cell.location, f"format it as text, and write {before} again")
+            elif not cell.exact:
+                message = f"this cell is a number ({cell.shown}): digits may have been lost"
+                self.note("cell-number", message, cell.location, "format it as text, and write it again")
+            else:
+                message = f"this cell is a number, and is taken as the text `{cell.shown}`"
+                self.note("cell-number", message, cell.location, "were there zeros in front?", warning=True)
+
+    def _text_before(self, key: Key, cell: NumberCell) -> str:
+        """What the cell was; for a part of a key, the text of a line that is missing and reads as this number."""
+        if key in self.merged:
+            return self.merged[key].cells[cell.column]
+        if cell.column not in key_columns(key[0]):
+            return ""
+        lost = (self.merged[other].cells[cell.column] for other in self.merged if other not in self.sheets.lines)
+        return next((text for text in lost if _same_number(text, cell.shown)), "")
+
+
+def _same_number(text: str, shown: str) -> bool:
+    try:
+        return float(text) == float(shown)
+    except ValueError:
+        return False
+
+
+def _after(review: Review, sheets: Sheets, documents: Mapping[str, Document]) -> Iterator[Finding]:
+    """What `hilum check` would newly say of the folder afterwards, at the cells of the sheet."""
+    base = [(file, document.text) for file, document in review.base.documents.items()]
+    site = {file: document.text for file, document in review.site.documents.items()}
+    after = review_of(
+        base, {**site, **{file: one.text for file, one in documents.items()}}.items(), folder=review.folder
+    )
+    known = {(one.code, one.message) for one in compile_findings(review)}
+    keys = {(entry.file, entry.line): entry.key for entry in after.site.entries.values()}
+    for finding in compile_findings(after):
+        if (finding.code, finding.message) not in known:
+            yield Finding(
+                finding.code,
+                finding.message,
+                _place(finding.location, after, keys, sheets),
+                finding.severity,
+                finding.hint,
+            )
+
+
+def compile_findings(review: Review) -> list[Finding]:
+    """What reading and compiling the tables finds, warnings too."""
+    known = {entry.cells["param"] for entry in review.merged.values() if entry.table == "params"}
+    try:
+        plan = compile_workbook(review.book, params={k: v for k, v in review.decided.items() if k in known})
+    except ConfigError as error:
+        return list(error.findings)
+    return list(chain(plan.findings))
+
+
+def _place(location: str, after: Review, keys: Mapping[tuple[str, int], Key], sheets: Sheets) -> str:
+    """`rows.csv:12:7` as `rows!G40`, when the line is in the sheet."""
+    file, line, column = (*location.split(":"), "", "")[:3]
+    document = after.site.documents.get(file)
+    key = keys.get((file, int(line))) if line.isdecimal() else None
+    if document is None or key is None or key not in sheets.lines or not column.isdecimal():
+        return location
+    names = document.columns
+    name = names[int(column) - 1] if 0 < int(column) <= len(names) else columns_of(table_of(file))[0]
+    return sheets.lines[key].location(name)
