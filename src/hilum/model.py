@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Raw, Struct
 
 __all__ = [
+    "DECISIONS",
     "Accounting",
     "Ack",
     "Appended",
@@ -31,6 +32,9 @@ __all__ = [
     "Receipt",
     "Severity",
 ]
+
+
+DECISIONS = "hilum:decisions"  # the source of messages that say what a person decided; no folder can have this name
 
 
 class Severity(StrEnum):

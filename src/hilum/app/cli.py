@@ -30,6 +30,7 @@ COMMANDS = {
     "exceptions": "List, show and settle what waits for a person.",
     "deliveries": "List what is sent on and what was given up; send it again.",
     "explain": "Say which message, field and workbook row a stored value comes from.",
+    "patients": "Show which records were merged; take a wrong merge back.",
     "token": "Create, list and revoke the tokens that open the API.",
     "journal": "Verify that the journal is what was written.",
     "backup": "Copy the store while hilum runs.",

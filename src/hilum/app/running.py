@@ -45,6 +45,7 @@ __all__ = [
     "sources_of",
     "stop_signals",
     "until_stopped",
+    "working",
 ]
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024  # below this readiness says no, so that somebody looks before the disk is full
@@ -128,12 +129,23 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
         yield state
 
 
-def _engine(opened: Opened, sources: Sequence[Source]) -> Engine:
+@asynccontextmanager
+async def working(opened: Opened) -> AsyncIterator[Engine]:
+    """Workers alone: what the journal has is carried out; nothing comes in, and what is to be sent waits."""
+    engine = _engine(opened, (), sends=False)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:
     tree = opened.tree
     settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
     route = make_route(_rules(opened))
     engine = Engine(opened.journal, opened.repository, plan_of(opened), settings, sources, route)
-    for name, config in _destination_configs(tree).items():
+    for name, config in _destination_configs(tree).items() if sends else ():
         engine.add_destination(_destination(name, config), config.retry, config.breaker)
     return engine
 

@@ -5,6 +5,7 @@ from hilum.engine.ledger import Ledger, add_up
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.routing import Format, Rule, make_route
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
+from hilum.engine.unmerging import pair_of, unlink
 
 __all__ = [
     "PARTITIONS",
@@ -18,5 +19,7 @@ __all__ = [
     "SourceSettings",
     "add_up",
     "make_route",
+    "pair_of",
     "partitions_of",
+    "unlink",
 ]

@@ -19,10 +19,11 @@ from hilum.engine.settings import SourceSettings
 from hilum.engine.stopping import Stop
 from hilum.engine.worker import HeldKeys, Worker
 from hilum.errors import NotFound, StoreError
+from hilum.formats import hl7v2
 from hilum.intake import Source
 from hilum.journal import Journal
 from hilum.mapping import Plan
-from hilum.model import Finding
+from hilum.model import DECISIONS, Finding
 from hilum.repository import DeliveryState, HoldState, Repository
 
 __all__ = ["Engine"]
@@ -46,6 +47,7 @@ class Engine:
     ) -> None:
         self._journal, self._repository = journal, repository
         self._sources = sources
+        settings = {**settings, DECISIONS: SourceSettings(DECISIONS, hl7v2.Rules())}
         self._answers, self._stop = Answers(settings), Stop()
         self._flow = Flow(
             journal, repository, plan, settings, route, self._answers, self._wake_workers, self._wake_senders

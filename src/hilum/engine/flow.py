@@ -21,7 +21,18 @@ from hilum.engine.settings import SourceSettings
 from hilum.errors import HilumError, Outcome, StoreError
 from hilum.formats import hl7v2
 from hilum.journal import Incoming, Journal
-from hilum.model import Appended, Arrival, Disposition, Effects, ExceptionItem, Finding, Held, Message, Outgoing
+from hilum.model import (
+    DECISIONS,
+    Appended,
+    Arrival,
+    Disposition,
+    Effects,
+    ExceptionItem,
+    Finding,
+    Held,
+    Message,
+    Outgoing,
+)
 from hilum.repository import Repository
 from hilum.store import fault
 
@@ -120,12 +131,13 @@ class Flow:
         if mapped.held is not None:
             problem = mapped.held
             return self._held(message, problem.code, problem.message, problem.location, problem.owner)
+        is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
         return Effects(
             seq=message.seq,
             partition=message.partition,
             at=mapped.at or message.envelope.received_at,
             key=message.envelope.key,
-            drafts=mapped.drafts,
+            drafts=[one for one in mapped.drafts if not is_decision or one.type != "Patient"],
             merges=mapped.merges,
             exceptions=(*mapped.exceptions, *self._reports(message)),
             outgoing=tuple(self._route(message, record, mapped)),

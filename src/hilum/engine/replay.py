@@ -1,4 +1,4 @@
-"""Replays: a held message is run again in its place, then those that waited behind it."""
+"""What other processes ask for: held messages are run again in their place, new decisions are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hilum.repository import Hold, Repository
 
 __all__ = ["Replays"]
 
-LOOK_AGAIN = 0.5  # seconds; requests are written by other processes
+LOOK_AGAIN = 0.5  # seconds; requests and decisions are written by other processes
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,8 @@ class Replays:
                 for request in await self._stop.look(self._repository.requests):
                     await self._answer(request.id, request.seq)
                 await self._release_freed()
+                for worker in self._workers:  # a command may have added to the journal
+                    worker.wake()
                 await self._stop.sleep(LOOK_AGAIN)
         except Stopped:
             return

@@ -90,6 +90,13 @@ class SqliteJournal:
         """Add audit rows within somebody's own `Store.write` job: they commit with its effects or not at all."""
         add_work(connection, [Work(audits=tuple(events))], self._names, self._body_of(connection))
 
+    def append_in(
+        self, connection: apsw.Connection, incoming: Sequence[Incoming], events: Sequence[AuditEvent]
+    ) -> list[Appended]:
+        """Add messages and audit rows within somebody's own `Store.write` job, all of it or none."""
+        work = Work(messages=[prepare(one, self._packer) for one in incoming], audits=tuple(events))
+        return add_work(connection, [work], self._names, self._body_of(connection))[0]
+
     async def _add(self, work: Work) -> list[Appended]:
         if not work.messages and not work.audits:
             return []
