@@ -1,17 +1,104 @@
 """The workbook as people work on it: review, spreadsheets, checks, signatures, upgrades; tests, coverage, differences.
 
-No I/O but reading the tables: messages and files are handed over by those who have them.
+`open_review` reads the tables of a folder; messages and files are handed over by those who have them. Nothing here
+writes but `write_texts`. Spreadsheets are read and written by `export_xlsx` and `read_xlsx`, which load openpyxl when first used.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hilum.workbook.changes import CellChange, Change, write_texts
+from hilum.workbook.checking import Checked, check
 from hilum.workbook.comparing import Discrepancy
+from hilum.workbook.documents import Document, parse_document
 from hilum.workbook.junit import to_junit
+from hilum.workbook.pinning import LOCK, Pin, base_hash, lock_text, pin_of, read_pin
+from hilum.workbook.sheets import FOLDER, SIGNED_TABLES, TABLES, Entry, Review, content_hash, open_review, review_of
+from hilum.workbook.signing import (
+    Approval,
+    Approvals,
+    PersonKey,
+    Standing,
+    State,
+    person_key,
+    read_approvals,
+    standings,
+)
 from hilum.workbook.testing import Check, TestReport, TestRun, Verdict
+from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
+from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
+
+if TYPE_CHECKING:
+    from hilum.workbook.export import export_xlsx
+    from hilum.workbook.importing import Import, mark_of, plan_import
+    from hilum.workbook.spreadsheet import Sheets, read_xlsx
 
 __all__ = [
+    "FOLDER",
+    "LOCK",
+    "SIGNED_TABLES",
+    "TABLES",
+    "Approval",
+    "Approvals",
+    "BaseChange",
+    "CellChange",
+    "Change",
     "Check",
+    "Checked",
     "Discrepancy",
+    "Document",
+    "Entry",
+    "Import",
+    "OwnerStatus",
+    "PersonKey",
+    "Pin",
+    "Review",
+    "Sheets",
+    "Standing",
+    "State",
     "TestReport",
     "TestRun",
+    "Upgrade",
     "Verdict",
+    "base_hash",
+    "check",
+    "content_hash",
+    "export_xlsx",
+    "lock_text",
+    "mark_of",
+    "open_review",
+    "owner_statuses",
+    "parse_document",
+    "person_key",
+    "pin_of",
+    "plan_import",
+    "plan_upgrade",
+    "read_approvals",
+    "read_pin",
+    "read_xlsx",
+    "review_of",
+    "standings",
     "to_junit",
+    "unapproved",
+    "unset_params",
+    "write_texts",
 ]
+
+# Names whose modules load openpyxl, which takes longer than most commands.
+_LAZY = {
+    "export_xlsx": "export",
+    "Import": "importing",
+    "mark_of": "importing",
+    "plan_import": "importing",
+    "Sheets": "spreadsheet",
+    "read_xlsx": "spreadsheet",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

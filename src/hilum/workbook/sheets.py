@@ -100,7 +100,7 @@ class Review(Struct, frozen=True):
             below = found.get(key)
             if below is not None and entry.table == "params" and not entry.cells["inspection"]:
                 cells = {**entry.cells, "inspection": below.cells["inspection"]}
-                entry = msgspec.structs.replace(entry, cells=cells)  # noqa: PLW2901 - what runs is the line with it
+                entry = msgspec.structs.replace(entry, cells=cells)
             found[key] = entry
         return found
 
