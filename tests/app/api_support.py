@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import msgspec
@@ -68,10 +69,10 @@ class World:
         journal: Journal | SpyJournal | None = None,
         tokens: Tokens | None = None,
         health: Health = READY,
-        **settings: int,
+        **settings: Any,
     ) -> None:
-        self.repository = repository or MemoryRepository()
         self.journal = journal or SpyJournal()
+        self.repository = repository or MemoryRepository(witness=self._take)
         self.tokens = tokens or MemoryTokens()
         self.log = io.StringIO()
         self.app = create_app(
@@ -83,6 +84,12 @@ class World:
             log=access_logger(self.log),
             **settings,
         )
+
+    def _take(self, events: Sequence[AuditEvent]) -> None:
+        assert isinstance(self.journal, SpyJournal)
+        if self.journal.failure is not None:
+            raise self.journal.failure
+        self.journal.rows.extend(events)
 
     def token(self, name: str = "portal", role: Role = Role.READER, seconds: int = YEAR) -> str:
         """The text of a fresh token."""

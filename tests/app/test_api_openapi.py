@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import schemathesis
 from api_support import World, observation, patient, store
 from hypothesis import HealthCheck, Phase, settings
@@ -20,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from hilum.app.api.openapi import document
 from hilum.app.api.surface import served
+from hilum.app.tokens import Role
 
 CHECKS = [
     not_a_server_error,
@@ -40,14 +42,20 @@ def make_world() -> World:
 
 
 WORLD = make_world()
-TOKEN = WORLD.token("fuzzer")
+TOKEN = WORLD.token("fuzzer", Role.WRITER)
 schema = schemathesis.openapi.from_asgi("/openapi.json", WORLD.app)
 schema.config.generation.update(modes=list(GenerationMode))
 
 
+@pytest.fixture(autouse=True)
+def all_callers_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a token come faster here than hilum writes audit rows about."""
+    monkeypatch.setattr("hilum.app.api.auditor.STRANGERS_PER_SECOND", 100_000)
+
+
 @schema.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
@@ -58,10 +66,11 @@ def test_the_app_keeps_to_its_document(case: schemathesis.Case) -> None:
     case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
 
 
-def test_every_route_is_documented_for_every_type() -> None:
-    types = {resource.type for resource in served().resources}
+def test_every_route_is_documented() -> None:
     routes = {(route.endpoint.template, method) for route in WORLD.app.routes for method in route.methods - {"HEAD"}}
-    expected = {(template.replace("{type}", type_), method.lower()) for template, method in routes for type_ in types}
+    expected = {(template, method.lower()) for template, method in routes}
     paths = document(served(), "http://x")["paths"]
-    assert {(path, method) for path, operations in paths.items() for method in operations} == expected
-    assert len(expected) > 70
+    assert {
+        (path, method) for path, operations in paths.items() for method in operations if method != "parameters"
+    } == expected
+    assert len(expected) > 20

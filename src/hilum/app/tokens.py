@@ -64,6 +64,7 @@ class Permission(StrEnum):
     """What a request needs."""
 
     READ = "read"  # FHIR read, history and search
+    WRITE = "write"  # FHIR create, update, patch, delete, transaction
     METRICS = "metrics"  # control totals, details of health
     MESSAGES = "messages"  # raw messages and exceptions
     ADMIN = "admin"  # tokens and settings
@@ -73,6 +74,7 @@ class Role(StrEnum):
     """What a token is made for."""
 
     READER = "reader"  # an app that reads resources
+    WRITER = "writer"  # an app that reads and writes resources
     OPERATOR = "operator"  # a person or monitor that also watches the engine
     ADMIN = "admin"  # everything
 
@@ -80,6 +82,7 @@ class Role(StrEnum):
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.READER: frozenset({Permission.READ}),
+        Role.WRITER: frozenset({Permission.READ, Permission.WRITE}),
         Role.OPERATOR: frozenset({Permission.READ, Permission.METRICS, Permission.MESSAGES}),
         Role.ADMIN: frozenset(Permission),
     }
@@ -102,6 +105,11 @@ class Grant(Struct, frozen=True):
     actor: str
     role: Role
     expires: int
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """All that the role may do."""
+        return PERMISSIONS[self.role]
 
     def allows(self, permission: Permission) -> bool:
         """Whether the role holds this permission."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .desk import count
+from .matching import is_within
 from .memory import MemoryRepository
 from .merging import MergeRecord, MergeState
 from .seam import (
@@ -11,6 +12,7 @@ from .seam import (
     ExceptionRecord,
     Hold,
     HoldState,
+    Limits,
     Page,
     Query,
     ReplayRequest,
@@ -32,6 +34,7 @@ __all__ = [
     "ExceptionRecord",
     "Hold",
     "HoldState",
+    "Limits",
     "MemoryRepository",
     "MergeRecord",
     "MergeState",
@@ -47,4 +50,5 @@ __all__ = [
     "WriteRefused",
     "Written",
     "count",
+    "is_within",
 ]

@@ -11,9 +11,10 @@ from msgspec import Raw
 from hilum.formats import fhir
 from hilum.formats.fhir import Fact, Kind, Prefix
 
-from .criteria import Criterion, Mode
+from .criteria import Criterion, Mode, criteria_of
+from .seam import Limits, Query, Stored
 
-__all__ = ["holds_exactly", "meets", "number_meets", "unit_meets"]
+__all__ = ["holds_exactly", "is_within", "meets", "number_meets", "unit_meets"]
 
 
 def meets(criterion: Criterion, id_: str, updated: int, elements: dict[str, Raw], facts: Collection[Fact]) -> bool:
@@ -35,6 +36,19 @@ def meets(criterion: Criterion, id_: str, updated: int, elements: dict[str, Raw]
         case Mode.EXACT:
             return holds_exactly(criterion, elements)
     return any(_tells(criterion, value, fact) for value in criterion.values for fact in mine)
+
+
+def is_within(stored: Stored, limits: Limits) -> bool:
+    """Whether a resource meets all terms of one of these alternatives, told from its own body."""
+    elements = msgspec.json.decode(stored.body, type=dict[str, Raw])
+    facts = fhir.facts_of(stored.type, stored.body).all()
+    return any(
+        all(
+            meets(criterion, stored.id, stored.updated // 1000, elements, facts)
+            for criterion in criteria_of(Query(stored.type, terms))
+        )
+        for terms in limits
+    )
 
 
 def holds_exactly(criterion: Criterion, elements: dict[str, Raw]) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "ExceptionRecord",
     "Hold",
     "HoldState",
+    "Limits",
     "Page",
     "Query",
     "ReplayRequest",
@@ -51,6 +52,9 @@ class SearchTerm(Struct, frozen=True):
     modifier: str = ""
 
 
+Limits = tuple[tuple[SearchTerm, ...], ...]  # alternatives: a resource meets all terms of one of them; () is met by all
+
+
 class Query(Struct, frozen=True):
     """A search over one type. `after` is the opaque cursor of the page before."""
 
@@ -62,6 +66,7 @@ class Query(Struct, frozen=True):
     include: tuple[str, ...] = ()  # "Observation:subject"
     revinclude: tuple[str, ...] = ()  # "Provenance:target"
     total_only: bool = False
+    limits: dict[str, Limits] | None = None  # what the caller may see, by type, of matches and of what is included
 
 
 class Page(Struct, frozen=True):

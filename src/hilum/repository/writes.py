@@ -64,6 +64,7 @@ class Change(Struct, frozen=True):
     elements: dict[str, Raw] = {}
     where: Query | None = None
     if_versions: tuple[int, ...] | None = None  # If-Match: the current version is one of these
+    if_present: bool = False  # If-Match: *
     if_absent: bool = False  # If-None-Match: *
     may_create: bool = True  # an update of what does not exist creates it
     is_own_id: bool = False  # of a conditional update: the id stands in the body, so what matches must have it
@@ -230,7 +231,8 @@ class _Writer:
 
     def _check_preconditions(self, live: Live) -> None:
         wanted = self._change.if_versions
-        if wanted is not None and (live.is_deleted or live.version not in wanted):
+        is_other = live.is_deleted or (wanted is not None and live.version not in wanted)
+        if is_other and (wanted is not None or self._change.if_present):
             now = "there is none" if live.is_deleted else f"it is version {live.version}"
             raise self._refused(f"it is not the version that If-Match names ({now}): read it again", "version-conflict")
         if not live.is_deleted and (self._change.if_absent or self._change.verb is Verb.CREATE):

@@ -1,4 +1,4 @@
-"""The HTTP surface of hilum: FHIR R4 (read and search), health, metrics. Bearer tokens; every access audited first.
+"""The HTTP surface of hilum: FHIR R4 (read, search, write), health, metrics. Bearer tokens; every access audited first.
 
 listener = listen(settings)                    # bound, or refused with a code
 app = create_app(repository, journal, tokens, health=health, base_url=listener.base_url)
@@ -10,6 +10,7 @@ from hilum.app.api.access import access_logger
 from hilum.app.api.application import create_app
 from hilum.app.api.health import ArrivalCount, Check, DeliveryCount, Health, StaticHealth, Totals
 from hilum.app.api.server import Listener, Server, listen, serve
+from hilum.app.api.writing import WritingRules
 from hilum.config import Api as ApiSettings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Server",
     "StaticHealth",
     "Totals",
+    "WritingRules",
     "access_logger",
     "create_app",
     "listen",

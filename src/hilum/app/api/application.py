@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
@@ -21,6 +22,7 @@ from hilum.app.api.auth import Denied, authorize, is_local, peer
 from hilum.app.api.capability import Capability
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
+from hilum.app.api.inner import Inner
 from hilum.app.api.metrics import HttpMetrics
 from hilum.app.api.openapi import OpenApi
 from hilum.app.api.operations import Operations
@@ -28,7 +30,11 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
 from hilum.app.api.resources import Resources
 from hilum.app.api.searching import Searching
+from hilum.app.api.sight import sight_of
 from hilum.app.api.surface import served
+from hilum.app.api.transactions import Transactions
+from hilum.app.api.validating import Validation
+from hilum.app.api.writing import Writing, WritingRules
 from hilum.app.tokens import Permission, Tokens
 from hilum.journal import Journal
 from hilum.repository import Repository
@@ -51,7 +57,7 @@ class _IdConvertor(Convertor[str]):
 class _TypeConvertor(_IdConvertor):
     """The name of a resource type, known or not."""
 
-    regex = "[A-Za-z]{1,64}"
+    regex = "(?!metadata(?:/|$))[A-Za-z]{1,64}"
 
 
 register_url_convertor("fhirid", _IdConvertor())
@@ -67,13 +73,16 @@ def create_app(
     base_url: str = "http://127.0.0.1:8080",
     max_count: int = 500,
     log: FilteringBoundLogger | None = None,
+    writing: WritingRules | None = None,
 ) -> Starlette:
     """The HTTP surface of hilum: FHIR R4 under /fhir, health, metrics and an OpenAPI document beside it.
 
     `base_url` is where callers reach this app, without /fhir; links are made from it, never from a Host header.
-    `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error).
+    `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error). `writing` says
+    how writes are validated and what follows from them.
     """
     base = f"{base_url.rstrip('/')}/fhir"
+    rules = writing or WritingRules()
     surface = served()
     paging = Paging(tokens.paging_key())
     http = HttpMetrics()
@@ -81,7 +90,7 @@ def create_app(
     resources = Resources(repository, surface.types, paging, base, max_count)
     searching = Searching(repository, surface.types, paging, base, max_count)
     operations = Operations(health, http)
-    capability = Capability(surface, base)
+    capability = Capability(surface, base, update_creates=rules.update_creates)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -90,19 +99,41 @@ def create_app(
         searching.close()
         operations.close()
 
-    read = guard.around
-    one = "/fhir/{type:fhirtype}/{id:fhirid}"
-    routes = [
-        _route(one, read("read", resources.read)),
-        _route("/fhir/metadata", capability.metadata),
-        _route("/fhir/{type:fhirtype}", read("search", searching.by_get)),
-        _route("/fhir/{type:fhirtype}/_search", read("search", searching.by_post), "POST"),
-        _route(f"{one}/_history", read("history", resources.history)),
-        _route(f"{one}/_history/{{version:fhirid}}", read("vread", resources.vread)),
-        _route("/livez", operations.alive),
-        _route("/readyz", operations.ready),
-        _route("/metrics", guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
-        _route("/openapi.json", OpenApi(surface, base_url)),
+    writes = Writing(repository, surface.types, base, rules)
+    validation = Validation(repository, surface.types, rules)
+    read, write = guard.around, partial(guard.around, permission=Permission.WRITE)
+    one, all_ = "/fhir/{type:fhirtype}/{id:fhirid}", "/fhir/{type:fhirtype}"
+    routes: list[Route] = []
+    bundles = Transactions(repository, surface.types, base, rules, writes, Inner(routes))
+    routes += [
+        _route(
+            one,
+            GET=read("read", resources.read),
+            PUT=write("update", writes.update),
+            PATCH=write("patch", writes.patch),
+            DELETE=write("delete", writes.delete),
+        ),
+        _route("/fhir", POST=read("bundle", bundles.take)),
+        _route("/fhir/metadata", GET=capability.metadata),
+        _route(
+            all_,
+            GET=read("search", searching.by_get),
+            POST=write("create", writes.create),
+            PUT=write("update", writes.update_where),
+            PATCH=write("patch", writes.patch_where),
+            DELETE=write("delete", writes.delete_where),
+        ),
+        _route(f"{all_}/_search", POST=read("search", searching.by_post)),
+        _route(f"{all_}/$validate", POST=read("validate", validation.of_type)),
+        _route(
+            f"{one}/$validate", GET=read("validate", validation.of_stored), POST=read("validate", validation.of_type)
+        ),
+        _route(f"{one}/_history", GET=read("history", resources.history)),
+        _route(f"{one}/_history/{{version:fhirid}}", GET=read("vread", resources.vread)),
+        _route("/livez", GET=operations.alive),
+        _route("/readyz", GET=operations.ready),
+        _route("/metrics", GET=guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
+        _route("/openapi.json", GET=OpenApi(surface, base_url)),
     ]
     app = Starlette(
         routes=routes,
@@ -128,14 +159,15 @@ class _Guard:
         """A handler that needs a token; whatever comes of it is audited."""
 
         async def guarded(call: Call) -> Reply:
-            actor = await self._admit(call, action, permission)
-            call.scope["hilum.actor"] = actor
+            actor = call.actor = await self._admit(call, action, permission)
+            call.action, call.scope["hilum.actor"] = action, actor
             try:
                 reply = await handler(call)
             except Problem as problem:
                 await self._auditor.record(actor, action, call.target, problem.code, call.detail)
                 raise
-            await self._auditor.record(actor, action, call.target, call.outcome, call.detail)
+            if not call.is_audited:
+                await self._auditor.record(actor, action, call.target, call.outcome, call.detail)
             return reply
 
         return guarded
@@ -152,7 +184,7 @@ class _Guard:
 
     async def _admit(self, call: Call, action: str, permission: Permission) -> str:
         try:
-            return authorize(call, self._tokens, permission).actor
+            grant = authorize(call, self._tokens, permission)
         except Denied as denied:
             target, detail = self._asked_for(call), f"peer={peer(call)}"
             if denied.actor:
@@ -160,6 +192,8 @@ class _Guard:
             else:
                 await self._auditor.stranger(action, target, denied.code, detail)
             raise
+        call.sight, call.role, call.permissions = sight_of(grant), grant.role, grant.permissions
+        return grant.actor
 
     def _asked_for(self, call: Call) -> str:
         type_ = call.params.get("type", "")
@@ -168,9 +202,9 @@ class _Guard:
         return f"{type_}/{call.params['id']}" if "id" in call.params else type_
 
 
-def _route(path: str, handler: Handler, method: str = "GET") -> Route:
+def _route(path: str, **handlers: Handler) -> Route:
     template = re.sub(r":\w+}", "}", path)
-    return Route(path, Endpoint(template, handler), methods=[method])
+    return Route(path, Endpoint(template, handlers), methods=list(handlers))
 
 
 async def _unrouted(_: Request, error: Exception) -> Response:

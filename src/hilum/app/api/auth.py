@@ -9,7 +9,7 @@ from hilum.app.api.exchange import Call
 from hilum.app.api.outcomes import Problem
 from hilum.app.tokens import Grant, Permission, TokenRefused, Tokens
 
-__all__ = ["Denied", "authorize", "is_local", "peer", "token_in_url"]
+__all__ = ["Denied", "authorize", "forbidden", "is_local", "peer", "token_in_url"]
 
 _TOKEN_PARAMETER = re.compile(rb"(?:^|&)access_token=")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -38,7 +38,9 @@ def authorize(call: Call, tokens: Tokens, permission: Permission) -> Grant:
         denied.actor = refused.actor
         raise denied from None
     if not grant.allows(permission):
-        raise _forbidden(grant, permission)
+        denied = forbidden(grant.role, permission)
+        denied.actor = grant.actor
+        raise denied
     return grant
 
 
@@ -79,13 +81,12 @@ def token_in_url() -> Denied:
     )
 
 
-def _forbidden(grant: Grant, permission: Permission) -> Denied:
-    denied = Denied(
+def forbidden(role: str, permission: Permission) -> Denied:
+    """The refusal of a token that is valid, but not for this."""
+    return Denied(
         code="permission-denied",
         status=403,
         kind="forbidden",
-        text=f"a token of role {grant.role} lacks the permission {permission}; ask for another token",
+        text=f"a token of role {role} lacks the permission {permission}; ask for another token",
         headers={"WWW-Authenticate": 'Bearer realm="hilum", error="insufficient_scope"'},
     )
-    denied.actor = grant.actor
-    return denied

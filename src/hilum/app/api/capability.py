@@ -16,14 +16,14 @@ from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
 __all__ = ["Capability", "statement"]
 
 FHIR_VERSION = "4.0.1"
-INTERACTIONS = ("read", "vread", "history-instance", "search-type")
+INTERACTIONS = ("read", "vread", "history-instance", "search-type", "create", "update", "patch", "delete")
 
 
 class Capability:
     """Serves `metadata`, also without a token: it holds no PHI (R4 http.html 3.1.0.5)."""
 
-    def __init__(self, surface: Surface, base: str) -> None:
-        self._body = msgspec.json.encode(statement(surface, base))
+    def __init__(self, surface: Surface, base: str, *, update_creates: bool = True) -> None:
+        self._body = msgspec.json.encode(statement(surface, base, update_creates=update_creates))
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
 
     async def metadata(self, call: Call) -> Reply:
@@ -35,7 +35,7 @@ class Capability:
         return Reply(200, self._body, headers)
 
 
-def statement(surface: Surface, base: str) -> dict[str, object]:
+def statement(surface: Surface, base: str, *, update_creates: bool = True) -> dict[str, object]:
     """The CapabilityStatement as a tree. `base` is the FHIR base."""
     return {
         "resourceType": "CapabilityStatement",
@@ -46,26 +46,33 @@ def statement(surface: Surface, base: str) -> dict[str, object]:
         "implementation": {"description": "hilum FHIR API", "url": base},
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json"],
+        "patchFormat": ["application/json-patch+json"],
         "rest": [
             {
                 "mode": "server",
-                "documentation": "Reading and searching, as JSON. Every access is audited before it is answered.",
+                "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
                 "security": {
                     "description": "A bearer token made by `hilum token create`, in the Authorization header only."
                 },
-                "resource": [_resource(resource) for resource in surface.resources],
+                "resource": [_resource(resource, update_creates=update_creates) for resource in surface.resources],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
             }
         ],
     }
 
 
-def _resource(resource: ResourceSurface) -> dict[str, object]:
+def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, object]:
     written: dict[str, object] = {
         "type": resource.type,
         "interaction": [{"code": code} for code in INTERACTIONS],
-        "versioning": "versioned",
+        "versioning": "versioned-update",
         "readHistory": True,
+        "updateCreate": update_creates,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "operation": [{"name": name, "definition": url} for name, url in _OPERATIONS],
     }
     lists = {
         "searchInclude": list(resource.includes),
@@ -74,6 +81,9 @@ def _resource(resource: ResourceSurface) -> dict[str, object]:
     }
     # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
     return written | {name: items for name, items in lists.items() if items}
+
+
+_OPERATIONS = (("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),)
 
 
 def _parameter(parameter: SearchParameter) -> dict[str, str]:

@@ -10,18 +10,35 @@ from starlette.types import Receive, Scope, Send
 
 from hilum.app.api.negotiation import FHIR_JSON
 from hilum.app.api.outcomes import Problem
+from hilum.app.api.sight import EVERYTHING
 from hilum.formats.fhir import operation_outcome
 
-__all__ = ["Call", "Endpoint", "Handler", "Reply", "problem_reply"]
+__all__ = ["MAX_RESOURCE", "Call", "Endpoint", "Handler", "Reply", "problem_reply"]
 
-MAX_BODY = 65_536  # bytes of a _search form; it is the only body that is read
+MAX_BODY = 65_536  # bytes of a _search form
+MAX_RESOURCE = 16 * 1024 * 1024  # bytes of a resource or bundle
 BODY_SECONDS = 10.0
+SLOWEST = 1024 * 1024  # bytes a second that a large body must come at
 
 
 class Call:
     """A request, and what its handler tells the audit: `target` and `detail` hold ids and counts, never values."""
 
-    __slots__ = ("_headers", "detail", "outcome", "params", "receive", "scope", "target")
+    __slots__ = (
+        "_headers",
+        "action",
+        "actor",
+        "detail",
+        "is_audited",
+        "outcome",
+        "params",
+        "permissions",
+        "receive",
+        "role",
+        "scope",
+        "sight",
+        "target",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -30,7 +47,15 @@ class Call:
         self.target = ""
         self.detail = ""
         self.outcome = "ok"
+        self.action = self.actor = self.role = ""
+        self.permissions: frozenset[str] = frozenset()
+        self.sight = EVERYTHING
+        self.is_audited = False  # its audit row was committed with what it did
         self._headers: dict[bytes, bytes] | None = None
+
+    def may(self, permission: str) -> bool:
+        """Whether the caller's token holds this permission."""
+        return permission in self.permissions
 
     @property
     def query(self) -> bytes:
@@ -48,20 +73,21 @@ class Call:
                 self._headers[key] = value if before is None else before + b", " + value
         return self._headers.get(name.encode(), b"").decode("latin-1")
 
-    async def body(self) -> bytes:
-        """The whole body. Raises Problem 413 `body-too-large`, 408 `body-too-slow`, 400 `body-cut-off`."""
-        length = self.header("content-length")
-        if length.isdigit() and int(length) > MAX_BODY:
-            raise _too_large()
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                return await self._read_body()
-        except TimeoutError:
-            raise Problem(
-                "body-too-slow", 408, "timeout", f"the body did not arrive within {BODY_SECONDS:.0f} s; send it again"
-            ) from None
+    async def body(self, limit: int = MAX_BODY) -> bytes:
+        """The whole body of at most `limit` bytes.
 
-    async def _read_body(self) -> bytes:
+        Raises Problem 413 `body-too-large`, 408 `body-too-slow`, 400 `body-cut-off`.
+        """
+        length = self.header("content-length")
+        if length.isdigit() and int(length) > limit:
+            raise _too_large(limit)
+        try:
+            async with asyncio.timeout(BODY_SECONDS + limit / SLOWEST):
+                return await self._read_body(limit)
+        except TimeoutError:
+            raise Problem("body-too-slow", 408, "timeout", "the body did not arrive in time; send it again") from None
+
+    async def _read_body(self, limit: int) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -70,8 +96,8 @@ class Call:
                 raise Problem("body-cut-off", 400, "incomplete", "the connection ended within the body; send it again")
             parts.append(event.get("body", b""))
             size += len(parts[-1])
-            if size > MAX_BODY:
-                raise _too_large()
+            if size > limit:
+                raise _too_large(limit)
             if not event.get("more_body", False):
                 return b"".join(parts)
 
@@ -92,8 +118,9 @@ class Reply:
         self.status = status
         self.body = body
         self.headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
-        if status != 304:
-            self.headers.append((b"content-type", content_type.encode()))
+        if status not in (204, 304):
+            if body:
+                self.headers.append((b"content-type", content_type.encode()))
             self.headers.append((b"content-length", b"%d" % len(body)))
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
@@ -106,15 +133,19 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Endpoint:
-    """What a route leads to. `template` stands for the path in logs and metrics, where ids have no place."""
+    """What a route leads to, by method. `template` stands for the path in logs and metrics: ids have no place there."""
 
-    def __init__(self, template: str, handler: Handler) -> None:
+    def __init__(self, template: str, handlers: Mapping[str, Handler]) -> None:
         self.template = template
-        self._handler = handler
+        self._handlers = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await self._handler(Call(scope, receive))
+        reply = await self.answer(Call(scope, receive))
         await reply(scope, receive, send)
+
+    async def answer(self, call: Call) -> Reply:
+        """The answer of the handler of this method. Raises Problem."""
+        return await self._handlers[call.scope["method"]](call)
 
 
 def problem_reply(problem: Problem) -> Reply:
@@ -122,12 +153,12 @@ def problem_reply(problem: Problem) -> Reply:
     return Reply(problem.status, operation_outcome(problem.issues), problem.headers)
 
 
-def _too_large() -> Problem:
+def _too_large(limit: int) -> Problem:
     # the rest of the body is not read, so the connection cannot be used again
     return Problem(
         "body-too-large",
         413,
         "too-long",
-        f"a body is at most {MAX_BODY} bytes long; split the search",
+        f"a body is at most {limit} bytes long here; split it",
         headers={"Connection": "close"},
     )

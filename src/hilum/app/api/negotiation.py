@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from hilum.app.api.outcomes import Problem
 
-__all__ = ["FHIR_JSON", "JSON", "accepts_json", "check_format", "is_strict"]
+__all__ = ["FHIR_JSON", "JSON", "accepts_json", "check_format", "is_strict", "return_preference"]
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 JSON = "application/json"
@@ -77,3 +77,14 @@ def is_strict(prefer: str) -> bool:
             if name.strip().lower() == "handling":
                 return value.strip().strip('"').lower() == "strict"
     return False
+
+
+@lru_cache(maxsize=256)
+def return_preference(prefer: str, default: str = "representation") -> str:
+    """`Prefer: return=` (RFC 7240, R4 http.html 3.1.0.1.7), `default` when nothing that is known is asked for."""
+    for item in prefer.replace(";", ",").split(","):
+        name, _, value = item.partition("=")
+        if name.strip().lower() == "return":
+            asked = value.strip().strip('"')
+            return asked if asked in ("minimal", "representation", "OperationOutcome") else default
+    return default

@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 import hilum
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
-from hilum.app.api.surface import ResourceSurface, Surface
+from hilum.app.api.surface import Surface
 
 __all__ = ["OpenApi", "document"]
 
 _FHIR = "application/fhir+json"
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
-_FORMAT = {
-    "name": "_format",
-    "in": "query",
-    "schema": {"enum": ["json", "application/json", "application/fhir+json"]},
-}
+_TAG = {"type": "string", "pattern": '^(\\*|(W/)?"[0-9]+")$'}
 _OUTCOME = {
     "type": "object",
     "required": ["resourceType", "issue"],
@@ -39,16 +36,143 @@ _OUTCOME = {
 _TEXT = {
     400: "The request cannot be read, or in strict handling not honoured whole",
     401: "No token, or none that is valid",
-    403: "The token's role may not do this",
+    403: "The token may not do this",
     404: "There is none",
+    405: "Ids are given by this server",
     406: "Only JSON is served",
+    408: "The body came too slowly, or a search took too long",
     410: "It was deleted",
+    412: "A precondition does not hold, or a condition is met by more than one resource",
     413: "The body is too large",
     414: "The URL is too long",
-    415: "The body is not a form",
+    415: "The body is of another media type",
+    422: "The resource may not be stored",
     429: "Too many requests without a valid token",
     503: "The access could not be audited, or the store cannot answer",
 }
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
+
+
+def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": schema}
+
+
+_FORMAT = _query("_format", {"enum": ["json", "application/json", "application/fhir+json"]})
+_COUNT = _query("_count", {"type": "integer", "minimum": 0, "maximum": 999_999_999})
+_VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+_IF_MATCH, _IF_NONE = _header("If-Match", _TAG), _header("If-None-Match", _TAG)
+_CREATE_ONLY = _header("If-None-Match", {"const": "*"})
+_PREFER = _header("Prefer", {"enum": ["return=minimal", "return=representation", "return=OperationOutcome"]})
+_CONDITION = {
+    "name": "condition",
+    "in": "query",
+    "description": "Search parameters of the type, as in the CapabilityStatement",
+    "style": "form",
+    "explode": True,
+    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+_SEARCH = [
+    *[_query(name, {"type": "string"}) for name in ("_id", "_lastUpdated", "_sort", "_include", "_revinclude")],
+    _query("_summary", {"enum": ["true", "text", "data", "count", "false"]}),
+    _query("_total", {"enum": ["none", "estimate", "accurate"]}),
+    _COUNT,
+    _CONDITION,
+    _FORMAT,
+]
+_RESOURCE = {"schema": {"type": "object", "required": ["resourceType"]}}
+_PATCH = {"schema": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}}}
+_FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
+
+_REFUSED = (401, 403, 414, 429, 503)
+_READ = (400, 404, 406)
+_BODY = (400, 404, 406, 408, 413, 415)
+
+
+class _Route(Struct, frozen=True):
+    """One operation. `body` is media type and schema, `answers` what may come of it besides errors."""
+
+    method: str
+    path: str
+    id: str
+    text: str
+    parameters: list[dict[str, Any]]
+    errors: tuple[int, ...]
+    answers: tuple[int, ...] = (200,)
+    body: tuple[str, dict[str, Any]] | None = None
+    result: str = ""
+
+
+_TYPE, _ONE = "/fhir/{type}", "/fhir/{type}/{id}"
+_AS_RESOURCE, _AS_PATCH = (_FHIR, _RESOURCE), ("application/json-patch+json", _PATCH)
+_WRITTEN = (*_BODY, 412, 422)
+
+_ROUTES = [
+    _Route("post", "/fhir", "bundle", "A batch or transaction", [_PREFER], (*_WRITTEN, 405, 410), body=_AS_RESOURCE),
+    _Route("get", _TYPE, "search", "Search one type", _SEARCH, (*_READ, 408), result="Bundle"),
+    _Route(
+        "post",
+        f"{_TYPE}/_search",
+        "searchByForm",
+        "Search one type by a form",
+        [],
+        _BODY,
+        body=("application/x-www-form-urlencoded", _FORM),
+        result="Bundle",
+    ),
+    _Route(
+        "post",
+        _TYPE,
+        "create",
+        "Create, also on a condition",
+        [_header("If-None-Exist", {"type": "string"}), _PREFER],
+        _WRITTEN,
+        (200, 201),
+        _AS_RESOURCE,
+    ),
+    _Route(
+        "put",
+        _TYPE,
+        "updateWhere",
+        "Update what meets a condition",
+        [_CONDITION, _PREFER],
+        _WRITTEN,
+        (200, 201),
+        _AS_RESOURCE,
+    ),
+    _Route(
+        "patch", _TYPE, "patchWhere", "Patch what meets a condition", [_CONDITION, _PREFER], _WRITTEN, (200,), _AS_PATCH
+    ),
+    _Route("delete", _TYPE, "deleteWhere", "Delete what meets a condition", [_CONDITION], (*_READ, 412), (200, 204)),
+    _Route("get", _ONE, "read", "Read one", [_IF_NONE, _FORMAT], (*_READ, 410), (200, 304)),
+    _Route(
+        "put",
+        _ONE,
+        "update",
+        "Update, or create with this id",
+        [_IF_MATCH, _CREATE_ONLY, _PREFER],
+        (*_WRITTEN, 405),
+        (200, 201),
+        _AS_RESOURCE,
+    ),
+    _Route("patch", _ONE, "patch", "Change by a JSON Patch", [_IF_MATCH, _PREFER], (*_WRITTEN, 410), (200,), _AS_PATCH),
+    _Route("delete", _ONE, "delete", "Delete", [_IF_MATCH], (*_READ, 412), (200, 204)),
+    _Route("get", f"{_ONE}/_history", "history", "Versions of one", [_COUNT, _FORMAT], _READ, result="Bundle"),
+    _Route(
+        "get",
+        f"{_ONE}/_history/{{version}}",
+        "vread",
+        "One version of one",
+        [_VERSION, _IF_NONE],
+        (*_READ, 410),
+        (200, 304),
+    ),
+    _Route("post", f"{_TYPE}/$validate", "validate", "Say what is wrong with a resource", [], _BODY, body=_AS_RESOURCE),
+    _Route("post", f"{_ONE}/$validate", "validateFor", "The same for an update", [], _BODY, body=_AS_RESOURCE),
+    _Route("get", f"{_ONE}/$validate", "validateStored", "The same of what is stored", [], _READ),
+]
 
 
 class OpenApi:
@@ -69,78 +193,64 @@ def document(surface: Surface, base_url: str) -> dict[str, Any]:
         "/readyz": {"get": _open("ready", "Whether messages are taken in and applied", {503: _problem(503)})},
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _open("openapi", "This document", {})},
-        "/fhir/metadata": {
-            "get": _operation("metadata", "The CapabilityStatement", [_FORMAT], "CapabilityStatement", (406,))
-        },
+        "/fhir/metadata": {"get": _operation(_METADATA, (200, 304))},
     }
-    for resource in surface.resources:
-        paths |= _resource_paths(resource)
+    for route in _ROUTES:
+        made = _operation(route, route.answers) | {"security": [{"token": []}]}
+        paths.setdefault(route.path, _shared(route.path))[route.method] = made
     return {
         "openapi": "3.1.0",
         "info": {"title": "hilum", "version": hilum.__version__, "license": {"name": "Apache-2.0"}},
         "servers": [{"url": base_url}],
         "paths": paths,
         "components": {
-            "schemas": {"OperationOutcome": _OUTCOME},
+            "schemas": {
+                "OperationOutcome": _OUTCOME,
+                "Type": {"enum": [resource.type for resource in surface.resources]},
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _resource_paths(resource: ResourceSurface) -> dict[str, Any]:
-    type_ = resource.type
-    id_ = {"name": "id", "in": "path", "required": True, "schema": _ID}
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
-    count = {"name": "_count", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 999_999_999}}
-    tag = {"name": "If-None-Match", "in": "header", "schema": {"type": "string", "pattern": '^(\\*|(W/)?"[0-9]+")$'}}
-    one, search = f"/fhir/{type_}/{{id}}", f"/fhir/{type_}"
-    found = (400, 404, 406)
-    return {
-        search: {
-            "get": _data(f"search{type_}", f"Search {type_}", [*_search(resource), count, _FORMAT], "Bundle", found)
-        },
-        f"{search}/_search": {"post": _post(resource)},
-        one: {"get": _data(f"read{type_}", f"Read one {type_}", [id_, tag, _FORMAT], type_, (*found, 410))},
-        f"{one}/_history": {
-            "get": _data(f"history{type_}", f"Versions of one {type_}", [id_, count, _FORMAT], "Bundle", found)
-        },
-        f"{one}/_history/{{version}}": {
-            "get": _data(f"vread{type_}", f"One version of one {type_}", [id_, version, tag], type_, (*found, 410))
-        },
-    }
+_METADATA = _Route(
+    "get", "/fhir/metadata", "metadata", "The CapabilityStatement", [_FORMAT], (406,), result="CapabilityStatement"
+)
 
 
-def _search(resource: ResourceSurface) -> list[dict[str, Any]]:
-    return [{"name": parameter.name, "in": "query", "schema": {"type": "string"}} for parameter in resource.parameters]
+def _shared(path: str) -> dict[str, Any]:
+    """The parameters that stand in a path."""
+    parameters: list[dict[str, Any]] = []
+    if "{type}" in path:
+        schema = {"$ref": "#/components/schemas/Type"}
+        parameters.append({"name": "type", "in": "path", "required": True, "schema": schema})
+    if "{id}" in path:
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": _ID})
+    return {"parameters": parameters} if parameters else {}
 
 
-def _post(resource: ResourceSurface) -> dict[str, Any]:
-    fields = {parameter.name: {"type": "string"} for parameter in resource.parameters}
-    operation = _data(
-        f"post{resource.type}", f"Search {resource.type} by a form", [], "Bundle", (400, 404, 406, 413, 415)
-    )
-    form = {"schema": {"type": "object", "properties": fields, "additionalProperties": False}}
-    return operation | {"requestBody": {"content": {"application/x-www-form-urlencoded": form}}}
+def _operation(route: _Route, answers: tuple[int, ...]) -> dict[str, Any]:
+    kind: dict[str, Any] = {"const": route.result} if route.result else {"type": "string"}
+    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": kind}}
+    refusals = () if route is _METADATA else _REFUSED
+    responses: dict[str, Any] = {}
+    for status in answers:
+        content = {"content": {_FHIR: {"schema": schema}}} if status in (200, 201) else {}
+        responses[str(status)] = {"description": _SAID[status], **content}
+    responses |= {str(status): _problem(status) for status in sorted({*route.errors, *refusals})}
+    made = {"operationId": route.id, "summary": route.text, "parameters": route.parameters, "responses": responses}
+    if route.body is not None:
+        media, body = route.body
+        made["requestBody"] = {"required": True, "content": {media: body}}
+    return made
 
 
-def _data(
-    id_: str, text: str, parameters: list[dict[str, Any]], result: str, errors: tuple[int, ...]
-) -> dict[str, Any]:
-    """An operation that needs a token."""
-    refusals = (401, 403, 414, 429, 503)
-    return _operation(id_, text, parameters, result, (*errors, *refusals)) | {"security": [{"token": []}]}
-
-
-def _operation(
-    id_: str, text: str, parameters: list[dict[str, Any]], result: str, errors: tuple[int, ...]
-) -> dict[str, Any]:
-    schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"const": result}}}
-    responses: dict[str, Any] = {
-        "200": {"description": result, "content": {_FHIR: {"schema": schema}}},
-        "304": {"description": "The caller has it already"},
-    }
-    responses |= {str(status): _problem(status) for status in sorted(errors)}
-    return {"operationId": id_, "summary": text, "parameters": parameters, "responses": responses}
+_SAID = {
+    200: "Done; with Prefer: return=minimal without a body",
+    201: "Created",
+    204: "There is none any more",
+    304: "The caller has it already",
+}
 
 
 def _open(id_: str, text: str, errors: dict[int, Any]) -> dict[str, Any]:

@@ -25,8 +25,10 @@ __all__ = [
     "Ignored",
     "Pairs",
     "ask",
+    "condition",
     "parse_pairs",
     "self_query",
+    "terms_named",
     "without",
 ]
 
@@ -104,6 +106,20 @@ def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
     if query.count > max_count:
         query = replace(query, count=max_count)
     return Asked(query, tuple(ignored))
+
+
+def condition(type_: str, pairs: Pairs) -> Query:
+    """A condition (R4 http.html#ccreate): a search of which nothing may be ignored. Raises Problem 400, 412."""
+    asked = ask(type_, pairs, max_count=2)
+    if asked.ignored or not asked.query.terms:
+        why = f"{asked.ignored[0].name}: {asked.ignored[0].why}" if asked.ignored else "it has no search parameter"
+        raise Problem("condition-unusable", 412, "invalid", f"the condition cannot be used: {why}")
+    return replace(asked.query, include=(), revinclude=(), sort=(), total_only=False)
+
+
+def terms_named(query: Query) -> str:
+    """`Type?names` for the audit: never a value."""
+    return f"{query.type}?{','.join(sorted({written_name(term) for term in query.terms}))}"
 
 
 def without(query: Query, parameter: str) -> Query:

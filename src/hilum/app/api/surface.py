@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from hilum.formats.fhir import PARAMETERS, Kind, parameters_of
+from hilum.formats.fhir import PARAMETERS, RESOURCE_TYPES, Kind, parameters_of
 
 __all__ = ["ResourceSurface", "SearchParameter", "Surface", "served"]
 
@@ -16,6 +16,7 @@ class SearchParameter(Struct, frozen=True):
     kind: str
 
 
+_NOT_STORED = frozenset({"OperationOutcome", "Parameters"})  # R4 parameters.html: they have no address of their own
 _EVERYWHERE = (SearchParameter("_id", "token"), SearchParameter("_lastUpdated", "date"))
 
 
@@ -41,8 +42,7 @@ class Surface(Struct, frozen=True):
 
 def served() -> Surface:
     """The surface that the search table gives."""
-    types = dict.fromkeys(parameter.type for parameter in PARAMETERS)
-    return Surface(tuple(_resource(type_) for type_ in types))
+    return Surface(tuple(_resource(type_) for type_ in RESOURCE_TYPES if type_ not in _NOT_STORED))
 
 
 def _resource(type_: str) -> ResourceSurface:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
 from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, unit_key
+from .json_patch import apply_patch
 from .numbers import decode, encode
 from .outcome import Issue, IssueSeverity, operation_outcome
 from .parameters import PARAMETERS, Kind, Parameter, find_parameter, parameters_of
@@ -33,6 +34,7 @@ __all__ = [
     "Prefix",
     "Reference",
     "all_references",
+    "apply_patch",
     "compare_ranges",
     "date_range",
     "decode",

@@ -1,0 +1,112 @@
+"""What a program sends: bytes -> a resource that may be stored. Pure.
+
+The bytes are read whole and written again in one form, so that what is validated, indexed, stored and served is the
+same (a member that stands twice in an object counts once, the last). Decimals keep their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from hilum.app.api.outcomes import Problem, issue
+from hilum.errors import FormatError
+from hilum.formats import fhir
+from hilum.formats.fhir import Issue, IssueSeverity
+
+__all__ = ["Content", "Validator", "check_media", "content_of", "decode_json"]
+
+Validator = Callable[[bytes], Sequence[Issue]]
+
+_JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
+MOST_ISSUES = 50
+
+
+class Content(Struct, frozen=True):
+    """A resource without resourceType and id, by element. `id` is the one that its sender gave, "" for none."""
+
+    type: str
+    id: str
+    elements: dict[str, Raw]
+    notes: tuple[Issue, ...] = ()  # warnings of the validation
+
+
+def check_media(written: str, allowed: frozenset[str] = _JSON, name: str = "application/fhir+json") -> None:
+    """Raise Problem 415 `media-unsupported` for a body that is not JSON in UTF-8. An absent type is taken as JSON."""
+    kind, _, parameters = written.partition(";")
+    charset = dict(part.strip().lower().partition("=")[::2] for part in parameters.split(";") if "=" in part)
+    known = charset.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
+    if (kind.strip() and kind.strip().lower() not in allowed) or not known:
+        raise Problem("media-unsupported", 415, "not-supported", f"send the body as {name} in UTF-8; XML is not taken")
+
+
+def decode_json(body: bytes) -> Any:
+    """Raises Problem 400 `body-not-json`."""
+    try:
+        return fhir.decode(body)
+    except FormatError:
+        raise Problem("body-not-json", 400, "invalid", "the body is not JSON in UTF-8: send a FHIR resource") from None
+
+
+def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:
+    """A resource as it may be stored. `type_` is the one that the address asks for, "" for any.
+
+    Raises Problem 400 `resource-not-object`, `resource-type-wrong`, `id-invalid`, 422 `resource-invalid`.
+    """
+    if not isinstance(resource, dict):
+        raise Problem("resource-not-object", 400, "structure", "the body is not a FHIR resource: send a JSON object")
+    said = resource.get("resourceType")
+    if not isinstance(said, str) or not fhir.is_resource_type(said) or (type_ and said != type_):
+        what = f"`{type_}`, as in the address" if type_ else "a type of R4"
+        raise Problem("resource-type-wrong", 400, "invalid", f"the resourceType of the body is not {what}")
+    id_ = resource.get("id", "")
+    if not isinstance(id_, str) or (id_ and not fhir.is_id(id_)):
+        raise Problem("id-invalid", 400, "value", "an id is 1 to 64 letters, digits, `-` and `.`")
+    notes = _checked(resource, validate)
+    meta = resource.get("meta")
+    if isinstance(meta, dict):
+        meta = {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}
+        resource = {**resource, "meta": meta} if meta else {k: v for k, v in resource.items() if k != "meta"}
+    elements = {name: Raw(fhir.encode(value)) for name, value in resource.items() if name not in ("resourceType", "id")}
+    return Content(said, id_, elements, notes)
+
+
+def _checked(resource: dict[str, Any], validate: Validator) -> tuple[Issue, ...]:
+    """The warnings. Raises Problem 422 with the errors."""
+    found = [*_shape(resource), *validate(fhir.encode(resource))]
+    errors = [one for one in found if one.severity in (IssueSeverity.ERROR, IssueSeverity.FATAL)]
+    if errors:
+        problem = Problem("resource-invalid", 422, "invalid", "")
+        problem.issues = tuple(errors[:MOST_ISSUES])
+        raise problem
+    return tuple(found[:MOST_ISSUES])
+
+
+def _shape(resource: dict[str, Any]) -> Iterator[Issue]:
+    """R4 json.html 2.6.2: no empty string, array or object, and null only in arrays of primitives."""
+    for name, value in resource.items():
+        yield from _empty(value, f"{resource['resourceType']}.{name}", is_item=False)
+
+
+def _empty(value: Any, path: str, *, is_item: bool) -> Iterator[Issue]:
+    if value is None:
+        if not is_item:
+            yield _bad(path, "is null: leave it out")
+    elif isinstance(value, str):
+        if not value.strip():
+            yield _bad(path, "is an empty text: leave it out")
+        elif "\0" in value:
+            yield _bad(path, "holds a character that FHIR does not allow")
+    elif isinstance(value, list | dict):
+        if not value:
+            yield _bad(path, "is empty: leave it out")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            below = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}"
+            yield from _empty(item, below, is_item=isinstance(value, list))
+
+
+def _bad(path: str, why: str) -> Issue:
+    one = issue("resource-invalid", "structure", f"{path} {why}")
+    return Issue(one.type, one.text, one.code, expression=(path,))

@@ -1,0 +1,73 @@
+"""`$validate` (R4 resource-operation-validate.html): says what is wrong with a resource, and stores nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hilum.app.api.contents import check_media, content_of, decode_json
+from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
+from hilum.app.api.negotiation import check_format
+from hilum.app.api.outcomes import Problem, issue
+from hilum.app.api.query import parse_pairs
+from hilum.app.api.resources import unknown_type
+from hilum.app.api.writing import WritingRules
+from hilum.errors import NotFound
+from hilum.formats import fhir
+from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
+from hilum.repository import Repository
+
+__all__ = ["Validation"]
+
+
+class Validation:
+    """Answers 200 with an OperationOutcome, whatever it finds."""
+
+    def __init__(self, repository: Repository, types: frozenset[str], rules: WritingRules) -> None:
+        self._repository, self._types, self._rules = repository, types, rules
+
+    async def of_type(self, call: Call) -> Reply:
+        """`POST [base]/[type]/$validate` with the resource, or with Parameters that hold it."""
+        type_ = self._type(call)
+        check_media(call.header("content-type"))
+        return self._judge(_resource(decode_json(await call.body(MAX_RESOURCE))), type_)
+
+    async def of_stored(self, call: Call) -> Reply:
+        """`GET [base]/[type]/[id]/$validate`: what is stored."""
+        type_ = self._type(call)
+        call.target = f"{type_}/{call.params['id']}"
+        try:
+            stored = self._repository.get(type_, call.params["id"])
+        except NotFound:
+            stored = None
+        if stored is None or stored.deleted or not call.sight.sees(stored):
+            raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id")
+        return self._judge(fhir.decode(stored.body), type_)
+
+    def _type(self, call: Call) -> str:
+        type_: str = call.params["type"]
+        if type_ not in self._types:
+            raise unknown_type(self._types)
+        call.target = type_
+        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format"))
+        return type_
+
+    def _judge(self, resource: Any, type_: str) -> Reply:
+        try:
+            found = content_of(resource, self._rules.validate, type_).notes
+        except Problem as problem:
+            found = problem.issues
+        return Reply(200, operation_outcome(found or (_fine(),)))
+
+
+def _resource(body: Any) -> Any:
+    """The resource itself, or the parameter of this name."""
+    if isinstance(body, dict) and body.get("resourceType") == "Parameters":
+        for one in body.get("parameter", ()):
+            if isinstance(one, dict) and one.get("name") == "resource":
+                return one.get("resource")
+    return body
+
+
+def _fine() -> Issue:
+    one = issue("resource-valid", "informational", "nothing is wrong with this resource")
+    return Issue(one.type, one.text, one.code, IssueSeverity.INFORMATION)

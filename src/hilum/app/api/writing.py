@@ -1,0 +1,334 @@
+"""The FHIR interactions that write one resource (R4 http.html#create, #update, #patch, #delete, and their conditions).
+
+A change is answered after its commit; its audit row is part of that commit.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json
+from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
+from hilum.app.api.negotiation import check_format, return_preference
+from hilum.app.api.outcomes import Problem, issue
+from hilum.app.api.query import Pairs, condition, parse_pairs, terms_named
+from hilum.app.api.resources import etag, http_date, unknown_type
+from hilum.app.tokens import microseconds
+from hilum.errors import FormatError, HilumError, MappingError, NotFound
+from hilum.formats import fhir
+from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
+from hilum.model import AuditEvent, Outgoing
+from hilum.repository import Aftermath, Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
+
+__all__ = ["Writing", "WritingRules", "new_id", "problem_of", "versions_of"]
+
+PATCH_TRIES = 5
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+_VERSION = re.compile("[1-9][0-9]{0,8}")
+
+# R4 http.html#3.1.0.1.10 and the codes of the repository -> the status that each means
+STATUS = {
+    "version-conflict": (412, "conflict"),
+    "exists-already": (412, "conflict"),
+    "match-not-unique": (412, "multiple-matches"),
+    "reference-unresolved": (412, "processing"),
+    "id-mismatch": (400, "invalid"),
+    "change-overlaps": (400, "invalid"),
+    "create-by-id-refused": (405, "not-supported"),
+}
+
+Route = Callable[[Sequence[Stored]], Sequence[tuple[int, Outgoing]]]
+
+
+class WritingRules(Struct, frozen=True):
+    """How this server takes writes. `route` names the deliveries that follow from what was written."""
+
+    validate: Validator = lambda _: ()
+    update_creates: bool = True
+    route: Route = lambda _: ()
+    wake: Callable[[], None] = lambda: None  # there is something to send on
+
+
+class Writing:
+    """Writes single resources."""
+
+    def __init__(self, repository: Repository, types: frozenset[str], base: str, rules: WritingRules) -> None:
+        self._repository, self._types, self._base, self._rules = repository, types, base, rules
+
+    async def create(self, call: Call) -> Reply:
+        """`POST [base]/[type]`, also on a condition (`If-None-Exist`)."""
+        type_ = self._type(call)
+        content = await self._content(call, type_)
+        where = None
+        if call.header("if-none-exist"):
+            where = condition(type_, parse_pairs(call.header("if-none-exist").lstrip("?").encode()))
+            call.target = terms_named(where)
+        change = Change(Verb.CREATE, type_, new_id(), content.elements, self._seen(call, where))
+        return await self._write(call, change, content)
+
+    async def update(self, call: Call) -> Reply:
+        """`PUT [base]/[type]/[id]`."""
+        type_, id_ = self._type(call), call.params["id"]
+        call.target = f"{type_}/{id_}"
+        content = await self._content(call, type_)
+        if content.id != id_:
+            text = (
+                "the body must have the id of the address"
+                if content.id
+                else "the body has no id: give it that of the address"
+            )
+            raise Problem("id-mismatch", 400, "invalid", text)
+        change = self._preconditions(call, Change(Verb.UPDATE, type_, id_, content.elements))
+        return await self._write(call, change, content)
+
+    async def update_where(self, call: Call) -> Reply:
+        """`PUT [base]/[type]?[condition]`."""
+        type_ = self._type(call)
+        where = self._condition(call, type_)
+        content = await self._content(call, type_)
+        change = Change(
+            Verb.UPDATE,
+            type_,
+            content.id or new_id(),
+            content.elements,
+            self._seen(call, where),
+            is_own_id=bool(content.id),
+        )
+        return await self._write(call, self._preconditions(call, change), content)
+
+    async def patch(self, call: Call) -> Reply:
+        """`PATCH [base]/[type]/[id]` with a JSON Patch (RFC 6902)."""
+        type_, id_ = self._type(call), call.params["id"]
+        call.target = f"{type_}/{id_}"
+        return await self._patch(call, await self._operations(call), lambda: self._current(call, type_, id_))
+
+    async def patch_where(self, call: Call) -> Reply:
+        """`PATCH [base]/[type]?[condition]`."""
+        type_ = self._type(call)
+        where = self._seen(call, self._condition(call, type_))
+        assert where is not None
+
+        def find() -> Stored:
+            try:
+                found = self._repository.search(replace(where, count=2)).matches
+            except HilumError as error:
+                raise problem_of(error) from None
+            if len(found) > 1:
+                raise Problem("match-not-unique", 412, "multiple-matches", "more than one resource meets the condition")
+            if not found:
+                raise Problem("resource-unknown", 404, "not-found", f"no {type_} meets the condition")
+            return found[0]
+
+        return await self._patch(call, await self._operations(call), find)
+
+    async def delete(self, call: Call) -> Reply:
+        """`DELETE [base]/[type]/[id]`: twice is as good as once."""
+        type_, id_ = self._type(call), call.params["id"]
+        call.target = f"{type_}/{id_}"
+        return await self._write(call, self._preconditions(call, Change(Verb.DELETE, type_, id_)), None)
+
+    async def delete_where(self, call: Call) -> Reply:
+        """`DELETE [base]/[type]?[condition]`: one at most."""
+        type_ = self._type(call)
+        where = self._seen(call, self._condition(call, type_))
+        return await self._write(call, self._preconditions(call, Change(Verb.DELETE, type_, "", where=where)), None)
+
+    def follow(self, call: Call, action: str, written: Sequence[Written], targets: Sequence[str]) -> Aftermath:
+        """What is committed with a write: its audit rows and deliveries. Raises Problem 403 `out-of-scope`."""
+        now = microseconds()
+        audits = []
+        for one, target in zip(written, targets, strict=True):
+            if one.stored is not None:
+                self._check_sight(call, one.stored)
+                target = f"{one.stored.type}/{one.stored.id}"
+            version = f" version={one.stored.version}" if one.stored else ""
+            audits.append(AuditEvent(now, call.actor, action, target, "ok", f"{one.did.value}{version}"))
+        changed = [one.stored for one in written if one.stored and one.did in (Did.CREATED, Did.UPDATED)]
+        return Aftermath(audits, self._rules.route(changed))
+
+    def told(self) -> None:
+        """A write was committed."""
+        self._rules.wake()
+
+    def check_current(self, call: Call, change: Change) -> None:
+        """What a caller may not see is not changed either. Raises Problem 404."""
+        if call.sight.limits is None:
+            return
+        if not call.sight.sees_type(change.type):
+            raise _hidden(change.type)
+        if change.where is None and change.verb is not Verb.CREATE:
+            try:
+                current = self._repository.get(change.type, change.id)
+            except NotFound:
+                return
+            if not current.deleted and not call.sight.sees(current):
+                raise _hidden(change.type)
+
+    def _check_sight(self, call: Call, stored: Stored) -> None:
+        if not stored.deleted and not call.sight.sees(stored):
+            raise Problem(
+                "out-of-scope",
+                403,
+                "forbidden",
+                f"this token may not write such a {stored.type}: ask for a wider scope",
+            )
+
+    def _type(self, call: Call) -> str:
+        type_: str = call.params["type"]
+        if type_ not in self._types:
+            raise unknown_type(self._types)
+        call.target = type_
+        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format"))
+        return type_
+
+    async def _content(self, call: Call, type_: str) -> Content:
+        check_media(call.header("content-type"))
+        return content_of(decode_json(await call.body(MAX_RESOURCE)), self._rules.validate, type_)
+
+    def _condition(self, call: Call, type_: str) -> Query:
+        pairs: Pairs = [one for one in parse_pairs(call.query) if one[0] != "_format"]
+        where = condition(type_, pairs)
+        call.target = terms_named(where)
+        return where
+
+    def _seen(self, call: Call, where: Query | None) -> Query | None:
+        return None if where is None else call.sight.narrowed(where)
+
+    def _preconditions(self, call: Call, change: Change) -> Change:
+        tags = call.header("if-match")
+        if tags:
+            change = replace(change, if_versions=None if tags.strip() == "*" else versions_of(tags))
+            change = replace(change, if_present=tags.strip() == "*")
+        if call.header("if-none-match"):
+            if call.header("if-none-match").strip() != "*":
+                text = "a write takes If-None-Match: * only; to guard against others' changes send If-Match"
+                raise Problem("precondition-unsupported", 400, "not-supported", text)
+            change = replace(change, if_absent=True)
+        return replace(change, may_create=self._rules.update_creates)
+
+    async def _write(self, call: Call, change: Change, content: Content | None) -> Reply:
+        self.check_current(call, change)
+        target = call.target
+        try:
+            (written,) = await self._repository.write(
+                [change], then=lambda done: self.follow(call, call.action, done, [target])
+            )
+        except HilumError as error:
+            raise problem_of(error) from None
+        call.is_audited = True
+        self.told()
+        return self._reply(call, written, content.notes if content else ())
+
+    async def _operations(self, call: Call) -> object:
+        kinds = frozenset({"application/json-patch+json"})
+        if not call.header("content-type"):
+            raise Problem("media-unsupported", 415, "not-supported", "send a patch as application/json-patch+json")
+        check_media(call.header("content-type"), kinds, "application/json-patch+json")
+        return decode_json(await call.body(MAX_RESOURCE))
+
+    def _current(self, call: Call, type_: str, id_: str) -> Stored:
+        try:
+            stored = self._repository.get(type_, id_)
+        except NotFound:
+            raise _hidden(type_) from None
+        if not call.sight.sees(stored):
+            raise _hidden(type_)
+        if stored.deleted:
+            raise Problem("resource-gone", 410, "deleted", f"this {type_} was deleted; an update brings it back")
+        return stored
+
+    async def _patch(self, call: Call, operations: object, find: Callable[[], Stored]) -> Reply:
+        """Patched outside of the transaction, and written only if it is still the same version."""
+        asked = self._preconditions(call, Change(Verb.UPDATE, call.params["type"], ""))
+        for tries in range(PATCH_TRIES):
+            stored = find()
+            call.target = f"{stored.type}/{stored.id}"
+            if asked.if_absent or (asked.if_versions is not None and stored.version not in asked.if_versions):
+                text = f"it is version {stored.version}, not the one that was asked for: read it again"
+                raise Problem("version-conflict", 412, "conflict", text)
+            content = self._patched(stored, operations)
+            change = Change(Verb.UPDATE, stored.type, stored.id, content.elements, if_versions=(stored.version,))
+            try:
+                return await self._write(call, change, content)
+            except Problem as problem:
+                if problem.code != "version-conflict" or asked.if_versions is not None or tries + 1 == PATCH_TRIES:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _patched(self, stored: Stored, operations: object) -> Content:
+        try:
+            patched = fhir.apply_patch(fhir.decode(stored.body), operations)
+        except FormatError as error:
+            raise Problem(
+                error.code, 422, "processing", f"operation {error.location or '/'}: {error.message}"
+            ) from None
+        content = content_of(patched, self._rules.validate, stored.type)
+        if content.id != stored.id:
+            raise Problem("id-mismatch", 422, "business-rule", "a patch does not change the id")
+        return content
+
+    def _reply(self, call: Call, written: Written, notes: Sequence[Issue]) -> Reply:
+        stored, wanted = written.stored, return_preference(call.header("prefer"))
+        if written.did in (Did.DELETED, Did.ABSENT):
+            headers = {"ETag": etag(stored)} if stored else {}
+            if wanted == "OperationOutcome":
+                return Reply(200, operation_outcome([_done(written)]), headers)
+            return Reply(204, b"", headers)
+        assert stored is not None
+        headers = {
+            "ETag": etag(stored),
+            "Last-Modified": http_date(stored.updated // 1_000_000),
+            "Location": f"{self._base}/{stored.type}/{stored.id}/_history/{stored.version}",
+        }
+        status = 201 if written.did is Did.CREATED else 200
+        if wanted == "OperationOutcome":
+            return Reply(status, operation_outcome([_done(written), *notes]), headers)
+        return Reply(status, b"" if wanted == "minimal" else stored.body, headers)
+
+
+def new_id() -> str:
+    """An id of hilum's own form: 100 random bits in 20 letters."""
+    return "".join(_ALPHABET[byte & 31] for byte in secrets.token_bytes(20))
+
+
+def versions_of(tags: str) -> tuple[int, ...]:
+    """The versions that an If-Match names; a tag that is no version of ours matches none."""
+    return tuple(int(tag) for tag in _TAG.findall(tags) if _VERSION.fullmatch(tag))
+
+
+def problem_of(error: HilumError) -> Problem | HilumError:
+    """A refusal of the repository as the API says it; what is none stays what it is."""
+    if isinstance(error, WriteRefused):
+        status, kind = STATUS.get(error.code, (422, "processing"))
+        headers = {"Allow": "GET, HEAD"} if status == 405 else None
+        return Problem(error.code, status, kind, error.message, headers=headers)
+    if isinstance(error, MappingError):
+        return Problem("id-invalid", 400, "value", "an id is 1 to 64 letters, digits, `-` and `.`")
+    if error.code.startswith("search-"):
+        return Problem(error.code, 400, "value", error.message, parameter=error.location)
+    return error
+
+
+def _hidden(type_: str) -> Problem:
+    return Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id; search by its identifier")
+
+
+def _done(written: Written) -> Issue:
+    one = issue("write-done", "informational", _SAID[written.did])
+    return Issue(one.type, one.text, one.code, IssueSeverity.INFORMATION)
+
+
+_SAID = {
+    Did.CREATED: "it was created",
+    Did.UPDATED: "it was updated",
+    Did.UNCHANGED: "it says this already; there is no new version",
+    Did.FOUND: "there is one already that meets the condition; nothing was written",
+    Did.DELETED: "it was deleted",
+    Did.ABSENT: "there was nothing to delete",
+}
