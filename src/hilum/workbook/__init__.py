@@ -1,17 +1,21 @@
 """The workbook as people work on it: review, spreadsheets, checks, signatures, upgrades; tests, coverage, differences.
 
 `open_review` reads the tables of a folder; messages and files are handed over by those who have them. Nothing here
-writes but `write_texts`. Spreadsheets are read and written by `export_xlsx` and `read_xlsx`, which load openpyxl when first used.
+writes but `write_texts`. `export_xlsx` and `read_xlsx` load openpyxl when they are first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hilum.workbook.approving import Approving, plan_approval, refuse_other_base
 from hilum.workbook.changes import CellChange, Change, write_texts
 from hilum.workbook.checking import Checked, check
 from hilum.workbook.comparing import Discrepancy
+from hilum.workbook.comparison import Comparison
+from hilum.workbook.difference_report import DifferenceReport, difference_report, text_of
 from hilum.workbook.documents import Document, parse_document
+from hilum.workbook.html_report import html_of
 from hilum.workbook.junit import to_junit
 from hilum.workbook.pinning import LOCK, Pin, base_hash, lock_text, pin_of, read_pin
 from hilum.workbook.sheets import FOLDER, SIGNED_TABLES, TABLES, Entry, Review, content_hash, open_review, review_of
@@ -25,6 +29,7 @@ from hilum.workbook.signing import (
     read_approvals,
     standings,
 )
+from hilum.workbook.tally import Tally
 from hilum.workbook.testing import Check, TestReport, TestRun, Verdict
 from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
@@ -41,11 +46,14 @@ __all__ = [
     "TABLES",
     "Approval",
     "Approvals",
+    "Approving",
     "BaseChange",
     "CellChange",
     "Change",
     "Check",
     "Checked",
+    "Comparison",
+    "DifferenceReport",
     "Discrepancy",
     "Document",
     "Entry",
@@ -57,6 +65,7 @@ __all__ = [
     "Sheets",
     "Standing",
     "State",
+    "Tally",
     "TestReport",
     "TestRun",
     "Upgrade",
@@ -64,7 +73,9 @@ __all__ = [
     "base_hash",
     "check",
     "content_hash",
+    "difference_report",
     "export_xlsx",
+    "html_of",
     "lock_text",
     "mark_of",
     "open_review",
@@ -72,13 +83,16 @@ __all__ = [
     "parse_document",
     "person_key",
     "pin_of",
+    "plan_approval",
     "plan_import",
     "plan_upgrade",
     "read_approvals",
     "read_pin",
     "read_xlsx",
+    "refuse_other_base",
     "review_of",
     "standings",
+    "text_of",
     "to_junit",
     "unapproved",
     "unset_params",

@@ -144,10 +144,10 @@ class Approvals(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
-def read_approvals(tables: Path, scope: str) -> Approvals:
-    """`tables` is the folder `workbook`. Raises ConfigError `table-unreadable`."""
+def read_approvals(tables: Path | None, scope: str) -> Approvals:
+    """`tables` is the folder `workbook`; None has no approvals. Raises ConfigError `table-unreadable`."""
     documents = {
-        file: _document(tables / file, columns)
+        file: new_document(file, columns) if tables is None else _document(tables / file, columns)
         for file, columns in ((APPROVALS, APPROVAL_COLUMNS), (SIGNERS, SIGNER_COLUMNS))
     }
     signers = {one.by: one for one in _signers(documents[SIGNERS])}

@@ -11,7 +11,13 @@ app = App(name="workbook", help="Check, review, sign, export, import and upgrade
 # Name of the sub-command -> module in this package that offers `command`; imported only when it is used.
 COMMANDS = {
     "check": "workbook_check",
+    "status": "workbook_status",
+    "export": "workbook_export",
+    "import": "workbook_import",
+    "sign": "workbook_sign",
+    "upgrade": "workbook_upgrade",
     "test": "workbook_test",
+    "diff": "workbook_diff",
 }
 
 for _name, _module in COMMANDS.items():

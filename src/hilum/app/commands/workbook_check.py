@@ -9,32 +9,34 @@ from cyclopts import Parameter
 
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json
-from hilum.app.sections import SECTIONS
-from hilum.app.workbook_check import workbook_findings
-from hilum.config import Integration, examine
-from hilum.model import Severity
+from hilum.app.reviewing import review_folder
+from hilum.workbook import check
 
 __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Annotated[Path | None, Parameter(help="The integration folder; without it, the shipped tables.")] = None,
     *,
+    base: Annotated[bool, Parameter(help="Show warnings about shipped lines too.", negative="")] = False,
     json: Annotated[bool, Parameter(help="Print findings as one JSON object.", negative="")] = False,
 ) -> int:
-    """Say everything that is wrong with the mapping tables of an integration folder.
+    """Say everything that is wrong with the mapping tables, without any message.
 
-    Every finding has file, line and column, a stable code, and what was probably meant. The exit status is 1 when there
-    are errors; warnings alone are 0.
+    Sources are checked against HL7 v2, targets and codes against FHIR R4 at every depth; rows that can never write,
+    resources that lack what R4 or US Core requires, params without a value, lines without owner, approvals that no
+    longer hold. Every finding has file, line and column, a stable code, and what was probably meant. The exit status is
+    1 when there are errors; warnings alone are 0.
     """
-    integrations = examine(folder, SECTIONS).all(Integration)
-    params = next(iter(integrations.values())).params if integrations else None
-    findings = workbook_findings(folder, params)
-    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    opened = review_folder(folder)
+    checked = check(opened.review, opened.approvals, opened.pin)
+    findings = [*checked.findings, *(checked.base if base else ())]
     if json:
-        print_json({"errors": errors, "findings": [finding_as_json(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            print(line_of(finding))
-        print(f"{errors} errors, {len(findings) - errors} warnings")
-    return 1 if errors else 0
+        print_json({"errors": checked.errors, "rows": checked.rows, "findings": [finding_as_json(f) for f in findings]})
+        return 1 if checked.errors else 0
+    for finding in findings:
+        print(line_of(finding))
+    hidden = f" ({len(checked.base)} more about shipped lines: --base shows them)" if checked.base and not base else ""
+    warnings = len(findings) - checked.errors
+    print(f"{checked.rows} rows: {checked.errors} errors, {warnings} warnings{hidden}")
+    return 1 if checked.errors else 0

@@ -1,0 +1,70 @@
+"""`hilum workbook import`: what was changed in a spreadsheet, line by line, and then in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hilum.app.failure import finding_as_json, line_of
+from hilum.app.printing import print_json, print_table
+from hilum.app.reviewing import agreed, review_folder, written
+from hilum.workbook import LOCK, Change, lock_text, open_review, pin_of, plan_import, read_xlsx, refuse_other_base
+
+__all__ = ["command"]
+
+
+def command(
+    file: Annotated[Path, Parameter(help="A workbook that `hilum workbook export` wrote.")],
+    folder: Annotated[Path, Parameter(help="The integration folder.")],
+    *,
+    yes: Annotated[bool, Parameter(help="Write without asking.", negative="")] = False,
+    json: Annotated[bool, Parameter(help="Print changes and findings as one JSON object.", negative="")] = False,
+) -> int:
+    """Show what was changed in a workbook, and write it into the tables of a folder once you agree.
+
+    Only your own tables are written: lines of the base that you changed are kept as your version of them. What a
+    spreadsheet made of a text (a number, a date, a formula) is found, with sheet and cell. Lines that were approved and
+    changed are drafts again. Nothing is written without --yes or your answer, nor while there are errors. The exit
+    status is 1 when there are.
+    """
+    opened = review_folder(folder)
+    refuse_other_base(opened.review, opened.pin)
+    plan = plan_import(opened.review, opened.approvals, read_xlsx(file.read_bytes()))
+    if not json:
+        _show(plan.changes)
+        for finding in plan.findings:
+            print(line_of(finding))
+    files: list[str] = []
+    question = f"Write {len(plan.changes)} changes into {folder}?"
+    if plan.changes and not plan.errors and agreed(question, yes=yes, as_json=json):
+        texts = {name: document.text for name, document in plan.documents.items()}
+        files = written(opened.tables, texts, folder)
+        files += written(opened.tables, {LOCK: lock_text(pin_of(open_review(folder)))}, folder)
+    if json:
+        findings = [finding_as_json(finding) for finding in plan.findings]
+        print_json({"changes": plan.changes, "findings": findings, "written": files})
+    else:
+        print(_outcome(len(plan.changes), plan.errors, files))
+    return 1 if plan.errors else 0
+
+
+def _outcome(changes: int, errors: int, files: list[str]) -> str:
+    if errors:
+        return f"nothing was written: {errors} errors"
+    if files:
+        return f"wrote {', '.join(files)}"
+    return "nothing was written: --yes writes it" if changes else "nothing was changed"
+
+
+def _show(changes: Iterable[Change]) -> None:
+    print_table(("change", "line", "owner", "column", "before", "after"), _rows(changes), empty="no line differs")
+
+
+def _rows(changes: Iterable[Change]) -> Iterator[tuple[str, ...]]:
+    for change in changes:
+        yield change.kind, change.name, change.owner, "", "", f"({change.note})" if change.note else ""
+        if change.kind != "removed":
+            yield from (("", "", "", cell.column, cell.before, cell.after) for cell in change.cells)
