@@ -51,6 +51,7 @@ _WIDTHS = {
     "sender": 18, "authority": 24, "system": 46, "name": 22, "code": 16, "display": 32, "field": 12, "reason": 56,
     "test_id": 22, "message": 28, "path": 30, "state": 30, "layer": 14, "file": 20,
 }  # fmt: skip
+_WIDTH = 20.0  # of a column that is not above
 _WRAPPED = frozenset(
     {"source", "when", "target", "transform", "note", "reason", "display", "system", "applies", "state"}
 )
@@ -169,7 +170,9 @@ def _write_table(
         state = states.get(entry.name)
         computed = (state.words if state else "", review.layer_of(entry.key), entry.file)
         texts = (*entry.cells.values(), *computed)
-        wrapped = [(text, _WIDTHS[name]) for name, text in zip(columns, texts, strict=True) if name in _WRAPPED]
+        wrapped = [
+            (text, _WIDTHS.get(name, _WIDTH)) for name, text in zip(columns, texts, strict=True) if name in _WRAPPED
+        ]
         sheet.row_dimensions[row].height = height_of(wrapped)
         for at, text in enumerate(texts, 1):
             cell = sheet.cell(row, at)
@@ -182,7 +185,7 @@ def _write_table(
     last = len(entries) + 1
     for at, name in enumerate(columns, 1):
         letter = get_column_letter(at)
-        sheet.column_dimensions[letter].width = _WIDTHS[name]
+        sheet.column_dimensions[letter].width = _WIDTHS.get(name, _WIDTH)
         sheet.column_dimensions[letter].number_format = TEXT
         validation = lists.validation(table, name)
         if validation is not None:

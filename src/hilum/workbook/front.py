@@ -8,8 +8,8 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from hilum.workbook.guide import GUIDE_SHEET, GuideLine, guide
-from hilum.workbook.sheets import Review
+from hilum.workbook.guide import GUIDE_SHEET, OWNERS_SHEET, GuideLine, guide
+from hilum.workbook.sheets import TABLES, Review
 from hilum.workbook.signing import Approvals
 from hilum.workbook.styles import COLOURS, FACE, GREY, HEAD, LINE, TOP_WRAPPED, WHITE, for_paper, height_of, put_text
 from hilum.workbook.waiting import owner_statuses
@@ -66,7 +66,8 @@ def write_guide(sheet: Worksheet, title: str) -> None:
     sheet.sheet_view.showGridLines = False
     put_text(sheet.cell(1, 1), title)
     sheet.cell(1, 1).font = GREY
-    for row, line in enumerate(guide(), 2):
+    lines = [line for line in guide() if line.style != "sheet" or line.word in (OWNERS_SHEET, *TABLES)]
+    for row, line in enumerate(lines, 2):
         if line.word:
             _put_named(sheet, row, line)
         else:

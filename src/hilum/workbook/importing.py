@@ -93,9 +93,12 @@ class _Planner:
         for key, line in self.sheets.lines.items():
             self._numbers(key, line)
             self._compare(key, line)
+        gone: dict[str, list[Entry]] = {}
         for key, entry in self.merged.items():
-            if key not in self.sheets.lines:
-                self._gone(key, entry)
+            if key not in self.sheets.lines and self._gone(key, entry):
+                gone.setdefault(entry.table, []).append(entry)
+        for table, entries in gone.items():
+            self._of_base(table, entries)
 
     def _compare(self, key: Key, line: Line) -> None:
         there, said, cells = self.merged.get(key), self.exported.get(entry_name(key)), dict(line.entry.cells)
@@ -137,22 +140,29 @@ class _Planner:
         hint = "`hilum workbook sign` does; the word alone approves nothing"
         self.note("approval-missing", message, line.location("status"), hint, warning=True)
 
-    def _gone(self, key: Key, entry: Entry) -> None:
+    def _gone(self, key: Key, entry: Entry) -> bool:
+        """A line that is not in the sheet; True when it is one of the base, which cannot be deleted."""
         said = self.exported.get(entry.name)
         if said is None:
-            return  # written into the folder after the export
+            return False  # written into the folder after the export
         if key not in self.review.site.entries:
-            hint = "set its status to retired" if "status" in entry.cells else "it has to stay"
-            message = f"`{entry.name}` is a line of the base: it cannot be deleted"
-            self.note("base-line-missing", message, f"{entry.table}!A1", hint)
-        elif full_hash(entry.cells) != said:
+            return True
+        if full_hash(entry.cells) != said:
             self._conflict(key, f"{entry.table}!A1")
-        else:
-            note = "the line of the base runs again" if key in self.review.base.entries else ""
-            shown = cell_changes(entry.cells, dict.fromkeys(entry.cells, ""))
-            place = entry.location()
-            self.changes.append(Change("removed", entry.name, entry.table, place, owner_of(entry), shown, note))
-            self.edits.append(Edit(key, None))
+            return False
+        note = "the line of the base runs again" if key in self.review.base.entries else ""
+        shown = cell_changes(entry.cells, dict.fromkeys(entry.cells, ""))
+        self.changes.append(Change("removed", entry.name, entry.table, entry.location(), owner_of(entry), shown, note))
+        self.edits.append(Edit(key, None))
+        return False
+
+    def _of_base(self, table: str, entries: list[Entry]) -> None:
+        shown = ", ".join(f"`{entry.name}`" for entry in entries[:3])
+        more = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
+        has_status = "status" in entries[0].cells
+        hint = "put them back; to switch one off, set its status to retired" if has_status else "put them back"
+        message = f"lines of the base cannot be deleted: {shown}{more}"
+        self.note("base-line-missing", message, f"{table}!A1", hint)
 
     def _conflict(self, key: Key, location: str) -> None:
         message = f"`{entry_name(key)}` was changed in this file, and in the folder after this file was exported"

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hilum.errors import ConfigError
 from hilum.mapping import Workbook, base_files, columns_of, key_columns, read_workbook, table_of
@@ -28,7 +28,7 @@ __all__ = [
     "review_of",
 ]
 
-TABLES = ("rows", "params", "namespaces", "codesystems", "maps", "ignores", "tests")
+TABLES = tuple(field.name for field in structs.fields(Workbook) if table_of(f"{field.name}.csv"))
 SIGNED_TABLES = tuple(table for table in TABLES if "owner" in columns_of(table))
 RETIRED = "retired"
 FOLDER = "workbook"  # where an integration folder keeps its tables
@@ -100,7 +100,7 @@ class Review(Struct, frozen=True):
             below = found.get(key)
             if below is not None and entry.table == "params" and not entry.cells["inspection"]:
                 cells = {**entry.cells, "inspection": below.cells["inspection"]}
-                entry = msgspec.structs.replace(entry, cells=cells)
+                entry = structs.replace(entry, cells=cells)
             found[key] = entry
         return found
 
