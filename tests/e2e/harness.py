@@ -317,8 +317,13 @@ def wait_until(condition: Callable[[], Any], otherwise: str, pause: float = 0.02
     return found
 
 
+def waiting(opened: Opened) -> int:
+    """Messages that no worker has come to."""
+    return opened.journal.counts(opened.repository.positions()).waiting
+
+
 def wait_until_applied(opened: Opened) -> None:
-    wait_until(lambda: not opened.journal.counts(opened.repository.positions()).waiting, "messages are still waiting")
+    wait_until(lambda: not waiting(opened), "messages are still waiting")
 
 
 def settled(folder: Path) -> Ledger:

@@ -6,12 +6,14 @@ import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from e2e.harness import (
+    Hilum,
     Sender,
     check_invariants,
     given_names,
@@ -22,6 +24,7 @@ from e2e.harness import (
     send_until_lost,
     update,
     wait_until,
+    waiting,
     write_folder,
 )
 from e2e.sinks import WebhookSink, webhook_sink
@@ -47,11 +50,7 @@ def test_a_kill_at_this_point_loses_and_doubles_nothing(point: str, tmp_path: Pa
     with webhook_sink() as sink:
         sink.route_to(folder)
         with hilum(folder, crash_at=f"{point}:5") as killed:
-            acked = (
-                send_until_lost(killed.port, [(control_id, body) for _, control_id, body in messages])
-                if killed.is_up
-                else set()
-            )
+            acked = send_one_by_one(killed, [(control_id, body) for _, control_id, body in messages])
             assert killed.wait_for_death() == -9, "the point was never reached"
         with hilum(folder) as again:
             with Sender(again.port) as sender:
@@ -64,6 +63,20 @@ def test_a_kill_at_this_point_loses_and_doubles_nothing(point: str, tmp_path: Pa
             check_invariants(folder, sent, acked)
             check_deliveries(folder, sink, list(PATIENTS))
             assert again.stop() == 0
+
+
+def send_one_by_one(running: Hilum, messages: list[tuple[str, bytes]]) -> set[str]:
+    """Each when the one before is applied, so that every point is passed often; control ids with a positive answer."""
+    if not running.is_up:
+        return set()
+    with open_folder(running.folder) as opened:
+
+        def unhurried() -> Iterator[tuple[str, bytes]]:
+            for message in messages:
+                yield message
+                wait_until(lambda: not running.is_up or not waiting(opened), "a message is not applied")
+
+        return send_until_lost(running.port, unhurried())
 
 
 def check_deliveries(folder: Path, sink: WebhookSink, numbers: list[int]) -> None:

@@ -18,6 +18,7 @@ from hilum.journal import MemoryJournal
 from hilum.mapping import Context, Mapped, Problem
 from hilum.model import Accounting, Ack, Disposition, Draft, Merge
 from hilum.repository import MemoryRepository
+from hilum.translator import InProcess, Translator
 
 RETRY = RetryPolicy(first_seconds=0.01, jitter=0)
 
@@ -104,7 +105,8 @@ async def bench(
     settings = SourceSettings(
         "adt", hl7v2.Rules(), ack=ack, contract=contract, order=order, owner="reg", framing=framing or {}
     )
-    engine = Engine(journal, repository, plan or SmallPlan(), {"adt": settings}, [source], route or (lambda *_: ()))
+    translator = Translator(plan or SmallPlan(), route or (lambda *_: ()), {"adt": "reg"})
+    engine = Engine(journal, repository, InProcess(translator), {"adt": settings}, [source])
     if destination is not None:
         engine.add_destination(destination, RETRY, BreakerPolicy(open_seconds=0.01))
     await engine.start()

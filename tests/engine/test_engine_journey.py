@@ -9,12 +9,13 @@ import pytest
 
 from engine.bench_of_twins import SmallPlan, bench, merge, message
 from hilum.delivery import MemoryDestination
-from hilum.engine import AckMode, Contract, Format, Order, Rule, flow, make_route
+from hilum.engine import AckMode, Contract, Order, flow
 from hilum.engine.partition import partition_of
 from hilum.errors import DeliveryError, Outcome, StoreFull
 from hilum.journal import MemoryJournal, MessageQuery
 from hilum.model import Disposition
 from hilum.repository import DeliveryState, MemoryRepository
+from hilum.translator import Format, Rule, make_route
 
 pytestmark = pytest.mark.anyio
 
@@ -281,7 +282,7 @@ async def test_what_the_wire_tolerated_is_judged_by_the_rules_of_its_source(
 
 
 def _to(name: str, kind: Format) -> Rule:
-    return Rule(name, kind, lambda _: True)
+    return Rule(name, kind, "")
 
 
 async def test_a_delivery_carries_the_versions_that_the_message_made() -> None:

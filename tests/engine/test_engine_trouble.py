@@ -9,16 +9,17 @@ import pytest
 
 from engine.bench_of_twins import SmallPlan, bench, merge, message
 from hilum.delivery import MemoryDestination
-from hilum.engine import Format, Rule, admission, engine, flow, make_route, stopping
+from hilum.engine import admission, engine, flow, stopping
 from hilum.engine.partition import partition_of
 from hilum.errors import DeliveryError, Outcome, StoreCorrupt, StoreFull
 from hilum.journal import MemoryJournal
 from hilum.model import Disposition
 from hilum.repository import DeliveryState, MemoryRepository
+from hilum.translator import Format, Rule, make_route
 
 pytestmark = pytest.mark.anyio
 
-ROUTE = make_route([Rule("portal", Format.FHIR, lambda _: True)])
+ROUTE = make_route([Rule("portal", Format.FHIR, "")])
 
 
 @pytest.fixture(autouse=True)

@@ -31,10 +31,11 @@ from hilum.delivery import (
     WebhookDestination,
     WebhookSender,
 )
-from hilum.engine import AckMode, Contract, Engine, Format, Order, Rule, SourceSettings, make_route
+from hilum.engine import AckMode, Contract, Engine, Order, SourceSettings
 from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Source
 from hilum.journal import MessageQuery
-from hilum.mapping import Plan, compile_condition, compile_workbook, load_workbook
+from hilum.mapping import Plan, compile_workbook, load_workbook
+from hilum.translator import Format, Processes, Recipe, Rule, translator_of
 
 __all__ = [
     "LEAST_FREE_BYTES",
@@ -143,8 +144,11 @@ async def working(opened: Opened) -> AsyncIterator[Engine]:
 def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:
     tree = opened.tree
     settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
-    route = make_route(_rules(opened))
-    engine = Engine(opened.journal, opened.repository, plan_of(opened), settings, sources, route)
+    owners = {name: one.owner for name, one in settings.items()}
+    book = load_workbook(tree.folder)
+    recipe = Recipe(book, dict(opened.integration.params), tuple(_rules(opened)), owners)
+    translator_of(recipe)  # what does not compile is told here, not by another process
+    engine = Engine(opened.journal, opened.repository, Processes(recipe), settings, sources)
     for name, config in _destination_configs(tree).items() if sends else ():
         engine.add_destination(_destination(name, config), config.retry, config.breaker)
     return engine
@@ -234,7 +238,7 @@ def _rules(opened: Opened) -> list[Rule]:
         Rule(
             route.to,
             Format.HL7V2 if isinstance(destinations[route.to], MllpDestination) else Format.FHIR,
-            compile_condition(route.when),
+            route.when,
             frozenset(route.types),
         )
         for route in opened.integration.routes

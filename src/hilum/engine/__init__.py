@@ -3,7 +3,6 @@
 from hilum.engine.engine import Engine
 from hilum.engine.ledger import Ledger, add_up
 from hilum.engine.partition import PARTITIONS, partitions_of
-from hilum.engine.routing import Format, Rule, make_route
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
 from hilum.engine.unmerging import pair_of, unlink
 
@@ -12,13 +11,10 @@ __all__ = [
     "AckMode",
     "Contract",
     "Engine",
-    "Format",
     "Ledger",
     "Order",
-    "Rule",
     "SourceSettings",
     "add_up",
-    "make_route",
     "pair_of",
     "partitions_of",
     "unlink",

@@ -10,7 +10,7 @@ import structlog
 
 from hilum.delivery import BreakerPolicy, Destination, RetryPolicy
 from hilum.engine.answers import Answers
-from hilum.engine.flow import Flow, Route
+from hilum.engine.flow import Flow
 from hilum.engine.pace import Pace
 from hilum.engine.partition import PARTITIONS, Progress
 from hilum.engine.replay import Replays
@@ -22,9 +22,9 @@ from hilum.errors import NotFound, StoreError
 from hilum.formats import hl7v2
 from hilum.intake import Source
 from hilum.journal import Journal
-from hilum.mapping import Plan
 from hilum.model import DECISIONS, Finding
 from hilum.repository import DeliveryState, HoldState, Repository
+from hilum.translator import Turner
 
 __all__ = ["Engine"]
 
@@ -40,24 +40,21 @@ class Engine:
         self,
         journal: Journal,
         repository: Repository,
-        plan: Plan,
+        turner: Turner,
         settings: Mapping[str, SourceSettings],
         sources: Sequence[Source],
-        route: Route,
     ) -> None:
-        self._journal, self._repository = journal, repository
+        self._journal, self._repository, self._turner = journal, repository, turner
         self._sources = sources
         settings = {**settings, DECISIONS: SourceSettings(DECISIONS, hl7v2.Rules())}
         self._answers, self._stop = Answers(settings), Stop()
-        self._flow = Flow(
-            journal, repository, plan, settings, route, self._answers, self._wake_workers, self._wake_senders
-        )
+        self._flow = Flow(journal, repository, turner, settings, self._answers, self._wake_workers, self._wake_senders)
         self._progress = Progress(repository.positions())
         held = HeldKeys(repository)
         orders = {name: one.order for name, one in settings.items()}
         self._pace = Pace()
         self._workers = [
-            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, self._pace)
+            Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, self._pace, turner.batch)
             for partition in range(PARTITIONS)
         ]
         self._replays = Replays(repository, self._workers, held, self._stop)
@@ -74,12 +71,14 @@ class Engine:
         """Open every source; raises HilumError, with everything closed again, when one cannot be opened."""
         opened: list[Source] = []
         try:
+            await self._turner.start()
             for source in self._sources:
                 await source.open()
                 opened.append(source)
         except BaseException:
             for source in opened:
                 await source.close()
+            await self._turner.close()
             raise
         self._readers = [_spawn(self._receive(source), f"source {source.name}") for source in self._sources]
         self._tasks = [_spawn(worker.run(), f"worker {worker.partition}") for worker in self._workers]
@@ -105,6 +104,7 @@ class Engine:
             for task in hanging:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turner.close()
 
     def failures(self) -> list[str]:
         """Names of the parts that have ended: empty while all is well."""

@@ -1,7 +1,7 @@
 """The journey of a message. This is the only module that calls its steps in order.
 
 receive -> append -> answer          `receive`
-parse -> map -> route                `turn`     (pure: the same message gives the same effects, as often as it is run)
+parse -> map -> route                `turn`     (pure, and done by `hilum.translator`)
 save, with the reader's position     `save`
 """
 
@@ -9,34 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from hilum import mapping
 from hilum.engine.admission import Admitted, admit
 from hilum.engine.answers import Answers
 from hilum.engine.partition import PARTITIONS
 from hilum.engine.settings import SourceSettings
-from hilum.errors import HilumError, Outcome, StoreError
+from hilum.errors import Outcome, StoreError
 from hilum.formats import hl7v2
 from hilum.journal import Incoming, Journal
-from hilum.model import (
-    DECISIONS,
-    Appended,
-    Arrival,
-    Disposition,
-    Effects,
-    ExceptionItem,
-    Finding,
-    Held,
-    Message,
-    Outgoing,
-)
+from hilum.model import Appended, Arrival, Disposition, Effects, Finding, Held, Message
 from hilum.repository import Repository
 from hilum.store import fault
+from hilum.translator import Turner, hold
 
-__all__ = ["Flow", "Route"]
+__all__ = ["Flow"]
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +37,6 @@ fault.declare("engine.before_answer", "arrivals are stored, nobody was answered"
 fault.declare("engine.before_apply", "effects were computed, nothing is stored")
 fault.declare("engine.after_apply", "effects are stored, promises to senders are not kept yet")
 
-Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
-
 
 class Flow:
     """The steps, and the values they need: nothing here remembers a message."""
@@ -58,9 +45,8 @@ class Flow:
         self,
         journal: Journal,
         repository: Repository,
-        plan: mapping.Plan,
+        turner: Turner,
         sources: Mapping[str, SourceSettings],
-        route: Route,
         answers: Answers,
         something_to_read: Callable[[Iterable[int]], None],
         something_to_send: Callable[[], None],
@@ -68,7 +54,7 @@ class Flow:
         """The callbacks wake those who would look again only later: readers of these partitions, and senders."""
         self._something_to_read, self._something_to_send = something_to_read, something_to_send
         self._journal, self._repository = journal, repository
-        self._plan, self._sources, self._route, self._answers = plan, sources, route, answers
+        self._turner, self._sources, self._answers = turner, sources, answers
 
     async def receive(self, arrivals: Sequence[Arrival]) -> list[int]:
         """Gate, append and answer. Nobody hears a yes before the journal's commit, or nothing for two seconds.
@@ -119,37 +105,16 @@ class Flow:
         if not appending.cancelled() and appending.exception() is None:
             self._something_to_read(range(PARTITIONS))
 
-    def turn(self, message: Message) -> Effects | Held:
-        """Parse and map one message: what it does, or why a person must look at it first."""
-        try:
-            record = hl7v2.parse(message.body, default_charset=message.envelope.charset)
-            mapped = self._plan.run(record, mapping.Context.of(message.envelope))
-        except HilumError as error:
-            return self._held(message, error.code, error.message, error.location)
-        except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
-            return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
-        if mapped.held is not None:
-            problem = mapped.held
-            return self._held(message, problem.code, problem.message, problem.location, problem.owner)
-        is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
-        return Effects(
-            seq=message.seq,
-            partition=message.partition,
-            at=mapped.at or message.envelope.received_at,
-            key=message.envelope.key,
-            drafts=[one for one in mapped.drafts if not is_decision or one.type != "Patient"],
-            merges=mapped.merges,
-            exceptions=(*mapped.exceptions, *self._reports(message)),
-            outgoing=tuple(self._route(message, record, mapped)),
-            accounting=mapped.accounting,
-        )
+    async def turn(self, messages: Sequence[Message]) -> list[Effects | Held]:
+        """What each of these does, or why a person must look at it first; they are of one partition."""
+        return await self._turner.turn(messages[0].partition, messages) if messages else []
 
     def held_at_the_door(self, message: Message) -> Held | None:
         """What the gate decided when the message came in."""
         if message.envelope.disposition is not Disposition.HOLD:
             return None
         code = next(iter(message.envelope.codes), "held-at-the-door")
-        return self._held(message, code, "the rules of its source hold such messages")
+        return self._held(message, code)
 
     def gate_again(self, message: Message) -> Held | None:
         """Whether the rules of today still hold a message that the door once held."""
@@ -162,18 +127,7 @@ class Flow:
         if admission.envelope.disposition in (Disposition.ACCEPT, Disposition.WARNING):
             return None
         code = next(iter(admission.envelope.codes), "held-at-the-door")
-        return self._held(message, code, "the rules of its source hold such messages")
-
-    def _reports(self, message: Message) -> Iterator[ExceptionItem]:
-        """What a person should know of a message besides what is in it."""
-        if message.reused_from:
-            yield ExceptionItem(
-                code="control-id-reused",
-                message="this sender gave messages with different content the same control id",
-                location="MSH-10",
-                owner=self._sources[message.envelope.source].owner,
-                group=f"control-id-reused|{message.envelope.sender}",
-            )
+        return self._held(message, code)
 
     async def save(self, work: Sequence[Effects | Held], positions: Mapping[int, int]) -> None:
         """Commit effects, holds and positions together; then keep the promises to senders."""
@@ -188,9 +142,6 @@ class Flow:
             if isinstance(one, Held):
                 self._answers.not_applied(one.seq, Finding(one.code, "stored, but held for a person"))
 
-    def _held(self, message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:
-        owner = owner or self._sources[message.envelope.source].owner
-        envelope = message.envelope
-        return Held(
-            message.seq, message.partition, envelope.key, code, text, location, owner, other_key=envelope.other_key
-        )
+    def _held(self, message: Message, code: str) -> Held:
+        owner = self._sources[message.envelope.source].owner
+        return hold(message, code, "the rules of its source hold such messages", "", owner)

@@ -1,4 +1,4 @@
-"""Answers come first: while messages come in, workers take a part of the time and the rest is for the senders."""
+"""Answers come first: while messages come in, applying takes a part of the time and the rest is for the senders."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import time
 
 __all__ = ["Pace"]
 
-SHARE_IN_A_BURST = 0.15  # of the time, for workers, while messages come in
-SHARE_WHEN_LATE = 0.6  # the same once messages have waited for PATIENCE: then it is no burst
-PATIENCE = 5.0  # seconds from receipt to its turn
-QUIET = 0.01  # seconds without an arrival after which workers need not hold back
+APPLYING = 0.0006  # seconds of this thread that a message takes to be applied (bench/repository)
+SHARE_IN_A_BURST = 0.15  # of the time, for applying, while messages come in
+SHARE_WHEN_LATE = 0.7  # the same once messages have waited for PATIENCE: then it is no burst
+PATIENCE = 3.0  # seconds from receipt to its turn
+QUIET = 0.01  # seconds without an arrival after which nobody needs to hold back
 
 
 class Pace:
-    """Shared by all workers of an engine; `thinking` lets one of them think at a time."""
+    """Shared by all workers of an engine: says when the next of them may apply what it has."""
 
     def __init__(self) -> None:
-        self.thinking = asyncio.Lock()
         self._heard = 0.0
+        self._free_at = 0.0
 
     def hear(self) -> None:
         """Messages have come in."""
         self._heard = time.monotonic()
 
-    async def rest(self, worked: float, received_at: int) -> None:
-        """After `worked` seconds on a message received then (microseconds), leave the loop to others.
+    async def until_due(self, messages: int, received_at: int) -> None:
+        """Wait for the turn of so many messages, the first received then (microseconds).
 
-        For one round while it is quiet; while messages come in, for so long that the workers' share is kept.
+        At once while it is quiet; while messages come in, when the share of those before has passed.
         """
-        if time.monotonic() - self._heard >= QUIET:
-            await asyncio.sleep(0)
+        now = time.monotonic()
+        if now - self._heard >= QUIET:
+            self._free_at = now
             return
         is_late = time.time() - received_at / 1e6 > PATIENCE
-        share = SHARE_WHEN_LATE if is_late else SHARE_IN_A_BURST
-        await asyncio.sleep(worked * (1 / share - 1))
+        begin = max(now, self._free_at)
+        self._free_at = begin + messages * APPLYING / (SHARE_WHEN_LATE if is_late else SHARE_IN_A_BURST)
+        while (wait := begin - time.monotonic()) > 0 and time.monotonic() - self._heard < QUIET:
+            await asyncio.sleep(min(wait, QUIET))

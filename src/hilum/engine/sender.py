@@ -11,13 +11,13 @@ import msgspec
 import structlog
 
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
-from hilum.engine.routing import BUNDLE, RAW, refs_of
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.journal import Journal
 from hilum.model import Outgoing, Receipt
 from hilum.repository import Delivery, Repository, Stored
 from hilum.store import fault
+from hilum.translator import BUNDLE, RAW, refs_of
 
 __all__ = ["Sender", "render"]
 

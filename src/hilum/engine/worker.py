@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -72,11 +71,12 @@ class Worker:
         orders: dict[str, Order],
         stop: Stop,
         pace: Pace,
+        batch: int,
     ) -> None:
-        """`pace` is shared by all workers: between two messages whoever waits for an answer comes first."""
+        """`pace` is shared by all workers; `batch` messages are turned at once."""
         self.partition = partition
         self._flow, self._journal, self._progress, self._held = flow, journal, progress, held
-        self._orders, self._stop, self._pace = orders, stop, pace
+        self._orders, self._stop, self._pace, self._batch = orders, stop, pace, batch
         self._wake = asyncio.Event()
         self._replays: deque[tuple[int, asyncio.Future[Effects | Held]]] = deque()
         self._has_ended = False
@@ -131,24 +131,30 @@ class Worker:
                 await self._save([entry.message for entry in run])
             await asyncio.sleep(0)
 
-    def _turn(self, message: Message) -> Effects | Held:
+    async def _turn(self, messages: Sequence[Message]) -> list[Effects | Held]:
+        """In order: what an earlier one of these does to its key, a later one knows."""
+        doors = [None if self._is_behind(one) else self._flow.held_at_the_door(one) for one in messages]
+        asked = [one for one, door in zip(messages, doors, strict=True) if door is None and not self._is_behind(one)]
+        turned = dict(zip([one.seq for one in asked], await self._flow.turn(asked), strict=True))
+        return [self._decide(one, door or turned.get(one.seq)) for one, door in zip(messages, doors, strict=True)]
+
+    def _decide(self, message: Message, work: Effects | Held | None) -> Effects | Held:
+        """`work` is what the message does by itself; None for one that was behind another from the start."""
         envelope = message.envelope
-        waits = self._orders.get(envelope.source, Order.WAIT) is Order.WAIT
-        if waits and (envelope.key in self._held or envelope.other_key in self._held):
-            work: Effects | Held = Held(
-                message.seq,
-                message.partition,
-                envelope.key,
-                "behind-held",
-                "waits behind an earlier message of its key",
-                behind=True,
-                other_key=envelope.other_key,
-            )
-        else:
-            work = self._flow.held_at_the_door(message) or self._flow.turn(message)
-        if waits and isinstance(work, Held):
+        if work is None or self._is_behind(message):
+            text = "waits behind an earlier message of its key"
+            keys = (envelope.key, envelope.other_key)
+            work = Held(message.seq, message.partition, keys[0], "behind-held", text, behind=True, other_key=keys[1])
+        if isinstance(work, Held) and self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
         return work
+
+    def _waits(self, message: Message) -> bool:
+        return self._orders.get(message.envelope.source, Order.WAIT) is Order.WAIT
+
+    def _is_behind(self, message: Message) -> bool:
+        envelope = message.envelope
+        return self._waits(message) and (envelope.key in self._held or envelope.other_key in self._held)
 
     async def _replay_next(self) -> None:
         seq, done = self._replays[0]
@@ -158,7 +164,7 @@ class Worker:
             self._replays.popleft()
             done.set_exception(error)
             return
-        work = self._flow.gate_again(message) or self._flow.turn(message)
+        work = self._flow.gate_again(message) or (await self._flow.turn([message]))[0]
         try:
             await self._commit([work])
         except (StoreError, Stopped):
@@ -171,12 +177,10 @@ class Worker:
         done.set_result(work)
 
     async def _save(self, messages: Sequence[Message]) -> None:
-        work = []
-        for message in messages:
-            async with self._pace.thinking:
-                began = time.monotonic()
-                work.append(self._turn(message))
-                await self._pace.rest(time.monotonic() - began, message.envelope.received_at)
+        work: list[Effects | Held] = []
+        for start in range(0, len(messages), self._batch):
+            work += await self._turn(messages[start : start + self._batch])
+        await self._pace.until_due(len(messages), messages[0].envelope.received_at)
         try:
             await self._commit(work, messages[-1].seq)
         except (StoreError, Stopped):
@@ -193,7 +197,7 @@ class Worker:
         code = error.code if isinstance(error, HilumError) else "apply-failed"
         log.error("effects could not be saved", seq=message.seq, code=code, error=type(error).__name__)
         envelope = message.envelope
-        if self._orders.get(envelope.source, Order.WAIT) is Order.WAIT:
+        if self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
         text = "its effects could not be saved"
         return Held(message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
 
@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from hilum.formats import hl7v2
-from hilum.mapping import Mapped
+from hilum.mapping import Mapped, compile_condition
 from hilum.model import Message, Outgoing
+from hilum.translator.translate import Route
 
 __all__ = ["BUNDLE", "RAW", "Format", "Rule", "make_route", "refs_of"]
 
@@ -27,24 +28,26 @@ class Format(StrEnum):
 
 
 class Rule(Struct, frozen=True):
-    """One route. `when` is a condition over the message; `types` leaves out other resources, empty takes all."""
+    """One route. `when` is a condition over the message (empty: every message); `types` leaves out other resources."""
 
     to: str
     format: Format
-    when: Callable[[hl7v2.Hl7Message], bool]
-    types: frozenset[str] = frozenset()
+    when: str = ""
+    types: frozenset[str] = frozenset()  # empty takes all
 
 
-def make_route(
-    rules: Sequence[Rule],
-) -> Callable[[Message, hl7v2.Hl7Message, Mapped], Iterable[Outgoing]]:
-    """The routing step of the flow. An outbox row holds references, never a second copy of the content."""
+def make_route(rules: Sequence[Rule]) -> Route:
+    """The routing step. An outbox row holds references, never a second copy of the content.
+
+    Raises ConfigError `route-condition-invalid`.
+    """
+    conditions = [(rule, compile_condition(rule.when)) for rule in rules]
 
     def route(message: Message, record: hl7v2.Hl7Message, mapped: Mapped) -> list[Outgoing]:
         return [
             outgoing
-            for rule in rules
-            if rule.when(record) and (outgoing := _outgoing(rule, message, mapped)) is not None
+            for rule, holds in conditions
+            if holds(record) and (outgoing := _outgoing(rule, message, mapped)) is not None
         ]
 
     return route

@@ -1,0 +1,76 @@
+"""Parse -> map -> route. The same message gives the same effects, as often as it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from hilum import mapping
+from hilum.errors import HilumError
+from hilum.formats import hl7v2
+from hilum.model import DECISIONS, Effects, ExceptionItem, Held, Message, Outgoing
+
+__all__ = ["Mapper", "Route", "Translator", "hold"]
+
+Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
+
+
+class Mapper(Protocol):
+    """What is asked of a compiled workbook."""
+
+    def run(self, record: hl7v2.Hl7Message, context: mapping.Context, /) -> mapping.Mapped:
+        """Everything that one message says."""
+        ...
+
+
+class Translator:
+    """The pure part of the journey. Nothing here remembers a message."""
+
+    def __init__(self, plan: Mapper, route: Route, owners: Mapping[str, str]) -> None:
+        """`owners` says who looks after what each source sends, where no row names somebody."""
+        self._plan, self._route, self._owners = plan, route, owners
+
+    def turn(self, message: Message) -> Effects | Held:
+        """What one message does, or why a person must look at it first. Raises nothing for any message."""
+        try:
+            record = hl7v2.parse(message.body, default_charset=message.envelope.charset)
+            mapped = self._plan.run(record, mapping.Context.of(message.envelope))
+        except HilumError as error:
+            return self._held(message, error.code, error.message, error.location)
+        except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
+            return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
+        if mapped.held is not None:
+            problem = mapped.held
+            return self._held(message, problem.code, problem.message, problem.location, problem.owner)
+        is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
+        return Effects(
+            seq=message.seq,
+            partition=message.partition,
+            at=mapped.at or message.envelope.received_at,
+            key=message.envelope.key,
+            drafts=[one for one in mapped.drafts if one.type != "Patient"] if is_decision else mapped.drafts,
+            merges=mapped.merges,
+            exceptions=(*mapped.exceptions, *self._reports(message)),
+            outgoing=tuple(self._route(message, record, mapped)),
+            accounting=mapped.accounting,
+        )
+
+    def _reports(self, message: Message) -> Iterator[ExceptionItem]:
+        """What a person should know of a message besides what is in it."""
+        if message.reused_from:
+            yield ExceptionItem(
+                code="control-id-reused",
+                message="this sender gave messages with different content the same control id",
+                location="MSH-10",
+                owner=self._owners.get(message.envelope.source, ""),
+                group=f"control-id-reused|{message.envelope.sender}",
+            )
+
+    def _held(self, message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:
+        return hold(message, code, text, location, owner or self._owners.get(message.envelope.source, ""))
+
+
+def hold(message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:
+    """This message is held; it keeps its keys, so that later ones can wait behind it."""
+    envelope = message.envelope
+    return Held(message.seq, message.partition, envelope.key, code, text, location, owner, other_key=envelope.other_key)
