@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
-CARRIERS = {"Finding", "ExceptionItem", "Problem", "Held", "Issue", "_NoAnswer"}  # calls whose first text argument is a code
+# calls whose first text argument is a code
+CARRIERS = {"Finding", "ExceptionItem", "Problem", "Held", "Issue", "_NoAnswer"}
 
 
 REPORTERS = {"report", "note", "_report"}  # calls with the code as one of their texts

@@ -37,5 +37,5 @@ class Pace:
         is_late = time.time() - received_at / 1e6 > PATIENCE
         begin = max(now, self._free_at)
         self._free_at = begin + messages * APPLYING / (SHARE_WHEN_LATE if is_late else SHARE_IN_A_BURST)
-        while (wait := begin - time.monotonic()) > 0 and time.monotonic() - self._heard < QUIET:
+        while (wait := begin - time.monotonic()) > 0 and time.monotonic() - self._heard < QUIET:  # noqa: ASYNC110
             await asyncio.sleep(min(wait, QUIET))
