@@ -56,7 +56,7 @@ def plan_import(review: Review, approvals: Approvals, sheets: Sheets) -> Import:
         planner.compare()
     documents = apply_edits(review, planner.edits)
     findings = planner.findings
-    if not any(finding.severity is Severity.ERROR for finding in findings):
+    if documents and not any(finding.severity is Severity.ERROR for finding in findings):
         findings += _after(review, sheets, documents)
     return Import(tuple(planner.changes), tuple(findings), documents)
 
@@ -204,9 +204,8 @@ def _after(review: Review, sheets: Sheets, documents: Mapping[str, Document]) ->
     """What `hilum check` would newly say of the folder afterwards, at the cells of the sheet."""
     base = [(file, document.text) for file, document in review.base.documents.items()]
     site = {file: document.text for file, document in review.site.documents.items()}
-    after = review_of(
-        base, {**site, **{file: one.text for file, one in documents.items()}}.items(), folder=review.folder
-    )
+    texts = {**site, **{file: document.text for file, document in documents.items()}}
+    after = review_of(base, texts.items(), decided=review.decided, folder=review.folder)
     known = {(one.code, one.message) for one in compile_findings(review)}
     keys = {(entry.file, entry.line): entry.key for entry in after.site.entries.values()}
     for finding in compile_findings(after):
