@@ -200,13 +200,19 @@ class ExceptionItem(Struct, frozen=True):
 
 
 class Outgoing(Struct, frozen=True):
-    """One delivery to make: `payload` is the exact body, `idempotency_key` the same for every attempt."""
+    """One delivery to make: `payload` is the exact body, `idempotency_key` the same for every attempt.
+
+    With `moved`, `payload` is a JSON list of [type, id], and the resources of these types (empty: of any) that a merge
+    moves from one record to another are added to it when the message is applied.
+    """
 
     destination: str
     key: str
     idempotency_key: str
     payload: bytes
     content_type: str = "application/fhir+json"
+    other_key: str = ""  # the second key of a merge: it leaves in the order of both
+    moved: tuple[str, ...] | None = None
 
 
 class Effects(Struct):

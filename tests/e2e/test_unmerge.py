@@ -21,8 +21,10 @@ from e2e.harness import (
     send_until_lost,
     settled,
     wait_until,
+    write_destination,
     write_folder,
 )
+from e2e.sinks import QUICK, SECRET, WebhookSink, webhook_sink
 from hilum.app.cli import main
 from hilum.repository import Query
 from hilum.store import fault
@@ -253,3 +255,45 @@ def test_a_clock_of_a_sender_that_is_ahead_does_not_keep_a_merge(
     settled(running.folder)
     assert call(capsys, "unmerge", "2", "1", running.folder, "--note", "x")["state"] == "applied"
     assert owners(running.folder) == {"V1": "1", "V2": "2"}
+
+
+# --- who is told -----------------------------------------------------------------------------------------------------
+
+
+def test_partners_are_told_of_what_a_merge_and_its_unmerge_moved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A partner that is told of visits alone hears of none of the patients, and of all visits that change hands."""
+    folder = write_folder(tmp_path / "folder")
+    with webhook_sink() as sink:
+        (folder / "secret.txt").write_text(SECRET)
+        (folder / "secret.txt").chmod(0o600)
+        text = f"kind: webhook\nurl: http://127.0.0.1:{sink.port}/in\nsecret: file:secret.txt\n{QUICK}"
+        write_destination(folder, "visits", text, ", types: [Encounter]")
+        with hilum(folder) as running:
+            sink.status = 503  # down, so that everything waits
+            send(running.port, visit(1, 1), visit(2, 2), adt(2, "M", "N2", step=10, kind="A40", retired=1))
+            settled(folder)
+            sink.status = 200
+            wait_until(lambda: _delivered(folder) == 3, "the merge was not sent on")
+            send(running.port, unlink(2, 1, "U", step=20))
+            wait_until(lambda: _delivered(folder) == 4, "the unlink was not sent on")
+            again = adt(2, "M2", "N2", step=30, kind="A40", retired=1)
+            send(running.port, again)
+            call(capsys, "unmerge", "2", "1", folder, "--note", "x")
+            wait_until(lambda: _delivered(folder) == 6, "the decision was not sent on")
+            assert _subjects_of_visit_1(sink, folder) == ["1", "2", "1", "2", "1"], "in the order of both patients"
+            assert settled(folder).adds_up
+
+
+def _delivered(folder: Path) -> int:
+    with open_folder(folder) as opened:
+        return opened.repository.counts().deliveries["delivered"]
+
+
+def _subjects_of_visit_1(sink: WebhookSink, folder: Path) -> list[str]:
+    with open_folder(folder) as opened:
+        numbers = {f"Patient/{patients(opened, n)[0].id}": str(n) for n in (1, 2)}
+    told = [entry["resource"] for _, bundle in sink.taken for entry in bundle["entry"]]
+    assert {one["resourceType"] for one in told} == {"Encounter"}
+    return [numbers[one["subject"]["reference"]] for one in told if one["identifier"][0]["value"] == "V1"]

@@ -219,12 +219,16 @@ class MemoryDesk:
         return min((one.next_at for one in self._heads(destination) if one.state is DeliveryState.DUE), default=None)
 
     def _heads(self, destination: str) -> list[Delivery]:
-        heads: dict[str, Delivery] = {}
+        heads: list[Delivery] = []
+        waited_for: set[str] = set()
         for one in self._deliveries.values():
             is_open = one.state in (DeliveryState.DUE, DeliveryState.CLAIMED)
             if one.outgoing.destination == destination and is_open:
-                heads.setdefault(one.outgoing.key, one)
-        return list(heads.values())
+                keys = {one.outgoing.key, one.outgoing.other_key or one.outgoing.key}
+                if not keys & waited_for:
+                    heads.append(one)
+                waited_for |= keys
+        return heads
 
     def deliveries(
         self,

@@ -12,13 +12,13 @@ from hilum.store import Store
 from .chunks import compress, decompress
 from .rules import missing
 from .seam import Delivery, DeliveryState
-from .sql import Row, row, rows
+from .sql import Row, number, row, rows
 
 __all__ = ["Outbox", "enqueue"]
 
 _DELIVERY = (
     "id, seq, state, attempts, next_at, code, created_at, destination, key, idempotency_key, payload, content_type, "
-    "reference, detail"
+    "reference, detail, coalesce((SELECT key FROM outbox_pair p WHERE p.id = outbox.id), '')"
 )
 
 
@@ -147,39 +147,78 @@ _ENQUEUE = """
 INSERT OR IGNORE INTO outbox
   (seq, destination, key, idempotency_key, content_type, payload, state, created_at, is_head)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'due', ?7, NOT EXISTS (
-  SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('due', 'claimed')))
+  SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('due', 'claimed'))
+  AND NOT EXISTS (SELECT 1 FROM outbox_pair p JOIN outbox o ON o.id = p.id
+    WHERE p.destination = ?2 AND p.key = ?3 AND o.state IN ('due', 'claimed')))
+"""
+_PAIR = "INSERT OR IGNORE INTO outbox_pair SELECT id, destination, ? FROM outbox WHERE id = ?"
+_ID = "SELECT id FROM outbox WHERE destination = ? AND idempotency_key = ?"
+# The oldest open delivery that a key has to wait for.
+_FIRST = """
+SELECT coalesce(min(id), 0) FROM (
+  SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed')
+  UNION ALL SELECT p.id FROM outbox_pair p JOIN outbox o ON o.id = p.id
+    WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed'))
+"""
+_HEADS = """
+SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed') AND is_head = 1
+UNION ALL SELECT p.id FROM outbox_pair p JOIN outbox o ON o.id = p.id
+  WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed') AND o.is_head = 1
 """
 
 
 def enqueue(connection: apsw.Connection, outgoing: Iterable[tuple[int, Outgoing]], now: int) -> None:
     """Put deliveries in. One that is there already (same destination and idempotency key) is not put in again."""
-    connection.executemany(
-        _ENQUEUE,
-        [
+    waiting: list[Row] = []
+    for seq, one in outgoing:
+        waiting.append(
             (seq, one.destination, one.key, one.idempotency_key, one.content_type, compress(one.payload), now)
-            for seq, one in outgoing
-        ],
-    )
+        )
+        if one.other_key not in ("", one.key):
+            connection.executemany(_ENQUEUE, waiting)
+            waiting.clear()
+            _pair(connection, one)
+    connection.executemany(_ENQUEUE, waiting)
+
+
+def _pair(connection: apsw.Connection, one: Outgoing) -> None:
+    """It waits for what is open of its second key as well."""
+    id_ = number(connection, _ID, (one.destination, one.idempotency_key))
+    connection.execute(_PAIR, (one.other_key, id_))
+    _choose_head(connection, one.destination, one.other_key)
 
 
 def _next_head(connection: apsw.Connection, id_: int) -> None:
-    """The key of this delivery goes on with its oldest open one."""
-    destination, key = rows(connection, "SELECT destination, key FROM outbox WHERE id = ?", (id_,))[0]
-    connection.execute(
-        "UPDATE outbox SET is_head = 0 "
-        "WHERE destination = ? AND key = ? AND state IN ('due', 'claimed') AND is_head = 1",
-        (destination, key),
+    """What waited for this delivery goes on: the oldest open one of each of its keys, if it waits for nothing else."""
+    destination, keys = _keys(connection, id_)
+    for key in keys:
+        _choose_head(connection, destination, key)
+
+
+def _keys(connection: apsw.Connection, id_: int) -> tuple[str, list[str]]:
+    found = rows(
+        connection,
+        "SELECT o.destination, o.key, p.key FROM outbox o LEFT JOIN outbox_pair p ON p.id = o.id WHERE o.id = ?",
+        (id_,),
     )
-    connection.execute(
-        "UPDATE outbox SET is_head = 1 WHERE id = (SELECT min(id) FROM outbox "
-        "WHERE destination = ? AND key = ? AND state IN ('due', 'claimed'))",
-        (destination, key),
-    )
+    ((destination, key, other),) = found
+    return destination, [key] if other is None else [key, other]
+
+
+def _choose_head(connection: apsw.Connection, destination: str, key: str) -> None:
+    head = number(connection, _FIRST, (destination, key))
+    for (one,) in rows(connection, _HEADS, (destination, key)):
+        if one != head:
+            connection.execute("UPDATE outbox SET is_head = 0 WHERE id = ?", (one,))
+    if head:
+        _, keys = _keys(connection, head)
+        waits = any(number(connection, _FIRST, (destination, other)) != head for other in keys if other != key)
+        connection.execute("UPDATE outbox SET is_head = ? WHERE id = ?", (not waits, head))
 
 
 def _delivery(one: Row) -> Delivery:
-    id_, seq, state, attempts, next_at, code, created_at, *said, payload, content_type, reference, detail = one
+    id_, seq, state, attempts, next_at, code, created_at, *said, payload, content_type, reference, detail, other = one
     destination, key, idempotency_key = said
-    outgoing = Outgoing(destination, key, idempotency_key, decompress(payload), content_type)
+    outgoing = Outgoing(destination, key, idempotency_key, decompress(payload), content_type, other)
     receipt = Receipt(reference, detail) if state == DeliveryState.DELIVERED else None
     return Delivery(id_, seq, outgoing, DeliveryState(state), attempts, next_at, code, created_at, receipt)

@@ -19,6 +19,7 @@ from .body import PLAIN, Overlay, unpack
 from .links import MergeOp, fold, root
 from .ownership import CLOSED, OWNED, is_shared, refusal, without_owned
 from .patch import DEFAULTED, NOTHING, Stated, patch
+from .repointing import with_moved
 from .seam import HoldState
 
 __all__ = ["Found", "Live", "Plan", "Planner", "Version", "View"]
@@ -174,11 +175,10 @@ class Planner:
             self.plan.settled.append(seq)
         self.plan.applied[seq] = work.accounting
         self.plan.exceptions.extend((seq, item) for item in work.exceptions)
-        self.plan.outgoing.extend((seq, item) for item in work.outgoing)
         self._save(work)
 
     def _save(self, effects: Effects) -> None:
-        """Drafts, then merges; then each resource they touched gets its one version."""
+        """Drafts, then merges; then each resource they touched gets its one version, and deliveries name them."""
         touched: dict[str, Stated] = {}
         for draft in effects.drafts:
             record = f"{draft.type}/{draft.id}"
@@ -194,6 +194,12 @@ class Planner:
         for record, stated in touched.items():
             live = self._live(record)
             self.state(live, stated, effects.seq, effects.at)
+        outgoing: Iterable[Outgoing] = effects.outgoing
+        if outgoing and effects.merges:
+            lives = [self._lives[record] for record in touched]
+            changed = [live.record for live in lives if any(one.seq == effects.seq for one in live.versions)]
+            outgoing = [part for item in outgoing for part in with_moved(item, changed)]
+        self.plan.outgoing.extend((effects.seq, item) for item in outgoing)
 
     def live(self, record: str) -> Live:
         """A resource as it stands in this plan. Raises MappingError `resource-name-invalid`."""

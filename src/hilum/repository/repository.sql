@@ -158,7 +158,7 @@ CREATE TABLE IF NOT EXISTS exception_item (
 CREATE UNIQUE INDEX IF NOT EXISTS exception_item_by_group ON exception_item ("group") WHERE "group" <> '';
 CREATE INDEX IF NOT EXISTS exception_item_open ON exception_item (id) WHERE is_open = 1;
 
--- `is_head` marks the oldest open delivery of its key: the only one that may be sent.
+-- `is_head` marks the oldest open delivery of its key (of a merge: of both its keys): the only one that may be sent.
 CREATE TABLE IF NOT EXISTS outbox (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   seq INTEGER NOT NULL,
@@ -181,3 +181,7 @@ CREATE INDEX IF NOT EXISTS outbox_open ON outbox (destination, key, id) WHERE st
 CREATE INDEX IF NOT EXISTS outbox_heads ON outbox (destination, next_at, id) WHERE state = 'due' AND is_head = 1;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state, destination);
 CREATE INDEX IF NOT EXISTS outbox_by_message ON outbox (seq);
+
+-- The second key of the delivery of a merge.
+CREATE TABLE IF NOT EXISTS outbox_pair (id INTEGER PRIMARY KEY, destination TEXT NOT NULL, key TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS outbox_pair_by_key ON outbox_pair (destination, key, id);

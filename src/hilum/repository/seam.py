@@ -290,7 +290,10 @@ class Repository(Protocol):
         ...
 
     def due(self, destination: str, now: int, limit: int = 100) -> list[Delivery]:
-        """What may be sent now: of each key the oldest open one, when it is not claimed and its time has come."""
+        """What may be sent now: of each key the oldest open one, when it is not claimed and its time has come.
+
+        The delivery of a merge has two keys: it waits for both, and what comes later of either waits for it.
+        """
         ...
 
     def next_due(self, destination: str) -> int | None:

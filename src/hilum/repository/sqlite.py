@@ -40,7 +40,7 @@ __all__ = ["SCHEMA", "SqliteRepository"]
 
 SCHEMA = Schema(
     name="repository",
-    version=1,
+    version=2,
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 

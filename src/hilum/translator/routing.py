@@ -67,13 +67,15 @@ def _touched(mapped: Mapped) -> list[tuple[str, str]]:
 
 def _outgoing(rule: Rule, message: Message, mapped: Mapped) -> Outgoing | None:
     if rule.format is Format.HL7V2:
-        payload, content_type = b"", RAW
+        payload, content_type, moved = b"", RAW, None
     else:
         refs = [ref for ref in _touched(mapped) if not rule.types or ref[0] in rule.types]
-        if not refs:
+        if not refs and not mapped.merges:
             return None
         payload, content_type = msgspec.json.encode(refs), BUNDLE
+        moved = tuple(sorted(rule.types)) if mapped.merges else None
     # without a control id the journal cannot tell a copy from the same thing said again, so the partner must not either
     said = str(message.seq).encode() if not message.envelope.control_id else b""
     same_for_every_attempt = sha256(b"\0".join((rule.to.encode(), said, message.body))).hexdigest()[:32]
-    return Outgoing(rule.to, message.envelope.key, same_for_every_attempt, payload, content_type)
+    keys = message.envelope.key, message.envelope.other_key
+    return Outgoing(rule.to, keys[0], same_for_every_attempt, payload, content_type, keys[1], moved)
