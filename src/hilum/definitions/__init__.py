@@ -28,11 +28,14 @@ from .model import (
     ValueSet,
 )
 from .pack import Origin, Pack, open_pack, write_pack
+from .packages import PackageContent, read_package
 from .reduce import core_name
+from .shelf import Added, Shelf, Shelved
 from .walking import choice_name
 
 __all__ = [
     "MANY",
+    "Added",
     "Binding",
     "CodeSystem",
     "Component",
@@ -42,7 +45,10 @@ __all__ = [
     "Element",
     "Origin",
     "Pack",
+    "PackageContent",
     "SearchParameter",
+    "Shelf",
+    "Shelved",
     "Slicing",
     "Structure",
     "TypeRef",
@@ -57,6 +63,7 @@ __all__ = [
     "is_a",
     "open_pack",
     "r4",
+    "read_package",
     "search_parameters",
     "sections_of",
     "structure",

@@ -31,10 +31,10 @@ class Definitions:
         if not packs:
             raise ValueError("definitions come from one pack at least")
         self.packs = tuple(packs)
-        self._structures: dict[str, Structure | None] = {}
+        self._structures: dict[str, Structure] = {}
         self._trees: dict[str, Tree] = {}
-        self._value_sets: dict[str, ValueSet | None] = {}
-        self._code_systems: dict[str, CodeSystem | None] = {}
+        self._value_sets: dict[str, ValueSet] = {}
+        self._code_systems: dict[str, CodeSystem] = {}
         self._search: dict[str, tuple[SearchParameter, ...]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
@@ -58,6 +58,20 @@ class Definitions:
         """`hl7.fhir.r4#4.0.1`, `hl7.fhir.us.core#7.0.0`..."""
         return tuple(pack.label for pack in self.packs)
 
+    @property
+    def guides(self) -> tuple[str, ...]:
+        """Canonical URLs of the guides that are loaded: for `CapabilityStatement.implementationGuide`."""
+        return tuple(guide for pack in self.packs for guide in pack.header.guides)
+
+    def supported_profiles(self, type_: str) -> tuple[str, ...]:
+        """URLs of the profiles that packages define for a type: for `CapabilityStatement.rest.resource`."""
+        found: dict[str, None] = {}
+        for pack in self.packs[1:]:
+            for url, of in pack.section("profiles").items():
+                if msgspec.json.decode(of) == type_:
+                    found[url] = None
+        return tuple(found)
+
     def types(self, kind: str | None = None) -> tuple[str, ...]:
         """Names of all R4 types, sorted, abstract ones too; `kind`: resource, complex-type or primitive-type."""
         key = kind or ""
@@ -70,17 +84,16 @@ class Definitions:
     def structure(self, name: str) -> Structure | None:
         """A type by name, or a profile or extension by URL (a version after `|` is not looked at)."""
         plain = core_name(name)
-        if plain not in self._structures:
-            self._structures[plain] = self._find("structures", plain, Structure)
-        return self._structures[plain]
+        return self._kept(self._structures, "structures", plain, Structure)
 
     def profiles(self, type_: str | None = None) -> Iterator[Structure]:
         """All profiles (also extensions, with `type_` Extension), those of one type or all."""
         for pack in self.packs:
-            for url in pack.section("profiles"):
-                found = self.structure(url)
-                if found is not None and type_ in (None, found.type):
-                    yield found
+            for url, of in pack.section("profiles").items():
+                if type_ is None or msgspec.json.decode(of) == type_:
+                    found = self.structure(url)
+                    if found is not None:
+                        yield found
 
     def tree(self, name: str) -> Tree | None:
         """The elements of a structure, ready to be walked."""
@@ -145,6 +158,8 @@ class Definitions:
         Where a package defines a name again, the package's is taken; `expression` is cut down to what is of the type.
         """
         if type_ not in self._search:
+            if type_ not in self.types():
+                return ()
             found: dict[str, SearchParameter] = {}
             for pack in self.packs:
                 for base in (*_BASES, type_):
@@ -162,16 +177,12 @@ class Definitions:
     def value_set(self, url: str) -> ValueSet | None:
         """A value set by URL; None when it is not loaded."""
         plain = url.partition("|")[0]
-        if plain not in self._value_sets:
-            self._value_sets[plain] = self._find("value-sets", plain, ValueSet)
-        return self._value_sets[plain]
+        return self._kept(self._value_sets, "value-sets", plain, ValueSet)
 
     def code_system(self, url: str) -> CodeSystem | None:
         """A code system by URL; None when it is not known at all."""
         plain = url.partition("|")[0]
-        if plain not in self._code_systems:
-            self._code_systems[plain] = self._find("code-systems", plain, CodeSystem)
-        return self._code_systems[plain]
+        return self._kept(self._code_systems, "code-systems", plain, CodeSystem)
 
     def compartment(self, type_: str) -> dict[str, tuple[str, ...]]:
         """R4 compartmentdefinition.html: resource type -> search parameters that tie it to a Patient (Encounter...).
@@ -179,6 +190,13 @@ class Definitions:
         `{def}` among them stands for the resource itself. {} when there is no such compartment.
         """
         return self._find("compartments", type_, dict[str, tuple[str, ...]]) or {}
+
+    def _kept(self, kept: dict[str, T], section: str, name: str, type_: type[T]) -> T | None:
+        """What is found is kept; names that lead to nothing are not, since anybody may ask for them."""
+        found = kept.get(name)
+        if found is None and (found := self._find(section, name, type_)) is not None:
+            kept[name] = found
+        return found
 
     def _find(self, section: str, name: str, type_: type[T]) -> T | None:
         for pack in reversed(self.packs):

@@ -54,6 +54,7 @@ class Header(Struct, frozen=True):
     sections: dict[str, _Section]
     format: int = FORMAT
     depends_on: dict[str, str] = {}
+    guides: tuple[str, ...] = ()  # canonical URLs of the implementation guides in it, with their versions
 
 
 class Pack:
@@ -121,6 +122,7 @@ def write_pack(
     made_from: Sequence[Origin],
     sections: Mapping[str, Mapping[str, Any]],
     depends_on: Mapping[str, str] | None = None,
+    guides: Sequence[str] = (),
 ) -> str:
     """Write a pack; returns its SHA-256. The same input gives the same bytes."""
     compressor = zstandard.ZstdCompressor(
@@ -134,7 +136,15 @@ def write_pack(
         places[section] = _Section(sum(map(len, frames)), len(frame), len(plain))
         frames.append(frame)
     header = msgspec.json.encode(
-        Header(name, version, canonical, tuple(made_from), places, depends_on=dict(depends_on or {}))
+        Header(
+            name,
+            version,
+            canonical,
+            tuple(made_from),
+            places,
+            depends_on=dict(depends_on or {}),
+            guides=tuple(guides),
+        )
     )
     content = b"".join((MAGIC, len(header).to_bytes(4, "big"), header, *frames))
     path.write_bytes(content)

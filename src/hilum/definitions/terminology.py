@@ -23,6 +23,7 @@ class Concepts:
 
     def __init__(self, definition: Json) -> None:
         """From a CodeSystem, with its hierarchy: nested, or in properties."""
+        self.is_flat = False
         self.parents: dict[str, set[str]] = {}
         self.properties: dict[str, dict[str, set[str]]] = {}
         for code, concept, parent in _flat(definition.get("concept", ()), ""):
@@ -37,6 +38,13 @@ class Concepts:
                 if one["code"] in ("subsumedBy", "parent"):
                     above.add(text)
 
+    @classmethod
+    def flat(cls, codes: Iterable[str]) -> Concepts:
+        """Codes of which it is not known how they hang together: filters over them are not computed."""
+        made = cls({"concept": [{"code": code} for code in codes]})
+        made.is_flat = True
+        return made
+
     def under(self, code: str) -> set[str]:
         """A concept and all below it."""
         found, fresh = {code}, {code}
@@ -47,6 +55,8 @@ class Concepts:
 
     def where(self, property_: str, operator: str, value: str) -> set[str] | None:
         """The concepts that a filter keeps; None for a filter that cannot be computed here."""
+        if self.is_flat:
+            return None
         if property_ in ("concept", "code") and operator == "is-a":
             return self.under(value)
         if property_ in ("concept", "code") and operator == "descendent-of":

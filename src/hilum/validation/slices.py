@@ -1,0 +1,146 @@
+"""Fixed patterns and simple slices as JSON Schema (R4 profiling.html#slicing).
+
+A slice is simple when what tells it apart is written in the profile: a fixed value, a pattern, a required value set
+that is enumerated, the URL of an extension. Slices told apart otherwise are left to people: they are never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hilum.definitions import MANY, Definitions, Element
+
+from .nodes import Node
+
+__all__ = ["pattern_schema", "slice_rules"]
+
+Json = dict[str, Any]
+
+
+def pattern_schema(pattern: Any) -> Json:
+    """A value that holds at least what the pattern holds (R4 elementdefinition-definitions.html pattern[x])."""
+    if isinstance(pattern, dict):
+        inner = {name: pattern_schema(held) for name, held in pattern.items()}
+        return {"properties": inner, "required": sorted(pattern), "x": ["pattern-differs", ""]}
+    if isinstance(pattern, list):
+        held = [{"contains": pattern_schema(one), "x": ["pattern-differs", ""]} for one in pattern]
+        return {"allOf": held}
+    return {"const": pattern, "x": ["pattern-differs", ""]}
+
+
+def slice_rules(definitions: Definitions, node: Node, value_of: Callable[[Node], Json]) -> Json:
+    """Keywords for the array of a sliced element: how many of each slice, and what each item of a slice is."""
+    counts: list[Json] = []
+    items: list[Json] = []
+    for name, one in node.slices.items():
+        match = _match(definitions, node, one)
+        if match is None:
+            continue
+        counts.extend(_counts(one.element, name, match))
+        if one.children:
+            items.append({"if": match, "then": value_of(one)})
+    made: Json = {}
+    if counts:
+        made["allOf"] = counts
+    if items:
+        made["items"] = {"allOf": [value_of(_bare(node)), *items]}
+    return made
+
+
+def _bare(node: Node) -> Node:
+    """The sliced element without its slices."""
+    bare = Node(node.element)
+    bare.children = node.children
+    return bare
+
+
+def _counts(element: Element, name: str, match: Json) -> list[Json]:
+    found: list[Json] = []
+    if element.min:
+        found.append({"contains": match, "minContains": element.min, "x": ["slice-missing", name]})
+    if element.max == 0:
+        found.append({"not": {"contains": match}, "x": ["slice-many", name]})
+    elif element.max < MANY:
+        most = {"contains": match, "minContains": 0, "maxContains": element.max, "x": ["slice-many", name]}
+        found.append(most)
+    return found
+
+
+def _match(definitions: Definitions, sliced: Node, one: Node) -> Json | None:
+    """What an item of this slice looks like; None when that cannot be told from values."""
+    types = one.element.types
+    if types and types[0].code == "Extension" and len(types[0].profiles) == 1:
+        return {"properties": {"url": {"const": types[0].profiles[0]}}, "required": ["url"]}
+    slicing = sliced.element.slicing
+    if slicing is None or not slicing.discriminators:
+        return None
+    parts: list[Json] = []
+    for discriminator in slicing.discriminators:
+        if discriminator.type not in ("value", "pattern"):
+            return None
+        part = _at(definitions, one, discriminator.path)
+        if part is None:
+            return None
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else {"allOf": parts}
+
+
+def _at(definitions: Definitions, node: Node, path: str) -> Json | None:
+    """The match of one discriminator: at `$this`, or at a path of plain names below the slice."""
+    names = [] if path == "$this" else path.split(".")
+    if any(not name.isalnum() for name in names):
+        return None
+    held = _held(definitions, node.element)
+    if held is not None and names:
+        return held  # the slice itself is a pattern that covers its path
+    here = node
+    steps: list[Element] = []
+    for name in names:
+        below = here.children.get(name)
+        if below is None:
+            return None
+        here = below
+        steps.append(here.element)
+        held = _held(definitions, here.element)
+        if held is not None:
+            break
+    if held is None:
+        return None
+    return _nested(steps, held)
+
+
+def _nested(steps: list[Element], leaf: Json) -> Json:
+    made = leaf
+    for element in reversed(steps):
+        inner = {"contains": made} if element.is_list else made
+        made = {"properties": {element.name: inner}, "required": [element.name]}
+    return made
+
+
+def _held(definitions: Definitions, element: Element) -> Json | None:
+    """What an element's value is certain to be: fixed, a pattern, or one of a required and enumerated value set."""
+    if element.fixed is not None:
+        return {"const": element.fixed}
+    if element.pattern is not None:
+        return pattern_schema(element.pattern)
+    binding = element.binding
+    if binding is None or binding.strength != "required":
+        return None
+    found = definitions.value_set(binding.value_set)
+    if found is None or not found.is_complete or not found.codes:
+        return None
+    code = element.types[0].code if element.types else ""
+    if code == "code":
+        return {"enum": sorted(set().union(*found.codes.values()))}
+    coding = {
+        "anyOf": [
+            {"properties": {"system": {"const": system}, "code": {"enum": sorted(codes)}}, "required": ["code"]}
+            for system, codes in found.codes.items()
+        ]
+    }
+    if code == "Coding":
+        return coding
+    if code == "CodeableConcept":
+        return {"properties": {"coding": {"contains": coding}}, "required": ["coding"]}
+    return None
