@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-HELPERS = {"__init__", "__main__", "samples", "peers", "load", "repository_dictionary"}
+HELPERS = {"__init__", "__main__", "samples", "peers", "load", "repository_dictionary", "agreement_rules"}
 
 
 def main() -> None:

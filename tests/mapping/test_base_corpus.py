@@ -13,15 +13,15 @@ from hilum.mapping import Context, Plan, compile_workbook, load_base, render
 from shared_data import SHARED, needs_shared
 
 FOLDERS = {
-    # folder: (messages of tier 1 at least, exceptions per thousand valued fields at most)
-    "simhospital": (1000, 1),
-    "ms-fhir-converter": (15, 5),
+    # folder: (messages of kinds that have rows at least, exceptions per thousand valued fields at most)
+    "simhospital": (1012, 1),
+    "ms-fhir-converter": (45, 6),
     "reportstream": (100, 10),
-    "linuxforhealth-java": (80, 30),
-    "whistle-wstl1": (8, 20),
-    "v2-to-fhir-ig": (2, 20),
-    "cosyte": (10, 5),
-    "rethinkhealth": (8, 60),
+    "linuxforhealth-java": (250, 15),
+    "whistle-wstl1": (18, 40),
+    "v2-to-fhir-ig": (6, 20),
+    "cosyte": (30, 5),
+    "rethinkhealth": (18, 40),
 }
 
 

@@ -189,4 +189,7 @@ def _call(call: Call, site: Site) -> str:
         return f"len({site.text(argument)})"
     pattern = call.args[1]
     assert isinstance(pattern, Literal)
-    return f"({site.bind(re.compile(pattern.text).fullmatch)}({site.text(argument)}) is not None)"
+    match = site.bind(re.compile(pattern.text).fullmatch)
+    if argument.occurrence < 0:  # one of the segments has such a text
+        return f"any({match}(FIRST(one)) is not None for one in {site.raw(argument)}.split(REPETITION))"
+    return f"({match}({site.text(argument)}) is not None)"

@@ -63,6 +63,10 @@ _TYPES = {
         " episodeOfCare* basedOn* participant* appointment* period length reasonCode* reasonReference*"
         " diagnosis* account* hospitalization location* serviceProvider partOf"
     ),
+    "EpisodeOfCare": (
+        "identifier* status! statusHistory* type* diagnosis* patient! managingOrganization period"
+        " referralRequest* careManager team* account*"
+    ),
     "Immunization": (
         "identifier* status! statusReason vaccineCode! patient! encounter occurrence[x]! recorded"
         " primarySource reportOrigin location manufacturer lotNumber expirationDate site route"
@@ -147,6 +151,7 @@ NESTED_REQUIRED: dict[str, tuple[str, ...]] = {
     "Account.guarantor": ("party",),
     "AllergyIntolerance.reaction": ("manifestation",),
     "Appointment.participant": ("status",),
+    "ChargeItem.performer": ("actor",),
     "Coverage.class": ("type", "value"),
     "DocumentReference.content": ("attachment",),
     "DocumentReference.relatesTo": ("code", "target"),

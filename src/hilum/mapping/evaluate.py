@@ -24,6 +24,7 @@ from hilum.mapping.transforms import (
     Env,
     Evaluator,
     Spec,
+    encoded_text,
     identity_of,
     json_text,
     key_evaluator,
@@ -151,14 +152,14 @@ def evaluator(
     path = texts[0]
     separator = env.constant(spec, "join") if spec.has("join") else None
     if separator is not None:
-        return _joined(picker(path, env, rule.repeats, spec), transform, separator)
+        return _joined(picker(path, env, rule.repeats, spec), transform, separator, encoded=spec.transform == "data")
     if mode == "single" and path.component == 0 and path.sub == 0 and path.repetition < 2:
         return _whole_field(path, rule, spec, env, transform)
     return _picked(picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
 
 
-def _joined(pick: Picker, transform: Evaluator, separator: str) -> Callable[..., Any]:
-    """`text(join=", ")`: the texts of all repetitions in one string."""
+def _joined(pick: Picker, transform: Evaluator, separator: str, *, encoded: bool) -> Callable[..., Any]:
+    """`text(join=", ")`: the texts of all repetitions in one string; `data(join=..)` the same in base64."""
 
     def evaluate(raw: str, *extra: str) -> Any:
         texts = pick(raw)
@@ -166,7 +167,8 @@ def _joined(pick: Picker, transform: Evaluator, separator: str) -> Callable[...,
         if not valued:
             return DELETED if '""' in texts else None
         found = [json.loads(made) for made in (transform(text, *extra) for text in valued) if made]
-        return json_text(separator.join(found)) if found else b""
+        text = separator.join(found)
+        return (json_text(encoded_text(text)) if encoded else json_text(text)) if found else b""
 
     return evaluate
 

@@ -30,7 +30,7 @@ class Shaping(Writing):
                 if line.spec.resource == resource and _shapes(line, default=default):
                     grow(tree, line.rule.target.steps, line.number, line.rule.target.type)
             self._name_slots(tree)
-            prune(tree, set(by_number))
+            prune(tree, set(by_number), {line.number for line in self.everything if not line.constant})
             chosen: set[str] = set()
             for name, member in tree.members.items():
                 choice = choice_of(resource.partition(":")[0], name)

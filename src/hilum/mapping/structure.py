@@ -55,6 +55,9 @@ class Tree:
 
     def nearest(self, index: int, name: str, occurrence: int) -> int | tuple[int, ...]:
         """The segment that `name` means at `index` (-1: none); with occurrence -1 all of them at that place."""
+        if occurrence < 0 and self.names[index] == name:
+            beside = self.parents[index]
+            return tuple(place for place in self.by_name[name] if self.parents[place] == beside)
         places = self._places(index, name)
         if occurrence < 0:
             return tuple(places)
@@ -62,31 +65,36 @@ class Tree:
         return places[at] if at < len(places) else -1
 
     def _places(self, index: int, name: str) -> list[int]:
-        everywhere = self.by_name.get(name, [])
-        if len(everywhere) <= 1:
-            return everywhere
         if self.names[index] == name:
             return [index]
-        inside = self.below(index)
-        found = [place for place in everywhere if place in inside]
-        if found:
-            return found
-        for above in self.chain(index):
+        own = (index, *self.chain(index))
+        for above in own:
             if self.names[above] == name:
                 return [above]
+        everywhere = [place for place in self.by_name.get(name, ()) if not self._is_of_another(own, place)]
+        if len(everywhere) <= 1:
+            return everywhere
+        for above in own:
             inside = self.below(above)
             found = [place for place in everywhere if place in inside]
             if found:
                 return found
         return everywhere
 
+    def _is_of_another(self, own: tuple[int, ...], place: int) -> bool:
+        """Whether a segment belongs to a sibling: an RXR of the dose before, a PV1 of the other patient."""
+        names = {self.names[mine] for mine in own}
+        return any(above not in own and self.names[above] in names for above in (place, *self.chain(place)))
+
     def nearest_slot(self, index: int, slots: Sequence[tuple[int, int]]) -> int:
         """Of resources opened at (segment, slot) the one meant at `index`; -1 when there is none."""
+        own = (index, *self.chain(index))
+        slots = [slot for slot in slots if not self._is_of_another(own, slot[0])]
         if not slots:
             return -1
         if len(slots) == 1:
             return slots[0][1]
-        for above in (index, *self.chain(index)):
+        for above in own:
             for segment, slot in slots:
                 if segment == above:
                     return slot

@@ -123,24 +123,32 @@ def _member(node: Node, name: str, kind: type[Kind]) -> Kind:
     return found
 
 
-def prune(node: Node, lines: set[int]) -> bool:
-    """Take away all that none of these lines writes; false when nothing is left. Order is kept."""
+def prune(node: Node, lines: set[int], speaking: set[int]) -> bool:
+    """Take away all that none of these lines writes; false when nothing is left. Order is kept.
+
+    An object that `speaking` lines fed, of which none is left, goes as a whole: constants alone do not make it.
+    """
     for name, member in list(node.members.items()):
         if isinstance(member, Leaf):
             member.lines = [line for line in member.lines if line in lines]
             left = bool(member.lines)
         elif isinstance(member, Node):
-            left = prune(member, lines)
+            left = _is_left(member, lines, speaking)
         else:
             member.parts = [
                 part
                 for part in member.parts
-                if (part.line in lines if isinstance(part, Each) else prune(part.node, lines))
+                if (part.line in lines if isinstance(part, Each) else _is_left(part.node, lines, speaking))
             ]
             left = bool(member.parts)
         if not left:
             del node.members[name]
     return bool(node.members)
+
+
+def _is_left(node: Node, lines: set[int], speaking: set[int]) -> bool:
+    spoke = not speaking.isdisjoint(node.lines())
+    return prune(node, lines, speaking) and not (spoke and speaking.isdisjoint(node.lines()))
 
 
 def wrap_of(steps: tuple[Step, ...]) -> tuple[bytes, bytes]:

@@ -80,6 +80,7 @@ _COMMON: dict[str, tuple[str, ...]] = {
     "CSP": ("CSR",),
     "CSS": ("CSP", "CSR"),
     "GP1": ("PID",),
+    "IAR": ("IAM", "PID"),
     "GP2": ("PR1", "PID"),
 }
 # Problems and goals: the message type says which of the two heads the other.

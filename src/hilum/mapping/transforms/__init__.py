@@ -17,6 +17,7 @@ from hilum.mapping.transforms.frame import (
 )
 from hilum.mapping.transforms.identifiers import Identity, identity_of, key_evaluator
 from hilum.mapping.transforms.people import words_of
+from hilum.mapping.transforms.texts import encoded_text
 
 __all__ = [
     "NOTHING",
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "Spec",
     "Typed",
+    "encoded_text",
     "identity_of",
     "json_object",
     "json_text",

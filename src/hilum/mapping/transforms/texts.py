@@ -13,7 +13,7 @@ from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, decimal_
 from hilum.mapping.transforms.people import words_of
 from hilum.mapping.transforms.times import as_datetime, as_time, moment, period_json
 
-__all__: list[str] = []
+__all__ = ["encoded_text"]
 
 _LINES = re.compile(r"\\\.(br|sp\d*|ce|fi|nf|in[+-]?\d*|ti[+-]?\d*|sk\d*)\\?", re.IGNORECASE)
 
@@ -40,6 +40,25 @@ def as_text(spec: Spec, env: Env) -> Evaluator:
     def evaluate(raw: str, *_: str) -> bytes:
         text = words(raw)
         return json_text(text) if text else NOTHING
+
+    return evaluate
+
+
+def encoded_text(text: str) -> str:
+    """Base64 of the text in UTF-8, as `Attachment.data` has it."""
+    return base64.b64encode(text.encode()).decode()
+
+
+@register("data")
+def as_data(spec: Spec, env: Env) -> Evaluator:
+    """Base64 of a text; with `join=` the texts, which are joined before they are encoded."""
+    text = as_text(spec, env)
+    if spec.has("join"):
+        return text
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        found = _formatted(env, raw)
+        return json_text(encoded_text(found)) if found else NOTHING
 
     return evaluate
 
@@ -101,6 +120,7 @@ _MAJOR = {
     "TX": "text",
     "FT": "text",
 }
+_BINARY, _PLAIN = b"application/octet-stream", b"text/plain"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 
 
@@ -133,7 +153,7 @@ def _data(spec: Spec, env: Env, encoding: str, raw: str) -> bytes:
 
 @register("attachment", "ED", "RP")
 def as_attachment(spec: Spec, env: Env) -> Evaluator:
-    """Attachment {contentType, data} of an ED, {contentType, url} of an RP."""
+    """Attachment {contentType, data} of an ED (its type alone when it is empty), {contentType, url} of an RP."""
     pointer = spec.type == "RP" or (spec.transform == "RP" and spec.type != "ED")
     title = env.constant(spec, "title")
 
@@ -147,11 +167,16 @@ def as_attachment(spec: Spec, env: Env) -> Evaluator:
             if not address:
                 return NOTHING
             pairs.append(b'"url":' + json_text(address))
-        else:
-            data = _data(spec, env, env.text(parts[3]), parts[4]) if parts[4] else NOTHING
+        elif parts[4]:
+            encoding = env.text(parts[3])
+            data = _data(spec, env, encoding, parts[4])
             if not data:
                 return NOTHING
+            if not pairs:  # R4 (att-1) wants the type of data
+                pairs.append(b'"contentType":"%b"' % (_BINARY if encoding else _PLAIN))
             pairs.append(b'"data":"%b"' % data)
+        if not pairs:
+            return NOTHING
         if title:
             pairs.append(b'"title":' + json_text(title))
         return b"{%b}" % b",".join(pairs)
