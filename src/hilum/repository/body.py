@@ -16,7 +16,7 @@ from hilum.formats import fhir
 
 from .patch import Slots, Stated
 
-__all__ = ["PLAIN", "Overlay", "Record", "own_meta", "pack", "serve", "served_text", "unpack"]
+__all__ = ["PLAIN", "Overlay", "Record", "meta_text", "own_meta", "pack", "serve", "served_text", "unpack"]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -98,6 +98,12 @@ def served_text(text: bytes) -> tuple[bytes, dict[str, str]]:
         return body, {}
     overlay = _from_extra(extra).overlay
     return (body, {}) if overlay == PLAIN else (_overlaid(body, overlay), overlay.redirect)
+
+
+def meta_text(text: bytes) -> bytes:
+    """`meta` as it was stated; b"" for none."""
+    start = text.index(b"\0") + 1
+    return text[start : text.index(b"\0", start)]
 
 
 @lru_cache(maxsize=1_024)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Prefix
 
-from .body import served_text
-from .chunks import CHUNK, Texts
 from .criteria import Criterion, Mode
 from .keys import TYPE_NUMBERS
-from .matching import holds_exactly, unit_meets
+from .matching import unit_meets
 from .names import find_rids
 from .sql import as_json, row, rows
 
-__all__ = ["Clause", "clause_of"]
+__all__ = ["Clause", "Finder", "clause_of", "date_conditions"]
 
 
 class Clause(Struct, frozen=True):
@@ -44,22 +41,56 @@ _LAST = chr(0x10FFFF)
 _NEVER = 1 << 62
 
 
-def clause_of(connection: apsw.Connection, type_: str, criterion: Criterion, texts: Texts) -> Clause:
-    """The clause of one criterion over resources of one type."""
+Finder = Callable[[str, Criterion], list[int]]
+
+
+def clause_of(connection: apsw.Connection, type_: str, criterion: Criterion, find: Finder) -> Clause:
+    """The clause of one criterion over resources of one type. `find` gives the rids that meet one over another type."""
     if criterion.kind == "id":
         rids = find_rids(connection, [f"{type_}/{id_}" for id_ in criterion.values])
         return _source("SELECT value AS rid FROM json_each(?)", (as_json(sorted(rids.values())),), 0)
     if criterion.kind == "updated":
         return _updated(connection, criterion)
+    if criterion.kind == "limits":
+        return _limits(connection, type_, criterion, find)
+    if criterion.kind == "chain":
+        return _chain(criterion, find)
+    if criterion.kind == "has":
+        return _has(criterion, find)
     if criterion.mode in (Mode.MISSING, Mode.PRESENT):
         return _missing(criterion)
-    if criterion.mode is Mode.EXACT:
-        return _exactly(connection, criterion, _string(connection, criterion), texts)
     return _MAKE[Kind(criterion.kind)](connection, criterion)
 
 
 def _source(sql: str, values: tuple[Any, ...], rank: int) -> Clause:
     return Clause(f"v.rid IN ({sql})", values, sql, values, rank)
+
+
+def _limits(connection: apsw.Connection, type_: str, criterion: Criterion, find: Finder) -> Clause:
+    """One of several conjunctions."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for terms in criterion.values:
+        clauses = [clause_of(connection, type_, one, find) for one in terms]
+        parts.append(" AND ".join(f"({one.where})" for one in clauses))
+        values += [value for one in clauses for value in one.values]
+    return Clause(_any(parts), tuple(values))
+
+
+def _chain(criterion: Criterion, find: Finder) -> Clause:
+    """What points to those that meet the rest of the chain."""
+    targets = sorted({rid for type_, inner in criterion.inner for rid in find(type_, inner)})
+    return _pointing(criterion.numbers, targets)
+
+
+def _has(criterion: Criterion, find: Finder) -> Clause:
+    """What those that meet the rest point to: looked up from their target, which is how references are kept."""
+    ((type_, inner),) = criterion.inner
+    where = (
+        "EXISTS (SELECT 1 FROM fact_reference f WHERE f.target = v.rid "  # noqa: S608 - integers of ours
+        f"AND f.parameter IN ({_list(criterion.numbers)}) AND f.rid IN (SELECT value FROM json_each(?)))"
+    )
+    return Clause(where, (as_json(find(type_, inner)),))
 
 
 def _updated(connection: apsw.Connection, criterion: Criterion) -> Clause:
@@ -99,7 +130,7 @@ def _missing(criterion: Criterion) -> Clause:
     among = "IN (SELECT value FROM json_each(?))"
     values: tuple[Any, ...] = (numbers,)
     match criterion.kind:
-        case Kind.DATE if fhir.PARAMETERS[criterion.numbers[0] - 1].ordering:
+        case Kind.DATE if fhir.parameter(criterion.numbers[0]).ordering:
             return Clause("v.span = 0" if criterion.mode is Mode.MISSING else "v.span > 0")
         case Kind.TOKEN:
             sql = f"SELECT rid FROM fact_token WHERE term IN (SELECT id FROM term WHERE parameter {among})"  # noqa: S608
@@ -180,24 +211,15 @@ def _string(_: apsw.Connection, criterion: Criterion) -> Clause:
     return _union("fact_label", parts, values, 3)
 
 
-def _exactly(connection: apsw.Connection, criterion: Criterion, near: Clause, texts: Texts) -> Clause:
-    """The facts are folded: of those that are equal when folded, the bodies decide."""
-    maybe = rows(
-        connection,
-        f"SELECT v.rid, {CHUNK}, v.place FROM resource v WHERE v.rid IN ({near.source})",  # noqa: S608
-        near.source_values,
-    )
-    rids = [rid for rid, *where in maybe if holds_exactly(criterion, _elements(texts.text(connection, *where)))]
-    return _source("SELECT value AS rid FROM json_each(?)", (as_json(rids),), 0)
-
-
-def _elements(text: bytes) -> dict[str, Raw]:
-    return msgspec.json.decode(served_text(text)[0], type=dict[str, Raw]) if text else {}
+def _uri(_: apsw.Connection, criterion: Criterion) -> Clause:
+    parts = ["parameter = ? AND value = ?" for _ in criterion.values]
+    values = [given for text in criterion.values for given in (criterion.numbers[0], text)]
+    return _union("fact_label", parts, values, 1)
 
 
 def _date(_: apsw.Connection, criterion: Criterion) -> Clause:
     parts, values = date_conditions(criterion.values, "")
-    if fhir.PARAMETERS[criterion.numbers[0] - 1].ordering:
+    if fhir.parameter(criterion.numbers[0]).ordering:
         own, own_values = date_conditions(criterion.values, "v.")
         return Clause(_any(own), tuple(own_values), dates=criterion.values)
     parts = [f"parameter = {criterion.numbers[0]} AND ({part})" for part in parts]
@@ -220,6 +242,7 @@ def date_conditions(alternatives: Sequence[tuple[Prefix, int, int]], at: str) ->
             Prefix.LE: (f"{low} < ? OR ({inside})", [x, x, y, y]),
             Prefix.SA: (f"{low} >= ?", [y]),
             Prefix.EB: (f"{high} <= ?", [x]),
+            Prefix.AP: (f"{low} < ? AND {high} > ?", [y, x]),
         }[prefix]
         parts.append(f"{at}span > 0 AND ({text})")
         values += given
@@ -227,13 +250,16 @@ def date_conditions(alternatives: Sequence[tuple[Prefix, int, int]], at: str) ->
 
 
 def _reference(connection: apsw.Connection, criterion: Criterion) -> Clause:
-    rids = find_rids(connection, criterion.values)
+    return _pointing(criterion.numbers, sorted(find_rids(connection, criterion.values).values()))
+
+
+def _pointing(numbers: Sequence[int], rids: Sequence[int]) -> Clause:
     if not rids:
         return NONE
-    targets = as_json(sorted(rids.values()))
+    targets = as_json(rids)
     sql = (
         "SELECT rid FROM fact_reference f WHERE target IN (SELECT value FROM json_each(?)) "  # noqa: S608
-        f"AND parameter IN ({_list(criterion.numbers)})"
+        f"AND parameter IN ({_list(numbers)})"
     )
     return Clause(f"v.rid IN ({sql})", (targets,), sql, (targets,), 2, targets)
 
@@ -284,6 +310,8 @@ _TABLES = {
     Kind.DATE: "fact_date",
     Kind.REFERENCE: "fact_reference",
     Kind.QUANTITY: "fact_quantity",
+    Kind.NUMBER: "fact_quantity",
+    Kind.URI: "fact_label",
 }
 
 _MAKE = {
@@ -293,4 +321,6 @@ _MAKE = {
     Kind.DATE: _date,
     Kind.REFERENCE: _reference,
     Kind.QUANTITY: _quantity,
+    Kind.NUMBER: _quantity,
+    Kind.URI: _uri,
 }

@@ -1,20 +1,27 @@
-"""A query as asked -> criteria that a store can look up. Pure (R4 search.html)."""
+"""A query as asked -> criteria that a store can look up. Pure (R4 search.html).
+
+What each kind of value looks like is read in values.py.
+"""
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
 
-from hilum.errors import HilumError
+from hilum import definitions
 from hilum.formats import fhir
-from hilum.formats.fhir import Kind, Parameter, Prefix
+from hilum.formats.fhir import Kind, Parameter, Part, Place
 
 from .seam import Query, SearchTerm
+from .values import date_value, invalid, read_values, reference_values, split_at, token_value, unescape, unknown
 
-__all__ = ["Criterion", "Inclusion", "Mode", "Sort", "criteria_of", "inclusions_of", "sort_of"]
+__all__ = ["Criterion", "Inclusion", "Mode", "Sort", "criteria_of", "inclusions_of", "sorts_of", "term_criteria"]
+
+MAX_DEPTH = 4  # steps of a chain
+MAX_SORTS = 4
 
 
 class Mode(StrEnum):
@@ -26,6 +33,9 @@ class Mode(StrEnum):
     CONTAINS = "contains"  # part of a string
     MISSING = "missing"  # no value at all
     PRESENT = "present"  # any value
+    TEXT = "text"  # the words beside a code begin so
+    OF_TYPE = "of-type"  # an identifier of that type
+    IDENTIFIER = "identifier"  # a reference that names its target by an identifier
 
 
 class Criterion(Struct, frozen=True):
@@ -38,8 +48,12 @@ class Criterion(Struct, frozen=True):
     | TOKEN, IDENTIFIER | (system, code); None: any; "" as a system: none |
     | STRING | (folded text, text as asked) |
     | DATE | (prefix, first, after) in milliseconds |
-    | REFERENCE | `Type/id` |
-    | QUANTITY | (prefix, low, value, high, system, code); low <= x < high are those that read as `value` |
+    | REFERENCE | `Type/id`, or a whole URL |
+    | QUANTITY, NUMBER | (prefix, low, value, high, system, code); low <= x < high are those that read as `value` |
+    | URI | text |
+    | COMPOSITE | one tuple of alternatives for each component |
+    | "chain", "has" | none: `inner` says what the other end of the reference must meet |
+    | "limits" | conjunctions of criteria, one of which must hold |
     """
 
     kind: str
@@ -47,205 +61,283 @@ class Criterion(Struct, frozen=True):
     values: tuple[Any, ...]
     mode: Mode = Mode.IS
     target: str = ""  # only references to this type (for MISSING and PRESENT)
+    is_indexed: bool = True  # else the bodies tell
+    places: tuple[Place, ...] = ()
+    inner: tuple[tuple[str, Criterion], ...] = ()
+    parts: tuple[tuple[tuple[str, ...], tuple[Part, ...]], ...] = ()
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the index alone cannot tell."""
+        return not self.is_indexed or self.mode in (Mode.EXACT, Mode.TEXT, Mode.OF_TYPE, Mode.IDENTIFIER)
 
 
 class Sort(Struct, frozen=True):
-    """`number` is the parameter sorted by; 0 is the order of commits."""
+    """One key. `number` is the parameter sorted by; 0 is the order of commits."""
 
     number: int = 0
-    is_string: bool = False
+    kind: Kind | None = None
     is_descending: bool = False
+    is_ordering: bool = False  # by the date that orders the type
 
 
 class Inclusion(Struct, frozen=True):
-    """`Observation:subject`: follow these references of that type, to targets of `target` or any."""
+    """`Observation:subject`: follow these references of that type, to targets of `target` or any.
+
+    `type` "*" is every type, no `numbers` every reference. `again` (`:iterate`): from what was included, too.
+    """
 
     type: str
     numbers: tuple[int, ...]
     target: str = ""
+    again: bool = False
 
 
 def criteria_of(query: Query) -> list[Criterion]:
     """Raises HilumError `search-parameter-unknown`, `search-value-invalid`; location is the parameter as written."""
-    return [_criterion(query.type, term) for term in query.terms]
+    found = [_criterion(query.type, term) for term in query.terms]
+    if query.compartment:
+        found.append(_in_compartment(query))
+    if query.limits is not None:
+        found += _limits(query)
+    return found
 
 
-def sort_of(query: Query) -> Sort:
-    """One key: `_lastUpdated`, the date that orders the type, or a string. Raises `search-parameter-unknown`."""
+def term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
+    """The criteria of some terms over one type; the same are not read twice."""
+    return _term_criteria(type_, terms)
+
+
+@lru_cache(maxsize=1_024)
+def _term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
+    return tuple(_criterion(type_, term) for term in terms)
+
+
+def _limits(query: Query) -> list[Criterion]:
+    """What the caller may see. Nothing, where the type is not named."""
+    assert query.limits is not None
+    alternatives = query.limits.get(query.type, ())
+    if any(not terms for terms in alternatives):
+        return []
+    return [Criterion("limits", (), tuple(term_criteria(query.type, terms) for terms in alternatives))]
+
+
+def _in_compartment(query: Query) -> Criterion:
+    """R4 compartmentdefinition-patient.html: the parameters by which a type belongs to a patient."""
+    owner, _, id_ = query.compartment.partition("/")
+    if query.type == owner:
+        return Criterion("id", (), (id_,))
+    return Criterion(Kind.REFERENCE.value, compartment_numbers(owner, query.type), (query.compartment,))
+
+
+@lru_cache(maxsize=1_024)
+def compartment_numbers(owner: str, type_: str) -> tuple[int, ...]:
+    """The numbers of those parameters. Raises `search-parameter-unknown` for a type outside of the compartment."""
+    names = definitions.compartment(owner).get(type_, ())
+    parameters = [fhir.find_parameter(type_, name) for name in names]
+    numbers = [number for one in parameters if one is not None for number in _numbers(one)]
+    if not numbers:
+        raise unknown("compartment", f"{type_} is not part of the compartment of a {owner}")
+    return tuple(dict.fromkeys(numbers))
+
+
+def sorts_of(query: Query) -> tuple[Sort, ...]:
+    """`_lastUpdated`, dates, strings, tokens, numbers and quantities. Raises `search-parameter-unknown`."""
     if not query.sort:
-        return Sort()
-    if len(query.sort) > 1:
-        raise _unknown("_sort", "sorting is by one parameter")
-    written = query.sort[0]
+        return (Sort(),)
+    if len(query.sort) > MAX_SORTS:
+        raise unknown("_sort", f"sorting is by {MAX_SORTS} parameters at most")
+    return tuple(_sort(query.type, written) for written in query.sort)
+
+
+def _sort(type_: str, written: str) -> Sort:
     name, is_descending = written.removeprefix("-"), written.startswith("-")
     if name == "_lastUpdated":
         return Sort(is_descending=is_descending)
-    parameter = fhir.find_parameter(query.type, name)
-    if parameter is not None and parameter.ordering:
-        return Sort(parameter.number, is_descending=is_descending)
-    if parameter is not None and parameter.kind is Kind.STRING:
-        by = fhir.find_parameter(query.type, parameter.found_under[0])
-        assert by is not None
-        return Sort(by.number, is_string=True, is_descending=is_descending)
-    raise _unknown("_sort", f"{query.type} cannot be sorted by this parameter")
+    one = fhir.find_parameter(type_, name)
+    if one is None or not one.is_indexed or one.kind in (Kind.REFERENCE, Kind.COMPOSITE):
+        raise unknown("_sort", f"{type_} cannot be sorted by this parameter")
+    return Sort(_numbers(one)[0], one.kind, is_descending, one.ordering)
 
 
 def inclusions_of(written: tuple[str, ...], location: str) -> list[Inclusion]:
-    """`Observation:subject`, `Observation:subject:Patient`. Raises `search-parameter-unknown` at `location`."""
+    """`Observation:subject`, `Observation:subject:Patient`, `iterate|...`. Raises `search-parameter-unknown`."""
     return [_inclusion(one, location) for one in written]
 
 
 def _inclusion(written: str, location: str) -> Inclusion:
-    type_, _, rest = written.partition(":")
+    again = written.startswith("iterate|")
+    type_, _, rest = written.removeprefix("iterate|").partition(":")
     name, _, target = rest.partition(":")
-    parameter = fhir.find_parameter(type_, name)
-    if parameter is None or parameter.kind is not Kind.REFERENCE:
-        raise _unknown(location, "no reference parameter of this name")
-    return Inclusion(type_, _numbers(parameter), target or parameter.target)
+    if type_ == "*" or name == "*":
+        return Inclusion(type_, (), target, again)
+    one = fhir.find_parameter(type_, name)
+    if one is None or one.kind is not Kind.REFERENCE or not one.is_indexed:
+        raise unknown(location, "no reference parameter of this name")
+    return Inclusion(type_, _numbers(one), target or one.target, again)
 
 
-def _criterion(type_: str, term: SearchTerm) -> Criterion:
+def _criterion(type_: str, term: SearchTerm, depth: int = 0) -> Criterion:
     written = f"{term.name}:{term.modifier}" if term.modifier else term.name
     if not term.values or not all(term.values):
-        raise _invalid(written, "a value is missing")
+        raise invalid(written, "a value is missing")
+    if depth > MAX_DEPTH:
+        raise unknown(written, f"a chain has {MAX_DEPTH} steps at most")
+    if term.name == "_has":
+        return _reversed(type_, term, depth)
+    if "." in written:
+        return _chain(type_, term, written, depth)
     if term.name in ("_id", "_lastUpdated"):
         if term.modifier:
-            raise _unknown(written, "this parameter takes no modifier")
+            raise unknown(written, "this parameter takes no modifier")
         return _common(term)
-    parameter = fhir.find_parameter(type_, term.name)
-    if parameter is None:
-        raise _unknown(written, f"{type_} has no such search parameter here")
-    if term.modifier == "missing":
-        return _missing(parameter, term.values, written)
-    return _READ[parameter.kind](parameter, term, written)
+    one = fhir.find_parameter(type_, term.name)
+    if one is None:
+        raise unknown(written, f"{type_} has no such search parameter here")
+    return _of_parameter(one, term, written)
 
 
 def _common(term: SearchTerm) -> Criterion:
     if term.name == "_id":
         return Criterion("id", (), term.values)
-    return Criterion("updated", (), tuple(_date(value, term.name) for value in term.values))
+    values = tuple(date_value(value, term.name) for value in term.values)
+    points = tuple((fhir.Prefix.EQ, *rest) if prefix is fhir.Prefix.AP else (prefix, *rest) for prefix, *rest in values)
+    return Criterion("updated", (), points)
 
 
-def _missing(parameter: Parameter, values: tuple[str, ...], written: str) -> Criterion:
-    if values not in (("true",), ("false",)):
-        raise _invalid(written, "the value is true or false")
-    mode = Mode.MISSING if values == ("true",) else Mode.PRESENT
-    return Criterion(parameter.kind.value, _numbers(parameter), (), mode, parameter.target)
-
-
-def _token(parameter: Parameter, term: SearchTerm, written: str) -> Criterion:
-    if term.modifier not in ("", "not"):
-        raise _unknown(written, "a token takes the modifiers `not` and `missing`")
-    values = tuple(_token_value(value, written) for value in term.values)
-    mode = Mode.NOT if term.modifier else Mode.IS
-    return Criterion(parameter.kind.value, _numbers(parameter), values, mode)
-
-
-def _token_value(text: str, written: str) -> tuple[str | None, str | None]:
-    parts = _split(text)
-    if len(parts) > 2 or not any(parts):
-        raise _invalid(written, "a token is `code`, `system|code`, `|code` or `system|`")
-    if len(parts) == 1:
-        return None, parts[0]
-    return parts[0], parts[1] or None
-
-
-def _string(parameter: Parameter, term: SearchTerm, written: str) -> Criterion:
-    if term.modifier not in ("", "exact", "contains"):
-        raise _unknown(written, "a string takes the modifiers `exact`, `contains` and `missing`")
-    texts = [_unescape(value) for value in term.values]
-    values = tuple((fhir.fold(text), text) for text in texts)
-    if not all(folded for folded, _ in values):
-        raise _invalid(written, "a value is missing")
-    mode = Mode(term.modifier) if term.modifier else Mode.IS
-    return Criterion(parameter.kind.value, _numbers(parameter), values, mode)
-
-
-def _dates(parameter: Parameter, term: SearchTerm, written: str) -> Criterion:
-    if term.modifier:
-        raise _unknown(written, "a date takes the modifier `missing`")
-    values = tuple(_date(value, written) for value in term.values)
-    return Criterion(parameter.kind.value, _numbers(parameter), values)
-
-
-def _date(text: str, written: str) -> tuple[Prefix, int, int]:
-    prefix, rest = fhir.split_prefix(text)
-    found = fhir.date_range(rest)
-    if found is None:
-        raise _invalid(
-            written,
-            "a date is 2026, 2026-11, 2026-11-01 or 2026-11-01T09:30:00Z, after eq, ne, gt, lt, ge, le, sa or eb",
+def _of_parameter(one: Parameter, term: SearchTerm, written: str) -> Criterion:
+    mode = _mode(one, term, written)
+    target = one.target
+    values: tuple[Any, ...] = ()
+    if mode in (Mode.TEXT, Mode.OF_TYPE, Mode.IDENTIFIER):
+        values = tuple(_BODY_VALUES[mode](value, written) for value in term.values)
+    elif one.kind is Kind.REFERENCE and mode is Mode.IS:
+        only = term.modifier or one.target
+        values = tuple(record for value in term.values for record in reference_values(unescape(value), only, written))
+    elif mode not in (Mode.MISSING, Mode.PRESENT):
+        values = (
+            _composite(one, term, written)
+            if one.kind is Kind.COMPOSITE
+            else read_values(one.kind, term.values, written)
         )
-    return prefix, *found
+    return Criterion(one.kind.value, _numbers(one), values, mode, target, one.is_indexed, _places(one), parts=one.parts)
 
 
-def _reference(parameter: Parameter, term: SearchTerm, written: str) -> Criterion:
-    if term.modifier and not fhir.is_resource_type(term.modifier):
-        raise _unknown(written, "a reference takes the modifier `missing` or a resource type")
-    only = term.modifier or parameter.target
-    values = tuple(record for value in term.values for record in _records(_unescape(value), only, written))
-    return Criterion(parameter.kind.value, _numbers(parameter), values)
+def _mode(one: Parameter, term: SearchTerm, written: str) -> Mode:
+    """What the modifier makes of it. Raises `search-parameter-unknown` with those that the kind takes."""
+    allowed = _MODIFIERS[one.kind]
+    if term.modifier == "missing":
+        if term.values not in (("true",), ("false",)):
+            raise invalid(written, "the value is true or false")
+        return Mode.MISSING if term.values == ("true",) else Mode.PRESENT
+    if not term.modifier or (one.kind is Kind.REFERENCE and fhir.is_resource_type(term.modifier)):
+        return Mode.IS
+    if term.modifier not in allowed:
+        names = ", ".join(f"`{name}`" for name in (*allowed, "missing"))
+        also = " or a resource type" if one.kind is Kind.REFERENCE else ""
+        raise unknown(written, f"a {one.kind.fhir} takes the modifiers {names}{also}")
+    return Mode(term.modifier)
 
 
-def _records(text: str, only: str, written: str) -> list[str]:
-    found = fhir.parse_reference(text)
-    if found is None:
-        raise _invalid(written, "a reference is `id`, `Type/id` or a URL that ends so")
-    if found.type:
-        return [found.path] if only in ("", found.type) else []
-    return [f"{type_}/{found.id}" for type_ in ((only,) if only else fhir.RESOURCE_TYPES)]
-
-
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,2})?")
-
-
-def _quantity(parameter: Parameter, term: SearchTerm, written: str) -> Criterion:
-    if term.modifier:
-        raise _unknown(written, "a quantity takes the modifier `missing`")
-    values = tuple(_quantity_value(value, written) for value in term.values)
-    return Criterion(parameter.kind.value, _numbers(parameter), values)
-
-
-def _quantity_value(text: str, written: str) -> tuple[Prefix, float, float, float, str | None, str | None]:
-    number, *unit = _split(text)
-    prefix, digits = fhir.split_prefix(number)
-    if not _NUMBER.fullmatch(digits) or len(unit) not in (0, 2):
-        raise _invalid(written, "a quantity is `5.4`, `5.4|system|code` or `5.4||unit`")
-    mantissa, _, exponent = digits.lower().partition("e")
-    places = len(mantissa.partition(".")[2]) - int(exponent or 0)
-    half = 0.5 * 10.0**-places
-    value = float(digits)
-    system, code = unit or (None, None)
-    return prefix, value - half, value, value + half, system or None, code or None
-
-
-def _numbers(parameter: Parameter) -> tuple[int, ...]:
-    found = (fhir.find_parameter(parameter.type, name) for name in parameter.found_under)
-    return tuple(one.number for one in found if one is not None)
-
-
-def _split(text: str) -> list[str]:
-    """At bars that no backslash escapes."""
-    return [_unescape(part) for part in re.split(r"(?<!\\)\|", text)]
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([\\|$,])", r"\1", text)
-
-
-def _unknown(location: str, why: str) -> HilumError:
-    return HilumError(why, code="search-parameter-unknown", location=location)
-
-
-def _invalid(location: str, why: str) -> HilumError:
-    return HilumError(why, code="search-value-invalid", location=location)
-
-
-_READ = {
-    Kind.TOKEN: _token,
-    Kind.IDENTIFIER: _token,
-    Kind.STRING: _string,
-    Kind.DATE: _dates,
-    Kind.REFERENCE: _reference,
-    Kind.QUANTITY: _quantity,
+_MODIFIERS: dict[Kind, tuple[str, ...]] = {
+    Kind.TOKEN: ("not", "text"),
+    Kind.IDENTIFIER: ("not", "text", "of-type"),
+    Kind.STRING: ("exact", "contains"),
+    Kind.DATE: (),
+    Kind.REFERENCE: ("identifier",),
+    Kind.QUANTITY: (),
+    Kind.NUMBER: (),
+    Kind.URI: (),
+    Kind.COMPOSITE: (),
 }
+
+
+def _text_value(value: str, written: str) -> str:
+    folded = fhir.fold(unescape(value))
+    if not folded:
+        raise invalid(written, "a value is missing")
+    return folded
+
+
+def _type_value(value: str, written: str) -> tuple[str, ...]:
+    parts = split_at(value, "|")
+    if len(parts) != 3 or not all(parts[1:]):
+        raise invalid(written, "an identifier of a type is `system|type|value`")
+    return tuple(parts)
+
+
+_BODY_VALUES = {Mode.TEXT: _text_value, Mode.OF_TYPE: _type_value, Mode.IDENTIFIER: token_value}
+
+
+def _composite(one: Parameter, term: SearchTerm, written: str) -> tuple[Any, ...]:
+    """`8480-6$gt100`: for each alternative, what each component must be."""
+    _, parts = one.parts[0]
+    found = []
+    for value in term.values:
+        given = split_at(value, "$", keep=True)
+        if len(given) != len(parts):
+            raise invalid(written, f"a value has {len(parts)} parts with $ between them")
+        found.append(tuple(_component(part, text, written) for part, text in zip(parts, given, strict=True)))
+    return tuple(found)
+
+
+def _component(part: Part, text: str, written: str) -> Any:
+    if part.kind is Kind.REFERENCE:
+        return tuple(reference_values(unescape(text), "", written))
+    return read_values(part.kind, (text,), written)
+
+
+def _chain(type_: str, term: SearchTerm, written: str, depth: int) -> Criterion:
+    """`subject:Patient.name`, `patient.general-practitioner.name` (R4 search.html#chaining)."""
+    head, _, rest = written.partition(".")
+    name, _, explicit = head.partition(":")
+    one = fhir.find_parameter(type_, name)
+    if one is None or one.kind is not Kind.REFERENCE or not one.is_indexed:
+        raise unknown(written, f"{type_} has no reference parameter `{name}` to follow")
+    if explicit and not fhir.is_resource_type(explicit):
+        raise unknown(written, f"`{explicit}` is no resource type")
+    types = (explicit,) if explicit else (one.target,) if one.target else one.targets
+    inner = [(target, found) for target in types if (found := _step(target, rest, term, depth)) is not None]
+    if not inner:
+        raise unknown(written, "nothing that it points to has this parameter here")
+    return Criterion("chain", _numbers(one), (), inner=tuple(inner))
+
+
+def _step(type_: str, rest: str, term: SearchTerm, depth: int) -> Criterion | None:
+    """The rest of a chain for one type; None when that type has no such parameter."""
+    name, _, modifier = rest.partition(":")
+    if "." not in rest and name not in ("_id", "_lastUpdated", "_has") and fhir.find_parameter(type_, name) is None:
+        return None
+    if "." in name and fhir.find_parameter(type_, name.partition(".")[0]) is None:
+        return None
+    return _criterion(type_, SearchTerm(name, term.values, modifier), depth + 1)
+
+
+def _reversed(type_: str, term: SearchTerm, depth: int) -> Criterion:
+    """`_has:Observation:patient:code` (R4 search.html#has)."""
+    written = f"_has:{term.modifier}"
+    other, _, rest = term.modifier.partition(":")
+    name, _, rest = rest.partition(":")
+    one = fhir.find_parameter(other, name)
+    if one is None or one.kind is not Kind.REFERENCE or not one.is_indexed or not rest:
+        raise unknown(written, "it is written _has:Type:reference:parameter, as in _has:Observation:patient:code")
+    if one.target not in ("", type_):
+        raise unknown(written, f"{other}:{name} does not point to a {type_}")
+    name, _, modifier = rest.partition(":")
+    return Criterion(
+        "has",
+        _numbers(one),
+        (),
+        inner=((other, _criterion(other, SearchTerm(name, term.values, modifier), depth + 1)),),
+    )
+
+
+def _numbers(one: Parameter) -> tuple[int, ...]:
+    found = (fhir.find_parameter(one.type, name) for name in one.found_under)
+    return tuple(other.number for other in found if other is not None)
+
+
+def _places(one: Parameter) -> tuple[Place, ...]:
+    """Its own, and those of what it is found under."""
+    others = (fhir.find_parameter(one.type, name) for name in one.found_under if name != one.name)
+    return one.places + tuple(place for other in others if other is not None for place in other.places)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -17,10 +18,10 @@ __all__ = ["Cursor", "read_cursor", "write_cursor"]
 
 
 class Cursor(Struct, frozen=True, array_like=True):
-    """The last row of the page before: its sort key (a commit, a date or a string) and its number in the store."""
+    """The last row of the page before: its sort keys (commit, date, string, number) and its number in the store."""
 
     query: bytes  # of which query
-    key: int | str
+    key: tuple[int | float | str, ...]
     rid: int
 
 
@@ -28,7 +29,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Cursor).decode
 
 
-def write_cursor(query: Query, key: int | str, rid: int) -> str:
+def write_cursor(query: Query, key: tuple[Any, ...], rid: int) -> str:
     """Opaque and safe in a URL."""
     return base64.urlsafe_b64encode(_encode(Cursor(_mark(query), key, rid))).rstrip(b"=").decode()
 
@@ -48,7 +49,7 @@ def read_cursor(query: Query) -> Cursor | None:
 
 
 def _mark(query: Query) -> bytes:
-    asked = (query.type, query.terms, query.sort)
+    asked = (query.type, query.terms, query.sort, query.compartment, query.types)
     return hashlib.blake2b(_encode(asked), digest_size=6).digest()
 
 

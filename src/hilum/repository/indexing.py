@@ -7,7 +7,7 @@ import apsw
 from hilum.formats import fhir
 from hilum.formats.fhir import OTHER_REFERENCE
 
-from .body import served_text
+from .body import meta_text, served_text
 from .names import Numbers
 from .sql import Row, many
 
@@ -28,8 +28,6 @@ NO_DATE = fhir.FAR_PAST - 1
 Dated = tuple[int, int] | None  # first, span; None: nothing orders this type
 PerKind = tuple[list[Row], ...]
 
-_ORDERING = {one.type: one.number for one in fhir.PARAMETERS if one.ordering}
-
 
 def per_kind() -> PerKind:
     """An empty list for each table of facts."""
@@ -40,9 +38,12 @@ def index(type_: str, text: bytes, rid: int, numbers: Numbers, rows: PerKind) ->
     """Append the rows of one resource, given as its stored text; returns the date that orders its type."""
     body, redirected = served_text(text)
     facts = fhir.facts_of(type_, body)
+    meta = meta_text(text)
+    if meta:
+        facts.tokens += fhir.meta_facts(meta)
     # where a reference pointed before a merge: how an unmerge finds it again
     facts.references += [(OTHER_REFERENCE, target, "") for target in redirected]
-    ordering = _ORDERING.get(type_)
+    ordering = fhir.ordering_of(type_)
     date = _date(facts, ordering)
     first, span = date or (0, 0)
     tokens, labels, references, dates, quantities = rows

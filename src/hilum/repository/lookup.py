@@ -1,26 +1,47 @@
-"""Searching: the clause that leaves least comes first, the others are tested on its rows."""
+"""Searching: the clause that leaves least comes first, the others are tested on its rows, and bodies last of all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 
 import apsw
 from msgspec import Struct
 
+from hilum import definitions
+from hilum.errors import HilumError
 from hilum.formats import fhir
+from hilum.formats.fhir import Kind
 
-from .body import serve, served_text
+from .body import meta_text, serve, served_text
 from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
-from .criteria import Inclusion, Sort, criteria_of, inclusions_of, sort_of
+from .criteria import (
+    Criterion,
+    Inclusion,
+    Mode,
+    Sort,
+    compartment_numbers,
+    criteria_of,
+    inclusions_of,
+    sorts_of,
+)
 from .cursor import read_cursor, write_cursor
+from .including import include
 from .keys import TYPE_NUMBERS
+from .matching import Subject, is_within, meets
 from .names import find_rids
 from .seam import Page, Query, Stored
+from .sorting import Order, beyond, order_of
 from .sql import Row, as_json, number, rows
 
 __all__ = ["search"]
+
+SECONDS = 10.0  # after which a search is given up
+PAGE_BYTES = 16 * 1024 * 1024  # of bodies on one page
+STEPS = 20_000  # of SQLite's machine between two looks at the clock
 
 _COLUMNS = f"v.rid, v.type, v.version, c.at, v.seq, {CHUNK}, v.place"
 _MORE = "CROSS JOIN apply_commit c ON c.tick = v.tick"
@@ -47,52 +68,241 @@ class _Found(Struct, frozen=True):
 
 
 class _Select(Struct, frozen=True):
-    """FROM and WHERE of a search, and what it is sorted by."""
+    """FROM and WHERE of a search."""
 
     tables: str
     where: str
     values: Row
-    key: str
 
 
-def search(connection: apsw.Connection, query: Query, texts: Texts) -> Page:
-    """One page on one snapshot."""
-    criteria, sort, cursor = criteria_of(query), sort_of(query), read_cursor(query)
-    inclusions = inclusions_of(query.include, "_include")
-    reversals = inclusions_of(query.revinclude, "_revinclude")
-    select = _select(query.type, [clause_of(connection, query.type, one, texts) for one in criteria], sort)
-    if query.total_only or query.count <= 0:
-        return Page((), (), _total(connection, select))
-    place = None if cursor is None else (cursor.key, cursor.rid)
-    found = _found(connection, select, sort, place, query.count + 1, texts)
-    page = [one for one, _ in found[: query.count]]
-    is_whole = cursor is None and len(found) <= query.count
-    total = len(found) if is_whole else _total(connection, select)
-    next_ = write_cursor(query, found[query.count - 1][1], page[-1].rid) if len(found) > query.count else ""
-    more = _included(connection, page, inclusions) | _reversed(connection, query.type, page, reversals)
-    included = _by_rids(connection, more - {one.rid for one in page}, texts)
-    return Page(tuple(one.stored() for one in page), tuple(one.stored() for one in included), total, next_)
+def search(connection: apsw.Connection, query: Query, texts: Texts, seconds: float = SECONDS) -> Page:
+    """One page on one snapshot. Raises HilumError `search-...`."""
+    with _clock(connection, seconds) as check:
+        return _Search(connection, texts, check).page(query)
 
 
-def _select(type_: str, clauses: Sequence[Clause], sort: Sort) -> _Select:
+@contextmanager
+def _clock(connection: apsw.Connection, seconds: float) -> Iterator[Callable[[], None]]:
+    """Give up what takes too long, in SQLite and beside it."""
+    end = time.monotonic() + seconds
+
+    def check() -> None:
+        if time.monotonic() > end:
+            raise _too_slow(seconds)
+
+    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+    try:
+        yield check
+    except apsw.InterruptError:
+        raise _too_slow(seconds) from None
+    finally:
+        connection.set_progress_handler(None)
+
+
+def _too_slow(seconds: float) -> HilumError:
+    return HilumError(
+        f"the search was given up after {seconds:.0f} s: name a patient, or a parameter that fewer resources meet",
+        code="search-too-slow",
+        location="_search",
+    )
+
+
+class _Search:
+    """One search over one snapshot."""
+
+    def __init__(self, connection: apsw.Connection, texts: Texts, check: Callable[[], None]) -> None:
+        self._connection, self._texts, self._check = connection, texts, check
+
+    def page(self, query: Query) -> Page:
+        sorts, cursor = sorts_of(query), read_cursor(query)
+        forward, backward = inclusions_of(query.include, "_include"), inclusions_of(query.revinclude, "_revinclude")
+        select = self._everything(query) if not query.type else self._select(query.type, criteria_of(query))
+        if query.total_only or query.count <= 0:
+            return Page((), (), self._total(select))
+        order = order_of(sorts)
+        place = None if cursor is None else (*cursor.key, cursor.rid)
+        found = self._found(select, order, sorts, place, query.count + 1)
+        page = _fitting(found[: query.count])
+        is_last = len(page) == len(found)
+        total = -1
+        if query.with_total:
+            total = len(found) if cursor is None and is_last else self._total(select)
+        next_ = "" if is_last else write_cursor(query, page[-1][1], page[-1][0].rid)
+        matches = [one for one, _ in page]
+
+        def seen(some: list[_Found]) -> list[_Found]:
+            return [one for one in some if query.limits is None or _is_seen(one, query)]
+
+        more = include(
+            matches,
+            forward,
+            backward,
+            lambda frontier, steps: seen(self._followed(frontier, steps)),
+            lambda frontier, steps: seen(self._traced(frontier, steps)),
+        )
+        return Page(tuple(one.stored() for one in matches), tuple(one.stored() for one in more), total, next_)
+
+    # which
+
+    def rids(self, type_: str, criterion: Criterion) -> list[int]:
+        """The resources of a type that meet one criterion."""
+        select = self._select(type_, [criterion])
+        return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
+
+    def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:
+        plain = [one for one in criteria if not _needs_body(one)]
+        tested = [one for one in criteria if _needs_body(one)]
+        clauses = [clause_of(self._connection, type_, one, self.rids) for one in plain]
+        if not tested:
+            return _select(type_, clauses)
+        near = [clause_of(self._connection, type_, one, self.rids) for each in tested for one in _near(type_, each)]
+        rids = as_json(list(self._tested(type_, _select(type_, [*clauses, *near]), tested)))
+        source = "SELECT value AS rid FROM json_each(?)"
+        return _select(type_, [Clause(f"v.rid IN ({source})", (rids,), source, (rids,), 0)])
+
+    def _tested(self, type_: str, select: _Select, criteria: Sequence[Criterion]) -> Iterator[int]:
+        """Of the resources that the index leaves, those whose bodies meet the rest."""
+        parameters = [fhir.parameter(n) for n in dict.fromkeys(_numbers(criteria))]
+        sql = f"SELECT {_COLUMNS} FROM {select.tables} {_MORE} WHERE {select.where}"  # noqa: S608
+        for one in self._rows(sql, select.values):
+            self._check()
+            found = self._resource(one)
+            subject = _subject(type_, found, parameters)
+            if all(meets(criterion, subject) for criterion in criteria):
+                yield found.rid
+
+    def _everything(self, query: Query) -> _Select:
+        """All of a compartment, whatever its type, and its owner."""
+        owner, _, _ = query.compartment.partition("/")
+        types = [one for one in (query.types or _compartment_types(owner)) if one == owner or _is_in(owner, one)]
+        if query.limits is not None:
+            types = [one for one in types if one in query.limits]
+        rids: set[int] = set()
+        for type_ in types:
+            criteria = criteria_of(_within(query, type_))
+            select = self._select(type_, criteria)
+            sql = f"SELECT v.rid FROM {select.tables} WHERE {select.where}"  # noqa: S608
+            rids.update(rid for (rid,) in self._rows(sql, select.values))
+        source = "SELECT value AS rid FROM json_each(?)"
+        values = (as_json(sorted(rids)),)
+        return _Select(f"({source}) d CROSS JOIN resource v ON v.rid = d.rid", "v.type > 0", values)
+
+    def _total(self, select: _Select) -> int:
+        sql = f"SELECT count(*) FROM {select.tables} WHERE {select.where}"  # noqa: S608
+        return number(self._connection, sql, select.values)
+
+    def _found(
+        self, select: _Select, order: Order, sorts: Sequence[Sort], place: Row | None, limit: int
+    ) -> list[tuple[_Found, Row]]:
+        """(row, its sort keys), in order, after `place`."""
+        where, values = select.where, (*_join_values(select, order), *select.values[_split(select) :])
+        if place is not None:
+            after, given = beyond(order, sorts, place)
+            where, values = f"{where} AND {after}", (*values, *given)
+        sql = (
+            f"SELECT {_COLUMNS}, {', '.join(order.keys)} FROM {select.tables}{order.joins} {_MORE} "  # noqa: S608
+            f"WHERE {where} ORDER BY {order.clause(sorts)} LIMIT {limit:d}"
+        )
+        width = len(order.keys)
+        return [(self._resource(one[:-width]), one[-width:]) for one in self._rows(sql, values)]
+
+    # includes
+
+    def _followed(self, frontier: Collection[_Found], steps: Sequence[Inclusion]) -> list[_Found]:
+        targets = {target for one in frontier for target in _targets(one, steps)}
+        return self._by_rids(find_rids(self._connection, targets).values())
+
+    def _traced(self, frontier: Collection[_Found], steps: Sequence[Inclusion]) -> list[_Found]:
+        found: list[_Found] = []
+        for step in steps:
+            rids = [one.rid for one in frontier if step.target in ("", one.type_name)]
+            where = "" if not step.numbers else f" AND parameter IN ({', '.join(map(str, step.numbers))})"
+            sql = f"SELECT rid FROM fact_reference WHERE target IN (SELECT value FROM json_each(?)){where}"  # noqa: S608
+            some = self._by_rids({rid for (rid,) in self._rows(sql, (as_json(rids),))})
+            found += [one for one in some if step.type in ("*", one.type_name)]
+        return found
+
+    def _by_rids(self, rids: Iterable[int]) -> list[_Found]:
+        wanted = sorted(rids)
+        if not wanted:
+            return []
+        sql = (
+            f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN resource v ON v.rid = j.value "  # noqa: S608
+            f"{_MORE} WHERE v.type > 0"
+        )
+        return [self._resource(one) for one in self._rows(sql, (as_json(wanted),))]
+
+    def _rows(self, sql: str, values: Row = ()) -> list[Row]:
+        return rows(self._connection, sql, values)
+
+    def _resource(self, row: Row) -> _Found:
+        rid, type_, version, updated, seq, *where = row
+        return _Found(rid, type_, version, updated, seq, self._texts.text(self._connection, *where))
+
+
+def _needs_body(criterion: Criterion) -> bool:
+    if criterion.kind == "limits":
+        return any(_needs_body(one) for terms in criterion.values for one in terms)
+    return criterion.needs_body
+
+
+def _near(type_: str, criterion: Criterion) -> list[Criterion]:
+    """What the index can say of a criterion that bodies decide: what does not meet these does not meet it."""
+    if criterion.mode is Mode.EXACT and criterion.is_indexed and len(criterion.values) == 1:
+        return [Criterion(criterion.kind, criterion.numbers, criterion.values)]
+    if criterion.kind == Kind.COMPOSITE and criterion.mode is Mode.IS and len(criterion.parts) == 1:
+        context, parts = criterion.parts[0]
+        found = []
+        for index, part in enumerate(parts):
+            one = None if context else fhir.find_parameter(type_, part.name)
+            if one is not None and one.is_indexed and one.kind is not Kind.IDENTIFIER and len(criterion.values) == 1:
+                found.append(Criterion(one.kind.value, (one.number,), criterion.values[0][index]))
+        return found
+    return []
+
+
+def _numbers(criteria: Iterable[Criterion]) -> Iterator[int]:
+    for one in criteria:
+        if one.kind == "limits":
+            yield from (n for terms in one.values for n in _numbers(terms))
+        elif one.kind != Kind.COMPOSITE:
+            yield from one.numbers
+
+
+def _subject(type_: str, found: _Found, parameters: Sequence[fhir.Parameter]) -> Subject:
+    """What is looked at of one resource: only the values of these parameters."""
+    body, _ = served_text(found.text)
+    resource = fhir.decode(body)
+    meta = meta_text(found.text)
+    if meta:
+        resource["meta"] = fhir.decode(meta)
+    facts = [(one.number, a, b) for one in parameters for a, b in fhir.values_of(resource, one.kind, one.places)]
+    id_ = found.text.partition(b"\0")[0].decode()
+    return Subject(id_, found.updated, {"resourceType": type_, **resource}, facts)
+
+
+def _select(type_: str, clauses: Sequence[Clause]) -> _Select:
     first = min((clause for clause in clauses if clause.source), key=lambda clause: clause.rank, default=None)
     tables = "resource v"
     values: Row = ()
     if first is not None:
         source, values = _narrowed(first, clauses)
         tables = f"(SELECT DISTINCT rid FROM ({source})) d CROSS JOIN resource v ON v.rid = d.rid"  # noqa: S608
-    key = "v.first" if sort.number else "v.tick"
-    if sort.is_string:
-        key = "coalesce(s.value, '')"
-        tables += " LEFT JOIN (SELECT rid, min(value) AS value FROM fact_label WHERE parameter = ? GROUP BY rid) s"
-        tables += " ON s.rid = v.rid"
-        values = (*values, sort.number)
     where = [f"v.type = {TYPE_NUMBERS.get(type_, 0) or -1}"]
     for clause in clauses:
         if clause is not first:
             where.append(clause.where)
             values = (*values, *clause.values)
-    return _Select(tables, " AND ".join(where), values, key)
+    return _Select(tables, " AND ".join(where), values)
+
+
+def _split(select: _Select) -> int:
+    """How many of the values stand in the tables, before any join."""
+    return select.tables.count("?")
+
+
+def _join_values(select: _Select, order: Order) -> Row:
+    return (*select.values[: _split(select)], *order.values)
 
 
 def _narrowed(first: Clause, clauses: Sequence[Clause]) -> tuple[str, Row]:
@@ -108,71 +318,46 @@ def _narrowed(first: Clause, clauses: Sequence[Clause]) -> tuple[str, Row]:
     return source, values
 
 
-def _total(connection: apsw.Connection, select: _Select) -> int:
-    sql = f"SELECT count(*) FROM {select.tables} WHERE {select.where}"  # noqa: S608
-    return number(connection, sql, select.values)
+def _fitting(found: list[tuple[_Found, Row]]) -> list[tuple[_Found, Row]]:
+    """As many as one page may hold in bytes; one at least."""
+    size = 0
+    for at, (one, _) in enumerate(found):
+        size += len(one.text)
+        if at and size > PAGE_BYTES:
+            return found[:at]
+    return found
 
 
-def _found(
-    connection: apsw.Connection, select: _Select, sort: Sort, place: tuple[Any, int] | None, limit: int, texts: Texts
-) -> list[tuple[_Found, Any]]:
-    """(row, its sort key), in order, after `place`."""
-    direction, beyond = ("DESC", "<") if sort.is_descending else ("ASC", ">")
-    where, values = select.where, select.values
-    if place is not None:
-        where = f"{where} AND ({select.key}, v.rid) {beyond} (?, ?)"
-        values = (*values, *place)
-    sql = (
-        f"SELECT {_COLUMNS}, {select.key} FROM {select.tables} {_MORE} "  # noqa: S608
-        f"WHERE {where} ORDER BY {select.key} {direction}, v.rid {direction} LIMIT {limit:d}"
-    )
-    return [(_resource(connection, one[:-1], texts), one[-1]) for one in rows(connection, sql, values)]
-
-
-def _included(connection: apsw.Connection, page: Sequence[_Found], inclusions: Sequence[Inclusion]) -> set[int]:
-    """What resources of the page refer to."""
-    targets: set[str] = set()
-    for one in inclusions:
-        for found in page:
-            if found.type_name == one.type:
-                targets.update(_targets(found, one))
-    return set(find_rids(connection, targets).values())
-
-
-def _targets(found: _Found, one: Inclusion) -> list[str]:
+def _targets(found: _Found, steps: Sequence[Inclusion]) -> Iterator[str]:
+    """What a resource refers to by these inclusions."""
+    mine = [one for one in steps if one.type in ("*", found.type_name)]
+    if not mine:
+        return
     body, _ = served_text(found.text)
-    facts = fhir.facts_of(found.type_name, body).references
-    wanted = f"{one.target}/" if one.target else ""
-    return [target for number, target, _ in facts if number in one.numbers and target.startswith(wanted)]
+    for n, target, _ in fhir.facts_of(found.type_name, body).references:
+        for one in mine:
+            if (not one.numbers or n in one.numbers) and (not one.target or target.startswith(f"{one.target}/")):
+                yield target
 
 
-def _reversed(
-    connection: apsw.Connection, type_: str, page: Sequence[_Found], reversals: Sequence[Inclusion]
-) -> set[int]:
-    """What refers to resources of the page."""
-    rids = as_json([found.rid for found in page])
-    numbers = [number for one in reversals if one.target in ("", type_) for number in one.numbers]
-    found = rows(
-        connection,
-        "SELECT rid FROM fact_reference WHERE target IN (SELECT value FROM json_each(?)) "
-        "AND parameter IN (SELECT value FROM json_each(?))",
-        (rids, as_json(numbers)),
-    )
-    return {rid for (rid,) in found}
+def _is_seen(found: _Found, query: Query) -> bool:
+    assert query.limits is not None
+    limits = query.limits.get(found.type_name)
+    return limits is not None and (() in limits or is_within(found.stored(), limits))
 
 
-def _by_rids(connection: apsw.Connection, rids: set[int], texts: Texts) -> list[_Found]:
-    if not rids:
-        return []
-    found = rows(
-        connection,
-        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN resource v ON v.rid = j.value "  # noqa: S608
-        f"{_MORE} WHERE v.type > 0",
-        (as_json(sorted(rids)),),
-    )
-    return [_resource(connection, one, texts) for one in found]
+def _within(query: Query, type_: str) -> Query:
+    return Query(type_, query.terms, compartment=query.compartment, limits=query.limits)
 
 
-def _resource(connection: apsw.Connection, row: Row, texts: Texts) -> _Found:
-    rid, type_, version, updated, seq, *where = row
-    return _Found(rid, type_, version, updated, seq, texts.text(connection, *where))
+@lru_cache(maxsize=8)
+def _compartment_types(owner: str) -> tuple[str, ...]:
+    return (owner, *(one for one in definitions.compartment(owner) if one != owner))
+
+
+@lru_cache(maxsize=1_024)
+def _is_in(owner: str, type_: str) -> bool:
+    try:
+        return bool(compartment_numbers(owner, type_))
+    except HilumError:
+        return False

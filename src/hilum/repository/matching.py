@@ -1,29 +1,68 @@
-"""Whether a resource meets a criterion, told from its facts alone. Pure: what every store's search must agree with."""
+"""Whether a resource meets a criterion, told from itself alone. Pure: what every store's search must agree with.
+
+Criteria that lead to other resources (`chain`, `has`) are resolved by the store before; see `Criterion`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Struct
 
 from hilum.formats import fhir
-from hilum.formats.fhir import Fact, Kind, Prefix
+from hilum.formats.fhir import Fact, Kind, Part, Place, Prefix
 
-from .criteria import Criterion, Mode, criteria_of
-from .seam import Limits, Query, Stored
+from .body import own_meta
+from .criteria import Criterion, Mode, term_criteria
+from .seam import Limits, Stored
 
-__all__ = ["holds_exactly", "is_within", "meets", "number_meets", "unit_meets"]
+__all__ = ["Subject", "is_within", "meets", "number_meets", "subject_of", "unit_meets"]
 
 
-def meets(criterion: Criterion, id_: str, updated: int, elements: dict[str, Raw], facts: Collection[Fact]) -> bool:
-    """`updated` in milliseconds, `elements` and `facts` of the resource as it is served."""
-    if criterion.kind == "id":
-        return id_ in criterion.values
-    if criterion.kind == "updated":
-        return any(fhir.compare_ranges(p, (a, b), (updated, updated + 1)) for p, a, b in criterion.values)
-    mine = [fact for fact in facts if fact[0] in criterion.numbers]
+class Subject(Struct, frozen=True):
+    """A resource that is looked at. `updated` in milliseconds; `facts` of all its parameters, indexed or not."""
+
+    id: str
+    updated: int
+    resource: dict[str, Any]
+    facts: Collection[Fact]
+
+
+def subject_of(type_: str, id_: str, updated: int, body: bytes, meta: bytes) -> Subject:
+    """From its elements as they are served, without meta, and meta as it was stated."""
+    resource = fhir.decode(body)
+    if meta:
+        resource["meta"] = fhir.decode(own_meta(meta))
+    facts = [*fhir.facts_of(type_, body).all(), *fhir.meta_facts(meta), *fhir.more_facts(type_, resource)]
+    return Subject(id_, updated, resource, facts)
+
+
+def is_within(stored: Stored, limits: Limits) -> bool:
+    """Whether a resource meets all terms of one of these alternatives, told from its own body."""
+    elements = msgspec.json.decode(stored.body, type=dict[str, msgspec.Raw])
+    meta = bytes(elements.pop("meta", b""))
+    body = msgspec.json.encode(elements)
+    one = subject_of(stored.type, stored.id, stored.updated // 1000, body, meta)
+    return any(all(meets(criterion, one) for criterion in term_criteria(stored.type, terms)) for terms in limits)
+
+
+def meets(criterion: Criterion, one: Subject) -> bool:
+    """Whether the resource is one of those that are asked for."""
+    match criterion.kind:
+        case "id":
+            return one.id in criterion.values
+        case "updated":
+            updated = (one.updated, one.updated + 1)
+            return any(fhir.compare_ranges(prefix, (a, b), updated) for prefix, a, b in criterion.values)
+        case "limits":
+            return any(all(meets(inner, one) for inner in terms) for terms in criterion.values)
+        case Kind.COMPOSITE:
+            return _composite(criterion, one.resource)
+    if criterion.mode in _BODY_TESTS:
+        return any(_BODY_TESTS[criterion.mode](criterion, value, one.resource) for value in criterion.values)
+    mine = [fact for fact in one.facts if fact[0] in criterion.numbers]
     if criterion.kind == Kind.REFERENCE and criterion.target:
         mine = [fact for fact in mine if fact[1].startswith(f"{criterion.target}/")]
     match criterion.mode:
@@ -32,65 +71,114 @@ def meets(criterion: Criterion, id_: str, updated: int, elements: dict[str, Raw]
         case Mode.PRESENT:
             return bool(mine)
         case Mode.NOT:
-            return not any(_tells(criterion, value, fact) for value in criterion.values for fact in mine)
-        case Mode.EXACT:
-            return holds_exactly(criterion, elements)
-    return any(_tells(criterion, value, fact) for value in criterion.values for fact in mine)
+            return not any(_tells(criterion, value, fact[1], fact[2]) for value in criterion.values for fact in mine)
+    return any(_tells(criterion, value, fact[1], fact[2]) for value in criterion.values for fact in mine)
 
 
-def is_within(stored: Stored, limits: Limits) -> bool:
-    """Whether a resource meets all terms of one of these alternatives, told from its own body."""
-    elements = msgspec.json.decode(stored.body, type=dict[str, Raw])
-    facts = fhir.facts_of(stored.type, stored.body).all()
-    return any(
-        all(
-            meets(criterion, stored.id, stored.updated // 1000, elements, facts)
-            for criterion in criteria_of(Query(stored.type, terms))
-        )
-        for terms in limits
+def _composite(criterion: Criterion, resource: dict[str, Any]) -> bool:
+    """R4 search.html#composite: all components of one alternative within one element."""
+    missing = criterion.mode in (Mode.MISSING, Mode.PRESENT)
+    for context, parts in criterion.parts:
+        for element in fhir.values_at(resource, Place(context, "")) if context else (resource,):
+            found = [list(fhir.values_of(element, part.kind, part.places)) for part in parts]
+            if missing:
+                if all(found):
+                    return criterion.mode is Mode.PRESENT
+            elif any(_all_parts(parts, wanted, found) for wanted in criterion.values):
+                return True
+    return criterion.mode is Mode.MISSING
+
+
+def _all_parts(parts: tuple[Part, ...], wanted: tuple[Any, ...], found: list[list[Any]]) -> bool:
+    return all(
+        any(_compares(part.kind, Mode.IS, value, a, b) for value in values for a, b in facts)
+        for part, values, facts in zip(parts, wanted, found, strict=True)
     )
 
 
-def holds_exactly(criterion: Criterion, elements: dict[str, Raw]) -> bool:
-    """`:exact`: whether one of the strings is there to the letter."""
-    wanted = {text for _, text in criterion.values}
-    return any(text in wanted for text in _strings(criterion.numbers, elements))
+def _tells(criterion: Criterion, value: Any, a: Any, b: Any) -> bool:
+    return _compares(criterion.kind, criterion.mode, value, a, b)
 
 
-def _strings(numbers: tuple[int, ...], elements: dict[str, Raw]) -> Iterable[str]:
-    for parameter in fhir.PARAMETERS:
-        if parameter.number in numbers:
-            for path in parameter.paths:
-                element, *rest = path.split(".")
-                if element in elements:
-                    yield from _leaves(msgspec.json.decode(elements[element]), rest)
-
-
-def _leaves(value: Any, path: list[str]) -> Iterable[str]:
-    if isinstance(value, list):
-        for one in value:
-            yield from _leaves(one, path)
-    elif isinstance(value, dict) and path:
-        yield from _leaves(value.get(path[0]), path[1:])
-    elif isinstance(value, str) and not path:
-        yield value
-
-
-def _tells(criterion: Criterion, value: Any, fact: Fact) -> bool:
-    _, a, b = fact
-    match criterion.kind:
+def _compares(kind: str, mode: Mode, value: Any, a: Any, b: Any) -> bool:
+    match kind:
         case Kind.TOKEN | Kind.IDENTIFIER:
             system, code = value
             return system in (None, b) and code in (None, a)
         case Kind.STRING:
             folded: str = value[0]
-            return folded in a if criterion.mode is Mode.CONTAINS else a.startswith(folded)
+            return folded in a if mode is Mode.CONTAINS else a.startswith(folded)
         case Kind.DATE:
             return fhir.compare_ranges(value[0], (value[1], value[2]), (a, b))
-        case Kind.REFERENCE:
+        case Kind.REFERENCE | Kind.URI:
             return bool(a == value)
         case _:
             return number_meets(value, a) and unit_meets(value, b)
+
+
+def _exact(criterion: Criterion, value: Any, resource: dict[str, Any]) -> bool:
+    """`:exact`: one of the strings is there to the letter."""
+    return any(
+        text == value[1]
+        for place in criterion.places
+        for found in fhir.values_at(resource, place)
+        for text in fhir.strings_of(found, place)
+    )
+
+
+def _text(criterion: Criterion, value: Any, resource: dict[str, Any]) -> bool:
+    """`:text`: a word of the text, display or label begins so (R4 search.html#modifiers)."""
+    return any(
+        fhir.fold(text).startswith(value) or f" {value}" in fhir.fold(text)
+        for place in criterion.places
+        for found in fhir.values_at(resource, place)
+        for text in _words(found)
+    )
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for text in (value.get("text"), value.get("display")):
+            if isinstance(text, str):
+                yield text
+        for inner in (*_list(value.get("coding")), value.get("type")):
+            yield from _words(inner)
+
+
+def _of_type(criterion: Criterion, value: Any, resource: dict[str, Any]) -> bool:
+    """`:of-type`: system and code of the identifier's type, and its value (R4 search.html#modifiers)."""
+    system, code, number = value
+    for place in criterion.places:
+        for found in fhir.values_at(resource, place):
+            kind = found.get("type") if isinstance(found, dict) else None
+            codings = _list(kind.get("coding")) if isinstance(kind, dict) else []
+            named = any(isinstance(one, dict) and one.get("code") == code and _is(one, system) for one in codings)
+            if named and found.get("value") == number:
+                return True
+    return False
+
+
+def _is(coding: dict[str, Any], system: str) -> bool:
+    return not system or coding.get("system") == system
+
+
+def _identifier(criterion: Criterion, value: Any, resource: dict[str, Any]) -> bool:
+    """`:identifier`: `Reference.identifier` (R4 search.html#modifiers)."""
+    for place in criterion.places:
+        for found in fhir.values_at(resource, place):
+            named = found.get("identifier") if isinstance(found, dict) else None
+            if isinstance(named, dict):
+                system, code = value
+                if system in (None, named.get("system", "")) and code in (None, named.get("value")):
+                    return True
+    return False
+
+
+_BODY_TESTS = {Mode.EXACT: _exact, Mode.TEXT: _text, Mode.OF_TYPE: _of_type, Mode.IDENTIFIER: _identifier}
+
+
+def _list(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def number_meets(value: Any, number: float) -> bool:

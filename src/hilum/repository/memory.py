@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
-from hilum.errors import NotFound
+from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
-from hilum.formats.fhir import Fact
+from hilum.formats.fhir import Fact, Kind
 from hilum.model import AuditEvent, Effects, Held
 
-from .body import Record, pack, serve, served_text, unpack
-from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, sort_of
+from .body import Record, meta_text, pack, serve, served_text, unpack
+from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, sorts_of
 from .cursor import read_cursor, write_cursor
+from .including import include
 from .links import MergeOp
-from .matching import meets
+from .matching import Subject, is_within, meets, subject_of
 from .memory_desk import MemoryDesk
 from .merging import MergeRecord, merge_records
 from .plan import Found, Live, Planner
 from .rules import check_positions
 from .seam import Page, Query, Stored
+from .sorting import NO_NUMBER
 from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
 
 __all__ = ["MemoryRepository"]
+
+
+NOBODY = Subject("", 0, {}, ())
 
 
 class _Version(Struct, frozen=True):
@@ -44,8 +49,12 @@ class _Row(Struct):
     id: str
     at: int
     versions: list[_Version]
-    elements: dict[str, Raw] = {}
-    facts: frozenset[Fact] = frozenset()
+    subject: Subject = NOBODY
+    references: tuple[Fact, ...] = ()
+
+    @property
+    def type_name(self) -> str:
+        return self.type
 
 
 class MemoryRepository(MemoryDesk):
@@ -135,13 +144,13 @@ class MemoryRepository(MemoryDesk):
         row.at = live.stated.at
         last = row.versions[-1]
         if live.is_deleted:
-            row.elements, row.facts = {}, frozenset()
+            row.subject, row.references = NOBODY, ()
             return
         text = pack(Record(live.id, live.stated, live.overlay))
         row.versions[-1] = replace(last, text=text)
         body, _ = served_text(text)
-        row.elements = msgspec.json.decode(body, type=dict[str, Raw])
-        row.facts = frozenset(fhir.facts_of(live.type, body).all())
+        row.subject = subject_of(live.type, live.id, last.updated, body, meta_text(text))
+        row.references = tuple(fhir.facts_of(live.type, body).references)
 
     # what the planner reads
 
@@ -206,42 +215,80 @@ class MemoryRepository(MemoryDesk):
         return Stored(row.type, row.id, one.number, one.updated * 1000, body, one.seq, not one.text)
 
     def search(self, query: Query) -> Page:
-        criteria, sort, cursor = criteria_of(query), sort_of(query), read_cursor(query)
-        inclusions = inclusions_of(query.include, "_include")
-        reversals = inclusions_of(query.revinclude, "_revinclude")
-        rows = [row for row in self._rows.values() if self._matches(row, query.type, criteria)]
+        sorts, cursor = sorts_of(query), read_cursor(query)
+        forward, backward = inclusions_of(query.include, "_include"), inclusions_of(query.revinclude, "_revinclude")
+        rows = self._everything(query) if not query.type else self._of_type(query.type, criteria_of(query))
         if query.total_only or query.count <= 0:
             return Page((), (), len(rows))
-        rows.sort(key=lambda row: (_sort_key(row, sort), row.rid), reverse=sort.is_descending)
-        rest = rows if cursor is None else [row for row in rows if _is_after(row, sort, (cursor.key, cursor.rid))]
+        for sort in reversed(sorts):
+            rows.sort(key=lambda row, by=sort: _sort_key(row, by), reverse=sort.is_descending)  # type: ignore[misc]
+        rows = _by_number(rows, sorts)
+        rest = rows if cursor is None else rows[_after(rows, sorts, (*cursor.key, cursor.rid)) :]
         page = rest[: query.count]
-        next_ = write_cursor(query, _sort_key(page[-1], sort), page[-1].rid) if len(rest) > len(page) else ""
-        included = self._included(page, inclusions) | self._reversed(page, reversals)
-        more = [self._stored(self._rows[record]) for record in sorted(included - {_name(row) for row in page})]
-        return Page(tuple(self._stored(row) for row in page), tuple(more), len(rows), next_)
+        key = tuple(_sort_key(page[-1], sort) for sort in sorts) if page else ()
+        next_ = write_cursor(query, key, page[-1].rid) if len(rest) > len(page) else ""
+        more = include(
+            page,
+            forward,
+            backward,
+            lambda frontier, steps: self._seen(self._followed(frontier, steps), query),
+            lambda frontier, steps: self._seen(self._traced(frontier, steps), query),
+        )
+        total = len(rows) if query.with_total else -1
+        return Page(tuple(map(self._stored, page)), tuple(map(self._stored, more)), total, next_)
 
-    def _matches(self, row: _Row, type_: str, criteria: Sequence[Criterion]) -> bool:
-        last = row.versions[-1]
-        if row.type != type_ or not last.text:
-            return False
-        return all(meets(one, row.id, last.updated, row.elements, row.facts) for one in criteria)
+    def _of_type(self, type_: str, criteria: Sequence[Criterion]) -> list[_Row]:
+        resolved = [self._resolved(one) for one in criteria]
+        rows = (row for row in self._rows.values() if row.type == type_ and row.versions[-1].text)
+        return [row for row in rows if all(self._meets(one, row) for one in resolved)]
 
-    def _included(self, page: Sequence[_Row], inclusions: Sequence[Inclusion]) -> set[str]:
-        found: set[str] = set()
-        for one in inclusions:
-            for row in page:
-                if row.type == one.type:
-                    found |= _targets(row, one)
-        return {record for record in found if record in self._rows and self._rows[record].versions[-1].text}
+    def _resolved(self, criterion: Criterion) -> Criterion:
+        """A criterion about others, as one about the resource itself."""
+        match criterion.kind:
+            case "chain":
+                found = {_name(row) for type_, inner in criterion.inner for row in self._of_type(type_, [inner])}
+                return Criterion(Kind.REFERENCE.value, criterion.numbers, tuple(found))
+            case "has":
+                ((type_, inner),) = criterion.inner
+                facts = (fact for row in self._of_type(type_, [inner]) for fact in row.subject.facts)
+                return replace(criterion, values=tuple({a for n, a, _ in facts if n in criterion.numbers}))
+        return criterion
 
-    def _reversed(self, page: Sequence[_Row], reversals: Sequence[Inclusion]) -> set[str]:
-        wanted = {_name(row) for row in page}
-        return {
-            _name(row)
-            for one in reversals
-            for row in self._rows.values()
-            if row.type == one.type and row.versions[-1].text and _targets(row, one) & wanted
+    def _meets(self, criterion: Criterion, row: _Row) -> bool:
+        if criterion.kind == "has":
+            return _name(row) in criterion.values
+        return meets(criterion, row.subject)
+
+    def _everything(self, query: Query) -> list[_Row]:
+        types = {row.type for row in self._rows.values()} & set(query.types or fhir.RESOURCE_TYPES)
+        found: list[_Row] = []
+        for type_ in types:
+            try:
+                asked = Query(type_, query.terms, compartment=query.compartment, limits=query.limits)
+                found += self._of_type(type_, criteria_of(asked))
+            except HilumError as error:
+                if error.location != "compartment":
+                    raise
+        return found
+
+    def _seen(self, rows: Iterable[_Row], query: Query) -> list[_Row]:
+        if query.limits is None:
+            return list(rows)
+        return [row for row in rows if is_within(self._stored(row), query.limits.get(row.type, ()))]
+
+    def _followed(self, frontier: Collection[_Row], steps: Sequence[Inclusion]) -> list[_Row]:
+        wanted = {
+            target for one in steps for row in frontier if one.type in ("*", row.type) for target in _targets(row, one)
         }
+        return [row for name in wanted if (row := self._rows.get(name)) is not None and row.versions[-1].text]
+
+    def _traced(self, frontier: Collection[_Row], steps: Sequence[Inclusion]) -> list[_Row]:
+        found: list[_Row] = []
+        for one in steps:
+            wanted = {_name(row) for row in frontier if one.target in ("", row.type)}
+            rows = (row for row in self._rows.values() if one.type in ("*", row.type) and row.versions[-1].text)
+            found += [row for row in rows if _targets(row, replace(one, target="")) & wanted]
+        return found
 
     def type_counts(self) -> dict[str, int]:
         return dict(Counter(name.partition("/")[0] for name, row in self._rows.items() if row.versions[-1].text))
@@ -254,19 +301,44 @@ def _name(row: _Row) -> str:
 def _targets(row: _Row, one: Inclusion) -> set[str]:
     return {
         fact[1]
-        for fact in row.facts
-        if fact[0] in one.numbers and (not one.target or fact[1].startswith(f"{one.target}/"))
+        for fact in row.references
+        if (not one.numbers or fact[0] in one.numbers) and (not one.target or fact[1].startswith(f"{one.target}/"))
     }
 
 
-def _sort_key(row: _Row, sort: Sort) -> int | str:
-    if sort.number == 0:
+def _sort_key(row: _Row, sort: Sort) -> int | float | str:
+    if sort.kind is None:
         return row.versions[-1].tick
-    if sort.is_string:
-        return min((fact[1] for fact in row.facts if fact[0] == sort.number), default="")
-    return min((fact[1] for fact in row.facts if fact[0] == sort.number), default=fhir.FAR_PAST - 1)
+    absent: int | float | str = ""
+    if sort.kind is Kind.DATE:
+        absent = fhir.FAR_PAST - 1
+    elif sort.kind in (Kind.QUANTITY, Kind.NUMBER):
+        absent = NO_NUMBER
+    return min((fact[1] for fact in row.subject.facts if fact[0] == sort.number), default=absent)
 
 
-def _is_after(row: _Row, sort: Sort, place: tuple[int | str, int]) -> bool:
-    mine = (_sort_key(row, sort), row.rid)
-    return mine < place if sort.is_descending else mine > place
+def _by_number(rows: list[_Row], sorts: Sequence[Sort]) -> list[_Row]:
+    """Among equals the number of the resource decides, in the direction of the last key."""
+
+    def keys(row: _Row) -> tuple[int | float | str, ...]:
+        return tuple(_sort_key(row, sort) for sort in sorts)
+
+    ordered: list[_Row] = []
+    for _, equal in groupby(rows, keys):
+        ordered += sorted(equal, key=lambda row: row.rid, reverse=sorts[-1].is_descending)
+    return ordered
+
+
+def _after(rows: Sequence[_Row], sorts: Sequence[Sort], place: tuple[int | float | str, ...]) -> int:
+    """Where the rows after a place begin."""
+    descending = [sort.is_descending for sort in sorts]
+    descending.append(descending[-1])
+
+    def is_after(row: _Row) -> bool:
+        mine = (*(_sort_key(row, sort) for sort in sorts), row.rid)
+        for a, b, down in zip(mine, place, descending, strict=True):
+            if a != b:
+                return a < b if down else a > b  # type: ignore[operator]
+        return False
+
+    return next((at for at, row in enumerate(rows) if is_after(row)), len(rows))

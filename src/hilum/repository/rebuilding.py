@@ -7,6 +7,7 @@ import hashlib
 import apsw
 import msgspec
 
+from hilum import definitions
 from hilum.formats import fhir
 from hilum.store import Store
 
@@ -18,13 +19,13 @@ from .sql import rows
 
 __all__ = ["ensure_facts", "rebuild_facts"]
 
-FACTS_VERSION = 1  # raise it when facts are read differently though the table of parameters is the same
+FACTS_VERSION = 2  # raise it when facts are read differently though the table of parameters is the same
 BATCH = 500
 
 
 def definition_digest() -> str:
     """Stands for the search parameters, their numbers and how facts are read."""
-    table = msgspec.json.encode((FACTS_VERSION, fhir.PARAMETERS))
+    table = msgspec.json.encode((FACTS_VERSION, fhir.PARAMETERS, definitions.version()))
     return hashlib.sha256(table).hexdigest()[:16]
 
 
@@ -52,12 +53,17 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
             first, span = date or (None, None)
             connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
         insert_rows(connection, found)
+        fresh = sorted(numbers.new_names())
+        connection.executemany("INSERT OR IGNORE INTO resource_name (key, rid) VALUES (?, ?)", fresh)
         after = batch[-1][0]
     connection.executemany(
         "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)",
         [(id_, *term) for term, id_ in numbers.terms.new.items()],
     )
-    connection.execute("UPDATE apply_commit SET last_term = ? WHERE tick = ?", (numbers.terms.last, tick.tick))
+    connection.execute(
+        "UPDATE apply_commit SET last_term = ?, last_rid = ? WHERE tick = ?",
+        (numbers.terms.last, numbers.rids.last, tick.tick),
+    )
 
 
 _BATCH = (

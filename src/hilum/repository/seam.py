@@ -56,21 +56,24 @@ Limits = tuple[tuple[SearchTerm, ...], ...]  # alternatives: a resource meets al
 
 
 class Query(Struct, frozen=True):
-    """A search over one type. `after` is the opaque cursor of the page before."""
+    """A search over one type, or all types of a compartment (`type` ""). `after` is the cursor of the page before."""
 
     type: str
     terms: tuple[SearchTerm, ...] = ()
     count: int = 50
     after: str = ""
     sort: tuple[str, ...] = ()  # "-date", "name"; empty: by the order of commits, newest last
-    include: tuple[str, ...] = ()  # "Observation:subject"
+    include: tuple[str, ...] = ()  # "Observation:subject", "*:*", "iterate|Observation:has-member"
     revinclude: tuple[str, ...] = ()  # "Provenance:target"
     total_only: bool = False
+    with_total: bool = True
+    compartment: str = ""  # `Patient/abc`: only what belongs to this record
+    types: tuple[str, ...] = ()  # of a search over all types (`type` ""): only these
     limits: dict[str, Limits] | None = None  # what the caller may see, by type, of matches and of what is included
 
 
 class Page(Struct, frozen=True):
-    """One page: matches, then included ones. `total` is counted, never estimated."""
+    """One page: matches, then included ones. `total` is counted, never estimated; -1 when it was not asked for."""
 
     matches: tuple[Stored, ...]
     included: tuple[Stored, ...]
@@ -215,7 +218,10 @@ class Repository(Protocol):
         ...
 
     def search(self, query: Query) -> Page:
-        """Raises HilumError `search-parameter-unknown` or `search-value-invalid`; location is the parameter."""
+        """Raises HilumError `search-parameter-unknown` or `search-value-invalid`; location is the parameter.
+
+        `search-too-slow` and `search-too-wide` when it takes too long, or includes too much.
+        """
         ...
 
     def merges(self, record: str | None = None, limit: int = 100) -> list[MergeRecord]:

@@ -47,6 +47,7 @@ SCHEMA = Schema(
 STEP = 16  # messages planned before other tasks get their turn
 ROUND = 64  # messages at most in one job of the writer
 
+CONDITION_SECONDS = 1.0  # for a condition of a write, which everybody else waits behind
 URGENT = 16  # changes of a write that a sender's answer may wait for
 
 Witness = Callable[[apsw.Connection, Sequence[AuditEvent]], None]
@@ -216,7 +217,8 @@ class SqliteRepository(Desk):
         planner = Planner(snapshot)
 
         def find(query: Query) -> list[str]:
-            return [one.id for one in search(connection, conditions_of(query), remembered.texts).matches]
+            found = search(connection, conditions_of(query), remembered.texts, CONDITION_SECONDS)
+            return [one.id for one in found.matches]
 
         tick, numbers = snapshot.tick, snapshot.numbers
         done = carry_out(planner, changes, find, references, -(tick.tick + 1))

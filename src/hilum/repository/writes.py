@@ -120,7 +120,7 @@ class WriteRefused(HilumError):
 
 def conditions_of(query: Query) -> Query:
     """A condition as a search: two matches are one too many."""
-    return replace(query, count=2, after="", sort=(), include=(), revinclude=(), total_only=False)
+    return replace(query, count=2, after="", sort=(), include=(), revinclude=(), total_only=False, with_total=False)
 
 
 def chunks_needed(changes: Sequence[Change]) -> int:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hilum import definitions
 from hilum.formats import fhir
 from hilum.formats.fhir import OTHER_REFERENCE, Kind
 from shared_data import SHARED, needs_shared
@@ -17,11 +18,11 @@ from shared_data import SHARED, needs_shared
 
 def facts(type_: str, **elements: Any) -> dict[str, list[tuple[Any, Any]]]:
     """Parameter name -> (a, b); references that nothing names are under ""."""
-    names = {one.number: one.name for one in fhir.PARAMETERS} | {OTHER_REFERENCE: ""}
     body = msgspec.json.encode({name.rstrip("_"): value for name, value in elements.items()})
     found: dict[str, list[tuple[Any, Any]]] = {}
     for number, a, b in fhir.facts_of(type_, body).all():
-        found.setdefault(names[number], []).append((a, b))
+        name = "" if number == OTHER_REFERENCE else fhir.parameter(number).name
+        found.setdefault(name, []).append((a, b))
     return found
 
 
@@ -74,7 +75,8 @@ def test_every_reference_is_found_named_or_not() -> None:
         "subject": [("Patient/a", "")],
         "participant": [("Practitioner/b", "")],
         "location": [("Location/d", "")],
-        "": [("Account/c", ""), ("Device/e", "")],
+        "account": [("Account/c", "")],
+        "": [("Device/e", "")],
     }
 
 
@@ -151,7 +153,45 @@ def test_the_table_is_consistent() -> None:
         assert not one.target or fhir.is_resource_type(one.target)
     assert all(sum(one.ordering for one in fhir.parameters_of(type_)) <= 1 for type_ in fhir.RESOURCE_TYPES)
     assert fhir.find_parameter("Patient", "shoesize") is None
-    assert fhir.parameters_of("Basic") == ()
+    assert fhir.parameters_of("Shoe") == ()
+
+
+def test_every_parameter_of_r4_is_there_and_can_be_found_by_its_number() -> None:
+    numbers = set()
+    count = 0
+    for type_ in fhir.RESOURCE_TYPES:
+        for one in fhir.parameters_of(type_):
+            count += 1
+            numbers.add(one.number)
+            assert fhir.parameter(one.number) == one
+            assert one.places or one.parts or one.paths or one.found_under != (one.name,), one
+            assert all(fhir.find_parameter(type_, name) for name in one.found_under), one
+    assert len(numbers) == count > 1_600
+    given = {(type_, one.name) for type_ in fhir.RESOURCE_TYPES for one in definitions.search_parameters(type_)}
+    offered = {(type_, one.name) for type_ in fhir.RESOURCE_TYPES for one in fhir.parameters_of(type_)}
+    absent = {(type_, name) for type_, name in given - offered if not name.startswith("_")}
+    assert absent == {
+        ("Location", "near"),
+        ("MolecularSequence", "chromosome-variant-coordinate"),
+        ("MolecularSequence", "referenceseqid-variant-coordinate"),
+    }
+
+
+def test_types_that_only_programs_write_are_indexed_whole() -> None:
+    assert facts("CarePlan", category=[{"coding": [{"code": "assess-plan"}]}], subject={"reference": "Patient/p"}) == {
+        "category": [("assess-plan", "")],
+        "subject": [("Patient/p", "")],
+    }
+    email = {"system": "email", "value": "a@example.org"}
+    assert facts("Person", telecom=[email], link=[{"target": {"reference": "Patient/p"}}]) == {
+        "email": [("a@example.org", "")],
+        "telecom": [("a@example.org", "")],
+        "link": [("Patient/p", "")],
+    }
+    timing = {"repeat": {"boundsPeriod": {"start": "2026-01-01", "end": "2026-01-31"}}}
+    found = facts("MedicationRequest", dosageInstruction=[{"timing": timing}, {"timing": {"event": ["2026-02-01"]}}])
+    assert len(found.get("date", [])) == 1
+    assert facts("Questionnaire", url="http://x/Q", version="1")["url"] == [("http://x/Q", "")]
 
 
 def bundles() -> list[Path]:

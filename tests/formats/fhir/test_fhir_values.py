@@ -60,7 +60,7 @@ def test_an_instant_reads_back_as_it_was_written(moment: datetime) -> None:
 def test_a_prefix_is_split_from_its_date() -> None:
     assert fhir.split_prefix("ge2026") == (Prefix.GE, "2026")
     assert fhir.split_prefix("2026") == (Prefix.EQ, "2026")
-    assert fhir.split_prefix("ap2026") == (Prefix.EQ, "ap2026")
+    assert fhir.split_prefix("ap2026") == (Prefix.AP, "2026")
 
 
 RANGE = st.tuples(st.integers(0, 20), st.integers(1, 10)).map(lambda one: (one[0], one[0] + one[1]))

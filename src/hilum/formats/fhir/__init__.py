@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
-from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, unit_key
+from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, meta_facts, more_facts, unit_key
 from .json_patch import apply_patch
 from .numbers import decode, encode
 from .outcome import Issue, IssueSeverity, operation_outcome
-from .parameters import PARAMETERS, Kind, Parameter, find_parameter, parameters_of
+from .parameters import PARAMETERS, Kind, Parameter, Part
+from .places import Place, values_at
 from .reference import (
     Reference,
     all_references,
@@ -16,10 +17,13 @@ from .reference import (
     redirect_references,
     replace_references,
 )
+from .registry import COMMON, find_parameter, ordering_of, parameter, parameters_of
 from .strings import fold
 from .types import RESOURCE_TYPES, is_id, is_resource_type
+from .wide import strings_of, values_of
 
 __all__ = [
+    "COMMON",
     "FAR_FUTURE",
     "FAR_PAST",
     "OTHER_REFERENCE",
@@ -31,6 +35,8 @@ __all__ = [
     "IssueSeverity",
     "Kind",
     "Parameter",
+    "Part",
+    "Place",
     "Prefix",
     "Reference",
     "all_references",
@@ -46,11 +52,18 @@ __all__ = [
     "is_id",
     "is_resource_type",
     "local_references",
+    "meta_facts",
+    "more_facts",
     "operation_outcome",
+    "ordering_of",
+    "parameter",
     "parameters_of",
     "parse_reference",
     "redirect_references",
     "replace_references",
     "split_prefix",
+    "strings_of",
     "unit_key",
+    "values_at",
+    "values_of",
 ]

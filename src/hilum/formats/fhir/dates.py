@@ -24,7 +24,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Prefix(StrEnum):
-    """How a searched value compares (R4 search.html#prefix); `ap` is not offered."""
+    """How a searched value compares (R4 search.html#prefix)."""
 
     EQ = "eq"  # the searched range holds all of the stored one
     NE = "ne"  # it does not
@@ -34,6 +34,7 @@ class Prefix(StrEnum):
     LE = "le"  # lt or eq
     SA = "sa"  # all of it lies after
     EB = "eb"  # all of it lies before
+    AP = "ap"  # the ranges touch; the searched one is given widened
 
 
 _PREFIXES = {prefix.value: prefix for prefix in Prefix}
@@ -115,6 +116,8 @@ def compare_ranges(prefix: Prefix, searched: tuple[int, int], stored: tuple[int,
             return low >= after
         case Prefix.EB:
             return high <= first
+        case Prefix.AP:
+            return low < after and high > first
 
 
 def format_instant(milliseconds: int) -> str:

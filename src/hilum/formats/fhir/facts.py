@@ -24,12 +24,15 @@ from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from .dates import FAR_FUTURE, FAR_PAST, date_range
-from .parameters import Kind
+from .numbers import decode
+from .parameters import Kind, Parameter
 from .reference import local_references
+from .registry import COMMON, MAPPED, parameters_of
 from .shapes import Branch, Concept, Identifier, Leaf, Pointer, Quantity, shape_of
 from .strings import fold
+from .wide import wide_facts
 
-__all__ = ["OTHER_REFERENCE", "Fact", "Facts", "facts_of", "unit_key"]
+__all__ = ["OTHER_REFERENCE", "Fact", "Facts", "facts_of", "meta_facts", "more_facts", "unit_key"]
 
 Fact = tuple[int, Any, Any]
 
@@ -55,9 +58,11 @@ def facts_of(type_: str, body: bytes) -> Facts:
 
     An element of a shape that is not R4 gives no facts; the others do.
     """
-    decode, steps = _extractor(type_)
+    if type_ not in MAPPED:
+        return _wide(type_, body)
+    read, steps = _extractor(type_)
     try:
-        values = astuple(decode(body))
+        values = astuple(read(body))
     except msgspec.ValidationError:
         return _facts_one_by_one(type_, body)
     facts = Facts()
@@ -69,6 +74,49 @@ def facts_of(type_: str, body: bytes) -> Facts:
         named = {fact[1] for fact in references}
         references += [(OTHER_REFERENCE, one, "") for one in dict.fromkeys(local_references(body)) if one not in named]
     return facts
+
+
+def meta_facts(meta: bytes) -> list[Fact]:
+    """The indexed facts of `meta`, which is kept apart: tags and security labels are tokens."""
+    if b'"tag"' not in meta and b'"security"' not in meta:
+        return []
+    indexed = [one for one in COMMON if one.is_indexed]
+    return [fact for _, fact in wide_facts({"meta": decode(meta)}, indexed)]
+
+
+def more_facts(type_: str, resource: dict[str, Any]) -> list[Fact]:
+    """The facts of the parameters that are not indexed; `resource` with its meta."""
+    parameters = [one for one in (*COMMON, *parameters_of(type_)) if not one.is_indexed]
+    return [fact for _, fact in wide_facts(resource, parameters)]
+
+
+def _wide(type_: str, body: bytes) -> Facts:
+    """All indexed facts of a type that has no shape."""
+    resource = decode(body)
+    facts = Facts()
+    lists = {
+        Kind.TOKEN: facts.tokens,
+        Kind.IDENTIFIER: facts.labels,
+        Kind.STRING: facts.labels,
+        Kind.URI: facts.labels,
+        Kind.DATE: facts.dates,
+        Kind.REFERENCE: facts.references,
+        Kind.QUANTITY: facts.quantities,
+        Kind.NUMBER: facts.quantities,
+    }
+    for kind, fact in wide_facts(resource, _own(type_)):
+        lists[kind].append(fact)
+    named = {fact[1] for fact in facts.references}
+    facts.references += [
+        (OTHER_REFERENCE, one, "") for one in dict.fromkeys(local_references(body)) if one not in named
+    ]
+    return facts
+
+
+@lru_cache(maxsize=256)
+def _own(type_: str) -> tuple[Parameter, ...]:
+    """The indexed parameters whose values are stored under their own name."""
+    return tuple(one for one in parameters_of(type_) if one.is_indexed and one.found_under == (one.name,))
 
 
 def unit_key(system: str, code: str, unit: str) -> str:

@@ -1,8 +1,8 @@
-"""The search parameters that hilum offers, as one table.
+"""The search parameters that are indexed for the types that hilum makes of messages, as one table.
 
 They are those that US Core 6.1 and 7.0 ask of a server for the types that hilum makes, and the references by which
 these types hang together. Names, kinds and elements are those of R4 (searchparameter-registry.html). `_id` and
-`_lastUpdated` exist for every type and need no row.
+`_lastUpdated` exist for every type and need no row. The other parameters of R4 are in registry.py.
 
 A row is: name, kind, where the values are. Paths are separated by commas; `[Patient]` keeps only references to that
 type; `= a b` means that the values are found under these parameters (nothing is stored twice); `*` marks the date by
@@ -15,7 +15,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-__all__ = ["PARAMETERS", "Kind", "Parameter", "find_parameter", "parameters_of"]
+from .places import Place
+
+__all__ = ["PARAMETERS", "Kind", "Parameter", "Part"]
 
 
 class Kind(StrEnum):
@@ -27,11 +29,22 @@ class Kind(StrEnum):
     DATE = "date"
     REFERENCE = "reference"
     QUANTITY = "quantity"
+    NUMBER = "number"
+    URI = "uri"
+    COMPOSITE = "composite"
 
     @property
     def fhir(self) -> str:
         """The type of the search parameter in R4."""
         return "token" if self is Kind.IDENTIFIER else self.value
+
+
+class Part(Struct, frozen=True):
+    """One component of a composite: how its values are compared, and where they are below `context`."""
+
+    name: str
+    kind: Kind
+    places: tuple[Place, ...]
 
 
 class Parameter(Struct, frozen=True):
@@ -45,6 +58,10 @@ class Parameter(Struct, frozen=True):
     target: str = ""  # only references to this type
     found_under: tuple[str, ...] = ()  # parameters whose stored values it searches; its own name when it has paths
     ordering: bool = False  # the date that orders resources of this type
+    is_indexed: bool = True  # else it is tested on the bodies that the other terms of a search leave
+    places: tuple[Place, ...] = ()  # where its values are, with their datatypes
+    targets: tuple[str, ...] = ()  # of a reference: types that it may point to; () is any
+    parts: tuple[tuple[tuple[str, ...], tuple[Part, ...]], ...] = ()  # of a composite: context -> its components
 
 
 _TABLE = """
@@ -230,17 +247,3 @@ def _read_table(text: str) -> tuple[Parameter, ...]:
 
 
 PARAMETERS: tuple[Parameter, ...] = _read_table(_TABLE)
-
-_BY_TYPE: dict[str, dict[str, Parameter]] = {}
-for _parameter in PARAMETERS:
-    _BY_TYPE.setdefault(_parameter.type, {})[_parameter.name] = _parameter
-
-
-def parameters_of(type_: str) -> tuple[Parameter, ...]:
-    """The parameters of one type, without `_id` and `_lastUpdated`; () for a type without any."""
-    return tuple(_BY_TYPE.get(type_, {}).values())
-
-
-def find_parameter(type_: str, name: str) -> Parameter | None:
-    """The parameter of this name, or None."""
-    return _BY_TYPE.get(type_, {}).get(name)

@@ -11,9 +11,22 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from .parameters import Kind, Parameter, parameters_of
+from .parameters import Kind, Parameter
+from .registry import parameters_of
 
-__all__ = ["Branch", "Coding", "Concept", "Identifier", "Leaf", "Period", "Pointer", "Quantity", "Shape", "shape_of"]
+__all__ = [
+    "Branch",
+    "Coding",
+    "Concept",
+    "Identifier",
+    "Leaf",
+    "Period",
+    "Pointer",
+    "Quantity",
+    "Shape",
+    "paths_of",
+    "shape_of",
+]
 
 
 class Coding(Struct, gc=False):
@@ -91,10 +104,17 @@ _LEAVES: dict[Kind, Any] = {
 
 @lru_cache(maxsize=256)
 def shape_of(type_: str) -> Shape:
-    """The shape of a resource type; one without search parameters has no fields."""
-    wanted = [(path.split("."), one) for one in parameters_of(type_) for path in one.paths]
+    """The shape of a resource type that messages make; one without search parameters has no fields."""
+    wanted = [(path, one) for one in parameters_of(type_) if one.is_indexed for path in paths_of(one)]
     tree = _branch(wanted)
     return Shape(_struct(type_, tree), tree)
+
+
+def paths_of(parameter: Parameter) -> list[list[str]]:
+    """The paths of the table, or those of a reference that is in the definitions only."""
+    if parameter.paths or parameter.kind is not Kind.REFERENCE or parameter.found_under != (parameter.name,):
+        return [path.split(".") for path in parameter.paths]
+    return [list(place.path) for place in parameter.places if place.leaf == "Reference"]
 
 
 def _branch(wanted: list[tuple[list[str], Parameter]]) -> Branch:
