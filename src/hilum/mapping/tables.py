@@ -20,6 +20,7 @@ __all__ = [
     "Ignore",
     "MapEntry",
     "Namespace",
+    "OutwardLine",
     "ParamLine",
     "Row",
     "TestCase",
@@ -161,6 +162,29 @@ class TestCase(Struct, frozen=True):
     cells: dict[str, int] = {}
 
 
+class OutwardLine(Struct, frozen=True):
+    """What the rows cannot say of messages that go out: segments and their order, control codes, what is left out.
+
+    `role`: segment, set, default, skip, ignore; docs/outward.md explains the cells of each.
+    """
+
+    line_id: str
+    role: str = ""
+    applies: str = ""
+    segment: str = ""
+    under: str = ""
+    each: str = ""
+    only: str = ""
+    field: str = ""
+    source: str = ""
+    reason: str = ""
+    owner: str = ""
+    status: str = ""
+    note: str = ""
+    where: Where = Where()
+    cells: dict[str, int] = {}
+
+
 class Workbook(Struct, frozen=True):
     """The tables that run, overlays applied, and everything found wrong on the way (`findings`)."""
 
@@ -171,6 +195,7 @@ class Workbook(Struct, frozen=True):
     maps: tuple[MapEntry, ...] = ()
     ignores: tuple[Ignore, ...] = ()
     tests: tuple[TestCase, ...] = ()
+    outward: tuple[OutwardLine, ...] = ()
     findings: tuple[Finding, ...] = ()
     inspection: bool = False  # no site: params may use their `inspection` value, unknown authorities are local
 
@@ -201,6 +226,7 @@ _REQUIRED: dict[type[Struct], tuple[str, ...]] = {
     MapEntry: ("map", "code"),
     Ignore: ("field", "reason"),
     TestCase: ("test_id", "expect"),
+    OutwardLine: ("line_id", "role"),
 }
 _KEYS: dict[type[Struct], tuple[str, ...]] = {
     Row: ("row_id",),
@@ -210,6 +236,7 @@ _KEYS: dict[type[Struct], tuple[str, ...]] = {
     MapEntry: ("map", "sender", "code"),
     Ignore: ("field", "applies", "sender"),
     TestCase: ("test_id",),
+    OutwardLine: ("line_id",),
 }
 _FILES: dict[str, type[Struct]] = {
     "rows": Row,
@@ -219,6 +246,7 @@ _FILES: dict[str, type[Struct]] = {
     "maps": MapEntry,
     "ignores": Ignore,
     "tests": TestCase,
+    "outward": OutwardLine,
 }
 _RETIRED = "retired"
 _BESIDE = frozenset({"approvals.csv", "signers.csv"})  # kept with the tables, and no tables themselves

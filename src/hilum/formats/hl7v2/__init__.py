@@ -2,6 +2,7 @@
 
 from hilum.formats.hl7v2.ack import AckMode, AckWanted, Wish, acknowledge, wants
 from hilum.formats.hl7v2.batch import Batch, is_batch, split_batch
+from hilum.formats.hl7v2.building import DELETE, build
 from hilum.formats.hl7v2.codes import CODES, Code
 from hilum.formats.hl7v2.delimiters import STANDARD, Delimiters
 from hilum.formats.hl7v2.escape import escape, unescape
@@ -14,6 +15,7 @@ from hilum.formats.hl7v2.reader import parse
 
 __all__ = [
     "CODES",
+    "DELETE",
     "STANDARD",
     "AckMode",
     "AckWanted",
@@ -31,6 +33,7 @@ __all__ = [
     "Wish",
     "acknowledge",
     "admit",
+    "build",
     "compile_path",
     "component_name",
     "describe",
