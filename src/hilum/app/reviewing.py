@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from hilum.config import Integration, examine
 from hilum.errors import NotFound
 from hilum.workbook import FOLDER, Approvals, Pin, Review, open_review, read_approvals, read_pin, write_texts
 
-__all__ = ["Reviewed", "agreed", "review_folder", "written"]
+__all__ = ["Reviewed", "agreed", "person", "review_folder", "written"]
 
 
 class Reviewed(Struct, frozen=True):
@@ -51,6 +52,14 @@ def agreed(question: str, *, yes: bool, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         return False
     return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+
+
+def person() -> str:
+    """The user of this terminal."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def written(tables: Path, texts: Mapping[str, str], folder: Path) -> list[str]:

@@ -141,8 +141,8 @@ class _Lists:
         at = get_column_letter(list(self.lists).index(column) + 1)
         formula = f"{LISTS_SHEET}!${at}$2:${at}${len(self.lists[column]) + 1}"
         found = DataValidation(type="list", formula1=formula, allow_blank=True, showErrorMessage=column in self.strict)
-        found.error = f"{column} is one of: {', '.join(self.lists[column])}"
-        found.errorTitle = column
+        if column in self.strict:
+            found.errorTitle, found.error = column, f"{column} is one of: {', '.join(self.lists[column])}"
         return found
 
     def write(self, sheet: Worksheet) -> None:

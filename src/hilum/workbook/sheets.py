@@ -10,7 +10,15 @@ import msgspec
 from msgspec import Struct, structs
 
 from hilum.errors import ConfigError
-from hilum.mapping import Workbook, base_files, columns_of, key_columns, read_workbook, table_of
+from hilum.mapping import (
+    Workbook,
+    base_files,
+    columns_of,
+    key_columns,
+    read_workbook,
+    required_columns,
+    table_of,
+)
 from hilum.model import Finding
 from hilum.workbook.documents import Document, parse_document
 
@@ -155,11 +163,12 @@ def read_layer(files: Iterable[tuple[str, str]], layer: str) -> Layer:
         if not table:
             continue
         document = documents[file] = parse_document(file, text)
-        columns, first = columns_of(table), key_columns(table)[-1]
+        columns = columns_of(table)
+        needed = [name for name in key_columns(table) if name in required_columns(table)]
         for record in document.lines:
             given = document.cells_of(record)
             entry = Entry(table, {name: given.get(name, "") for name in columns}, file, record.line, layer)
-            if entry.cells[first]:
+            if all(entry.cells[name] for name in needed):
                 entries[entry.key] = entry
     return Layer(documents, entries)
 

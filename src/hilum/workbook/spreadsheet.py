@@ -64,12 +64,12 @@ def read_xlsx(content: bytes) -> Sheets:
     _refuse_bomb(content)
     try:
         book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+        try:
+            return _Reader(book).read()
+        finally:
+            book.close()
     except Exception as error:  # what is in a broken file decides which error it is
         raise _unreadable(f"this is no XLSX workbook ({type(error).__name__})") from error
-    try:
-        return _Reader(book).read()
-    finally:
-        book.close()
 
 
 def _unreadable(message: str) -> ConfigError:

@@ -10,9 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hilum.app.opening import whoami
 from hilum.app.printing import print_json, print_table
-from hilum.app.reviewing import agreed, review_folder, written
+from hilum.app.reviewing import agreed, person, review_folder, written
 from hilum.config import Secret
 from hilum.errors import ConfigError
 from hilum.model import Severity
@@ -59,7 +58,7 @@ def command(
         opened.pin,
         owner=owner,
         names=row or (),
-        by=by or whoami().removeprefix("cli:"),
+        by=by or person(),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         scope=opened.use,
         key=person_key(Secret(key, Path()).resolve()) if key else None,

@@ -1,0 +1,291 @@
+"""XLSX: there and back without loss, and every way in which a spreadsheet changes a text is named by cell."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+from openpyxl.worksheet.worksheet import Worksheet
+from workbook_tables import review, table
+
+from hilum.errors import ConfigError
+from hilum.mapping import columns_of, key_columns, required_columns
+from hilum.workbook import TABLES, Review, export_xlsx, mark_of, plan_import, read_approvals, read_xlsx
+from hilum.workbook.cells import from_cell, to_cell
+from hilum.workbook.importing import Import
+
+NOBODY = read_approvals(None, "")
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=16).map(str.strip)
+HOSTILE = st.sampled_from(
+    ["=1+1", "+49 555", "-5", "@SUM(A1)", "007", "1.10", "12345678901234567890", "2024-01-31", "1/2", "TRUE", "#N/A",
+     "_x0041_", "a\r\nb", "a\nb", "\x07bell", "é\u2028ü", "'quoted", "1e5", "0.1", "\U0001f600", "x\u0000y"]
+)  # fmt: skip
+CELL = st.one_of(HOSTILE, TEXT)
+
+
+def exported(opened: Review) -> bytes:
+    return export_xlsx(opened, NOBODY, title="a test", mark=mark_of(opened, "test"))
+
+
+def resaved(content: bytes, change: Callable[[Any], None] = lambda _: None) -> bytes:
+    book = load_workbook(io.BytesIO(content))
+    change(book)
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def tables_of(content: bytes) -> list[tuple[str, dict[str, str]]]:
+    sheets = read_xlsx(content)
+    assert not [one for one in sheets.findings if one.code != "cell-blank-edges"], sheets.findings
+    return [(line.entry.table, line.entry.cells) for line in sheets.lines.values()]
+
+
+@st.composite
+def any_table(draw: st.DrawFn) -> tuple[str, str]:
+    name = draw(st.sampled_from(TABLES))
+    columns, keys = columns_of(name), key_columns(name)
+    lines = draw(st.lists(st.fixed_dictionaries({column: CELL for column in columns}), min_size=1, max_size=4))
+    unique: dict[tuple[str, ...], dict[str, str]] = {}
+    for number, line in enumerate(lines):
+        for column in required_columns(name):
+            line[column] = line[column] or f"x{number}"
+        line[columns[0]] = line[columns[0]].lstrip("#").strip() or f"k{number}"
+        unique[tuple(line[key] for key in keys)] = line
+    return name, table(name, unique.values())
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(any_table())
+def test_any_table_comes_back_from_a_spreadsheet_as_it_was(made: tuple[str, str]) -> None:
+    name, text = made
+    opened = review([(f"{name}.csv", text)], below=[])
+    before = [(entry.table, entry.cells) for entry in opened.merged.values()]
+    content = exported(opened)
+    assert tables_of(content) == before
+    assert tables_of(resaved(content)) == before
+
+
+@given(CELL)
+def test_every_text_survives_the_escape_of_a_cell(text: str) -> None:
+    assert from_cell(to_cell(text)) == text
+
+
+def test_the_same_tables_give_the_same_bytes() -> None:
+    assert exported(review()) == exported(review())
+
+
+def test_a_person_finds_frozen_headers_filters_drop_downs_and_colours() -> None:
+    book = load_workbook(io.BytesIO(exported(review())))
+    assert book.sheetnames[:2] == ["How to read this", "owners"]
+    rows = book["rows"]
+    assert rows.freeze_panes == "B2"
+    assert rows.auto_filter.ref.startswith("A1:")
+    lists = {one.formula1 for one in rows.data_validations.dataValidation}
+    assert len(lists) >= 7
+    assert len(rows.conditional_formatting) == 1
+    said = "\n".join(str(row[0].value) for row in book["How to read this"].iter_rows())
+    assert "phone number of a patient missing" in said
+    owners = [[cell.value for cell in row[:2]] for row in book["owners"].iter_rows(min_row=2)]
+    assert ["registration", 5] in owners
+
+
+def test_a_formula_like_text_is_a_text_in_the_file_itself() -> None:
+    rows = [{"row_id": "x", "anchor": "PID", "target": "Patient.active", "note": "=HYPERLINK(1)"}]
+    content = exported(review([("rows.csv", table("rows", rows))], below=[]))
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        sheets = [packed.read(name) for name in packed.namelist() if name.startswith("xl/worksheets/")]
+    assert len(sheets) > 5
+    assert not [one for one in sheets if b"<f>" in one]
+
+
+def planned(change: Callable[[Any], None], site: tuple[tuple[str, str], ...] = ()) -> Import:
+    opened = review(site)
+    return plan_import(opened, NOBODY, read_xlsx(resaved(exported(opened), change)))
+
+
+def found(plan: Import) -> set[tuple[str, str]]:
+    return {(one.code, one.location) for one in plan.findings}
+
+
+def at(sheet: Worksheet, key: str, column: str) -> Any:
+    names = {cell.value: cell.column for cell in sheet[1]}
+    for row in range(2, sheet.max_row + 1):
+        if key in [sheet.cell(row, number).value for number in names.values()]:
+            return sheet.cell(row, names[column])
+    raise AssertionError(key)
+
+
+def test_a_number_that_was_a_text_with_zeros_is_named_with_its_cell() -> None:
+    def change(book: Any) -> None:
+        cell = at(book["maps"], "007", "code")
+        cell.value, cell.number_format = 7, "General"
+
+    plan = planned(change)
+    assert ("cell-number", "maps!C3") in found(plan)
+    assert plan.errors
+    assert "007" in next(one.message for one in plan.findings if one.code == "cell-number")
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (date(2024, 1, 31), "cell-date"),
+        (True, "cell-boolean"),
+        ("=1+1", "cell-formula"),
+        (1.5, "cell-number"),
+        (12345678901234567, "cell-number"),
+    ],
+)
+def test_what_a_spreadsheet_makes_of_a_text_is_an_error_with_its_cell(value: object, code: str) -> None:
+    plan = planned(lambda book: setattr(at(book["rows"], "pat-sex", "note"), "value", value))
+    assert (code, "rows!U3") in found(plan)
+    assert plan.errors
+
+
+def test_blanks_around_a_text_are_taken_off_and_said() -> None:
+    plan = planned(lambda book: setattr(at(book["rows"], "pat-sex", "note"), "value", "\u00a0words "))
+    assert ("cell-blank-edges", "rows!U3") in found(plan)
+    assert not plan.errors
+    assert [cell.after for cell in plan.changes[0].cells] == ["words"]
+
+
+def test_a_renamed_sheet_a_missing_column_and_an_unknown_one_are_named() -> None:
+    def change(book: Any) -> None:
+        book["maps"].title = "Maps 2"
+        book["rows"].cell(1, 9).value = "mapp"
+        book.create_sheet("my notes")
+
+    codes = found(planned(change))
+    assert ("sheet-missing", "maps!A1") in codes
+    assert ("column-missing", "rows!A1") in codes
+    assert ("column-unknown", "rows!I1") in codes
+    assert ("sheet-unknown", "my notes!A1") in codes
+
+
+def test_a_line_that_was_deleted_though_it_is_of_the_base_is_an_error() -> None:
+    plan = planned(lambda book: book["rows"].delete_rows(3))
+    assert ("base-line-missing", "rows!A1") in found(plan)
+
+
+def test_two_lines_with_one_key_and_an_empty_needed_cell_are_named() -> None:
+    def change(book: Any) -> None:
+        at(book["rows"], "pat-sex", "row_id").value = "pat-key"
+        at(book["maps"], "F", "code").value = None
+
+    codes = found(planned(change))
+    assert ("line-twice", "rows!A3") in codes
+    assert ("cell-missing", "maps!C2") in codes
+
+
+def test_sorting_the_sheet_changes_nothing() -> None:
+    def change(book: Any) -> None:
+        sheet = book["rows"]
+        first = [cell.value for cell in sheet[2]]
+        for at_, value in enumerate([cell.value for cell in sheet[4]], 1):
+            sheet.cell(2, at_).value = value
+        for at_, value in enumerate(first, 1):
+            sheet.cell(4, at_).value = value
+
+    plan = planned(change)
+    assert (plan.changes, plan.findings, plan.documents) == ((), (), {})
+
+
+def test_only_the_lines_that_were_changed_become_the_sites_own() -> None:
+    def change(book: Any) -> None:
+        at(book["rows"], "pat-phone", "transform").value = 'XTN(use="mobile")'
+
+    plan = planned(change)
+    assert plan.errors == 0
+    assert [(one.kind, one.name, [cell.column for cell in one.cells]) for one in plan.changes] == [
+        ("changed", "rows:pat-phone", ["transform"])
+    ]
+    assert list(plan.documents) == ["rows.csv"]
+    assert [record.cells[0] for record in plan.documents["rows.csv"].lines] == ["pat-phone"]
+
+
+def test_a_line_as_the_base_has_it_again_is_taken_out_of_the_site() -> None:
+    own = table(
+        "rows", [{"row_id": "pat-sex", "anchor": "PID", "source": "PID-8", "target": "Patient.gender", "note": "x"}]
+    )
+    from workbook_tables import BASE_ROWS
+
+    def change(book: Any) -> None:
+        for column in columns_of("rows"):
+            at(book["rows"], "pat-sex", column).value = BASE_ROWS[1].get(column)
+
+    plan = planned(change, (("rows.csv", own),))
+    assert "taken out" in plan.changes[0].note
+    assert not plan.documents["rows.csv"].lines
+
+
+def test_comments_and_order_of_the_sites_file_stay_when_a_line_of_it_changes() -> None:
+    own = table("ignores", [{"field": "ZPI-*", "reason": "not ours", "owner": "technical"}])
+    text = own.replace("ZPI", "# why we do this\nZPI")
+    plan = planned(
+        lambda book: setattr(at(book["ignores"], "ZPI-*", "reason"), "value", "nobody needs it"),
+        (("ignores.csv", text),),
+    )
+    assert plan.documents["ignores.csv"].text == text.replace("not ours", "nobody needs it")
+
+
+def test_what_the_folder_got_after_the_export_is_kept_and_a_line_that_both_changed_is_named() -> None:
+    before = review([("ignores.csv", table("ignores", [{"field": "ZPI-1", "reason": "a", "owner": "x"}]))])
+    after = review(
+        [
+            (
+                "ignores.csv",
+                table(
+                    "ignores",
+                    [
+                        {"field": "ZPI-1", "reason": "b", "owner": "x"},
+                        {"field": "ZPI-2", "reason": "new", "owner": "x"},
+                    ],
+                ),
+            )
+        ]
+    )
+    untouched = plan_import(after, NOBODY, read_xlsx(exported(before)))
+    assert (untouched.changes, untouched.findings) == ((), ())
+    content = resaved(exported(before), lambda book: setattr(at(book["ignores"], "ZPI-1", "reason"), "value", "c"))
+    both = plan_import(after, NOBODY, read_xlsx(content))
+    assert [one.code for one in both.findings] == ["line-conflict"]
+
+
+def test_an_error_that_the_import_would_bring_is_shown_at_its_cell() -> None:
+    plan = planned(lambda book: setattr(at(book["rows"], "pat-phone", "target"), "value", "Patient.telcom[+]"))
+    assert ("target-unknown", "rows!G4") in found(plan)
+    assert plan.errors
+
+
+def test_an_export_of_another_base_and_a_file_without_a_mark_are_refused() -> None:
+    opened = review()
+    other = review(below=[("rows.csv", table("rows", [{"row_id": "a", "anchor": "PID", "target": "Patient.active"}]))])
+    assert "export-outdated" in {one.code for one in plan_import(opened, NOBODY, read_xlsx(exported(other))).findings}
+    plan = planned(lambda book: book.remove(book["hilum"]))
+    assert ("export-unknown", "hilum!A1") in found(plan)
+
+
+def test_what_is_no_spreadsheet_is_refused_with_a_code() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as target:
+        target.writestr("xl/workbook.xml", '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a/>')
+    for content in (b"", b"words", b"PK\x03\x04", packed.getvalue(), exported(review())[:2000]):
+        with pytest.raises(ConfigError) as refused:
+            read_xlsx(content)
+        assert refused.value.code == "xlsx-unreadable"
+
+
+def test_a_text_longer_than_a_cell_is_refused_at_export() -> None:
+    rows = [{"row_id": "x", "anchor": "PID", "target": "Patient.active", "note": "n" * 32_768}]
+    with pytest.raises(ConfigError) as refused:
+        exported(review([("rows.csv", table("rows", rows))], below=[]))
+    assert refused.value.findings[0].code == "cell-too-long"
+    assert refused.value.findings[0].location == "rows.csv:2:21"
