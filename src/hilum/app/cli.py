@@ -36,6 +36,8 @@ COMMANDS = {
     "backup": "Copy the store while hilum runs.",
     "doctor": "Look for what would keep an integration from running here and now.",
     "hl7": "Show or check HL7 v2 files, without any folder.",
+    "validate": "Say what is wrong with FHIR resources, and where.",
+    "package": "Add, list and remove FHIR packages: profiles, value sets, search parameters.",
     "map": "Show the FHIR resources that HL7 v2 files turn into, without any folder.",
     "workbook": "Check, review, sign, export, import and upgrade the mapping tables.",
 }

@@ -22,6 +22,7 @@ from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
 from hilum.config import Tree
+from hilum.definitions import Shelf
 from hilum.delivery import (
     Destination,
     FilesDestination,
@@ -146,7 +147,15 @@ def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) ->
     settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
     owners = {name: one.owner for name, one in settings.items()}
     book = load_workbook(tree.folder)
-    recipe = Recipe(book, dict(opened.integration.params), tuple(_rules(opened)), owners)
+    packages = Shelf(tree.folder).contents()
+    recipe = Recipe(
+        book,
+        dict(opened.integration.params),
+        tuple(_rules(opened)),
+        owners,
+        opened.integration.validation,
+        packages,
+    )
     translator_of(recipe)  # what does not compile is told here, not by another process
     engine = Engine(opened.journal, opened.repository, Processes(recipe), settings, sources)
     for name, config in _destination_configs(tree).items() if sends else ():

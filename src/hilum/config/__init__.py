@@ -23,6 +23,7 @@ from hilum.config.integration import (
     System,
     Tls,
     User,
+    ValidationPolicy,
     retention_days,
 )
 from hilum.config.load import examine, load
@@ -51,6 +52,7 @@ __all__ = [
     "Tls",
     "Tree",
     "User",
+    "ValidationPolicy",
     "editor_schemas",
     "examine",
     "is_loopback",

@@ -27,6 +27,7 @@ __all__ = [
     "System",
     "Tls",
     "User",
+    "ValidationPolicy",
     "retention_days",
 ]
 
@@ -53,6 +54,14 @@ class Level(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class ValidationPolicy(StrEnum):
+    """What becomes of a message whose resources are not what FHIR asks for."""
+
+    OFF = "off"  # nobody looks
+    WARN = "warn"  # it is applied, and a person is told
+    HOLD = "hold"  # it is held for a person
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,6 +206,10 @@ class Integration(Struct, frozen=True, forbid_unknown_fields=True):
     store: Annotated[StoreSettings, Meta(description="Where journal and repository are kept.")] = StoreSettings()
     api: Annotated[Api, Meta(description="Where the FHIR API listens.")] = Api()
     routes: Annotated[list[Route], Meta(description="What is sent to which destination.")] = []
+    validation: Annotated[
+        ValidationPolicy,
+        Meta(description="Resources made of messages are validated: off, warn (a person is told) or hold."),
+    ] = ValidationPolicy.OFF
     params: Annotated[
         dict[str, str | int | float | bool], Meta(description="Decisions that the workbook asks for, by name.")
     ] = {}

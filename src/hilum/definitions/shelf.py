@@ -80,12 +80,18 @@ class Shelf:
         packs = [self._open(one) for one in self.all()]
         return base.with_packs(packs) if packs else base
 
+    def contents(self) -> dict[str, bytes]:
+        """SHA-256 -> bytes of each pack, in order: what another process opens them from."""
+        return {one.sha256: self._read(one) for one in self.all()}
+
     def _open(self, one: Shelved) -> Pack:
+        return open_pack(self._read(one), one.sha256)
+
+    def _read(self, one: Shelved) -> bytes:
         try:
-            content = (self._folder / one.file).read_bytes()
+            return (self._folder / one.file).read_bytes()
         except OSError as error:
             raise self._damaged(f"{one.label} is listed, and its file is not there") from error
-        return open_pack(content, one.sha256)
 
     def add(self, archive: Path, base: Definitions) -> Added:
         """Read a .tgz, reduce it, keep it; another version of the same package gives way.

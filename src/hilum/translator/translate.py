@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
+from msgspec import Struct
+
 from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
-from hilum.model import DECISIONS, Effects, ExceptionItem, Held, Message, Outgoing
+from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
 
-__all__ = ["Mapper", "Route", "Translator", "hold"]
+__all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
 
 Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
 
@@ -23,12 +25,19 @@ class Mapper(Protocol):
         ...
 
 
+class Judge(Struct, frozen=True):
+    """Says what is wrong with resources that were made of a message."""
+
+    errors: Callable[[Iterable[bytes]], tuple[Finding, ...]]
+    holds: bool  # such a message is held; else it is applied, and a person is told
+
+
 class Translator:
     """The pure part of the journey. Nothing here remembers a message."""
 
-    def __init__(self, plan: Mapper, route: Route, owners: Mapping[str, str]) -> None:
+    def __init__(self, plan: Mapper, route: Route, owners: Mapping[str, str], judge: Judge | None = None) -> None:
         """`owners` says who looks after what each source sends, where no row names somebody."""
-        self._plan, self._route, self._owners = plan, route, owners
+        self._plan, self._route, self._owners, self._judge = plan, route, owners, judge
 
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
@@ -42,6 +51,10 @@ class Translator:
         if mapped.held is not None:
             problem = mapped.held
             return self._held(message, problem.code, problem.message, problem.location, problem.owner)
+        faults = () if self._judge is None else self._judge.errors(mapping.render(mapped))
+        if faults and self._judge is not None and self._judge.holds:
+            text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"
+            return self._held(message, "resource-invalid", text, faults[0].location)
         is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
         return Effects(
             seq=message.seq,
@@ -50,7 +63,7 @@ class Translator:
             key=message.envelope.key,
             drafts=[one for one in mapped.drafts if one.type != "Patient"] if is_decision else mapped.drafts,
             merges=mapped.merges,
-            exceptions=(*mapped.exceptions, *self._reports(message)),
+            exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
             outgoing=tuple(self._route(message, record, mapped)),
             accounting=mapped.accounting,
         )
@@ -64,6 +77,17 @@ class Translator:
                 location="MSH-10",
                 owner=self._owners.get(message.envelope.source, ""),
                 group=f"control-id-reused|{message.envelope.sender}",
+            )
+
+    def _invalid(self, message: Message, faults: Iterable[Finding]) -> Iterator[ExceptionItem]:
+        """What is wrong with the resources of a message that is applied all the same."""
+        for one in faults:
+            yield ExceptionItem(
+                code="resource-invalid",
+                message=f"{one.code}: {one.message}",
+                location=one.location,
+                owner=self._owners.get(message.envelope.source, ""),
+                group=f"resource-invalid|{message.envelope.sender}|{one.code}|{one.location}",
             )
 
     def _held(self, message: Message, code: str, text: str, location: str = "", owner: str = "") -> Held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -85,6 +85,10 @@ class Validator:
             text = "this is not JSON, or its texts are not UTF-8, or it is nested beyond reason"
             return Report((finding("json-invalid", text),), (), self.rules, 0)
         return self._report(resource, profiles, type_)
+
+    def errors(self, resources: Iterable[bytes]) -> tuple[Finding, ...]:
+        """The errors of several resources as JSON, without the warnings: what the flow of messages asks."""
+        return tuple(one for raw in resources for one in self.validate_bytes(raw) if one.severity is Severity.ERROR)
 
     def is_structurally_valid(self, raw: bytes) -> bool:
         """The first tier alone: whether the JSON has the shape of its type. For measuring and for quick answers."""
