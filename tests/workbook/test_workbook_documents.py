@@ -30,7 +30,7 @@ def test_any_table_is_read_as_the_csv_module_reads_it_and_written_back_whole(
     text = "".join(record_text(row, newline) for row in rows)
     document = parse_document("rows.csv", text)
     assert document.text == text
-    parsed = [row for row in csv.reader(io.StringIO(text, newline=""))]
+    parsed = list(csv.reader(io.StringIO(text, newline="")))
     assert [record.cells for record in document.records] == [tuple(cell.strip() for cell in row) for row in parsed]
 
 

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
-from workbook_tables import review, table
 
 from hilum.errors import ConfigError
 from hilum.mapping import columns_of, key_columns, required_columns
 from hilum.workbook import TABLES, Review, export_xlsx, mark_of, plan_import, read_approvals, read_xlsx
 from hilum.workbook.cells import from_cell, to_cell
 from hilum.workbook.importing import Import
+from workbook_tables import review, table
 
 NOBODY = read_approvals(None, "")
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=16).map(str.strip)
@@ -52,7 +52,7 @@ def tables_of(content: bytes) -> list[tuple[str, dict[str, str]]]:
 def any_table(draw: st.DrawFn) -> tuple[str, str]:
     name = draw(st.sampled_from(TABLES))
     columns, keys = columns_of(name), key_columns(name)
-    lines = draw(st.lists(st.fixed_dictionaries({column: CELL for column in columns}), min_size=1, max_size=4))
+    lines = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(columns, CELL)), min_size=1, max_size=4))
     unique: dict[tuple[str, ...], dict[str, str]] = {}
     for number, line in enumerate(lines):
         for column in required_columns(name):
