@@ -44,6 +44,9 @@ def _entry_coding(entry: MapEntry) -> bytes:
     return _coding(entry.system, entry.target, entry.display)
 
 
+_Texts = tuple[str, str, str, str]  # code, display, system and version as a field states them
+
+
 class _Local:
     """The codings that a field itself states."""
 
@@ -57,6 +60,19 @@ class _Local:
             return b""
         uri = self._uri(system) if system else self.default
         return _coding(uri, code, display, version)
+
+    def add(self, codings: list[bytes], first: _Texts, other: _Texts) -> None:
+        """Add both codings. Beside a mapped coding a local code says something only when its system is named."""
+        if first[2] or self.default or not codings:
+            _add(codings, self.coding(*first))
+        if other[2] or not codings:
+            _add(codings, self.coding(*other))
+
+    def add_second(self, codings: list[bytes], parts: list[str]) -> None:
+        """The second alternate (CWE.10 to .13), which came with v2.7."""
+        code, words, system, version = (self._env.text(part) for part in parts[9:13])
+        if system or not codings:
+            _add(codings, self.coding(code, words, system, version))
 
     def _uri(self, system: str) -> str:
         uri, known = self._env.codesystems.find(system)
@@ -79,6 +95,8 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
 
     def evaluate(raw: str, *extra: str) -> bytes:
         parts = env.parts(raw, 9)
+        if len(parts) > 9:
+            parts = _late(parts, simple=simple)
         if named_system and not parts[2]:
             parts[2] = env.first(extra[at_system])
         if named_text and not parts[8]:
@@ -91,11 +109,10 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
         if stop:
             return NOTHING
         if codings or spec.unmapped not in ("exception", "reject"):
-            # Beside a mapped coding a local code says something only when its system is named.
-            if system or local.default or not codings:
-                _add(codings, local.coding(code, display, system, "" if simple else env.text(parts[6])))
-            if other_system or not codings:
-                _add(codings, local.coding(other, other_text, other_system, "" if simple else env.text(parts[7])))
+            versions = ("", "") if simple else (env.text(parts[6]), env.text(parts[7]))
+            local.add(codings, (code, display, system, versions[0]), (other, other_text, other_system, versions[1]))
+            if len(parts) > 9:
+                local.add_second(codings, parts)
         words = env.text(parts[8]) if named_text or not simple else ""
         text = words or display or other_text or (code if not codings else "")
         if not codings and not text:
@@ -112,6 +129,16 @@ def _add(codings: list[bytes], found: bytes) -> None:
     """Add a coding, unless it is there already under another display."""
     if found and found.split(b',"display":', 1)[0] not in {one.split(b',"display":', 1)[0] for one in codings}:
         codings.append(found)
+
+
+def _late(parts: list[str], *, simple: bool) -> list[str]:
+    """A CWE of v2.7 and later: the OIDs of coding systems (.14, .17, .20) stand in where a name is missing."""
+    if simple:
+        return parts[:9]
+    parts = [*parts, *[""] * (20 - len(parts))]
+    for name, oid in ((2, 13), (5, 16), (11, 19)):
+        parts[name] = parts[name] or parts[oid]
+    return parts
 
 
 def _words_only(env: Env) -> Evaluator:

@@ -36,6 +36,8 @@ class Identity(Struct, frozen=True):
     start: str = ""
     end: str = ""
     display: str = ""
+    check: str = ""  # check digit and its scheme
+    scheme: str = ""
 
 
 Reader = Callable[[str], Identity | None]
@@ -65,7 +67,10 @@ def _cx(spec: Spec, env: Env) -> Reader:
         if not value:
             return None
         system = fixed or systems.get(parts[3]) or authority(parts[3])
-        return Identity(value, system, env.text(parts[4]), env.text(parts[6]), env.text(parts[7]))
+        type_, start, end = env.text(parts[4]), env.text(parts[6]), env.text(parts[7])
+        if parts[1]:
+            return Identity(value, system, type_, start, end, "", env.text(parts[1]), env.text(parts[2]))
+        return Identity(value, system, type_, start, end)
 
     return read
 
@@ -101,9 +106,9 @@ def _xon(spec: Spec, env: Env) -> Reader:
         parts = env.parts(raw, 10)
         name, value = env.first(parts[0]), env.text(parts[9]) or env.text(parts[2])
         if value:
-            return Identity(
-                value, fixed or env.system(spec, *env.hierarchic(parts[5])), env.text(parts[6]), display=name
-            )
+            system = fixed or env.system(spec, *env.hierarchic(parts[5]))
+            check, scheme = ("", "") if parts[9] else (env.text(parts[3]), env.text(parts[4]))
+            return Identity(value, system, env.text(parts[6]), "", "", name, check, scheme)
         if not name or spec.transform == "XON_ID":
             return None  # a name is a key of last resort, but no identifier
         return Identity(name.casefold(), local_uri("organization", env.facility), display=name)
@@ -140,8 +145,11 @@ def _xcn(spec: Spec, env: Env) -> Reader:
             env.report(spec, "name-shifted", "a name where the identifier of a person belongs: nobody was identified")
             return None
         authority = (env.text(parts[8]), env.text(parts[9]), env.text(parts[10])) if short else env.hierarchic(parts[8])
-        type_ = "" if short else env.text(parts[12])
-        return Identity(value, fixed or env.system(spec, *authority), type_, display=person_display(env, parts))
+        shown = person_display(env, parts)
+        if short:
+            return Identity(value, fixed or env.system(spec, *authority), display=shown)
+        type_, check, scheme = (env.text(parts[at]) for at in (12, 10, 11))
+        return Identity(value, fixed or env.system(spec, *authority), type_, "", "", shown, check, scheme)
 
     return read
 
@@ -287,6 +295,8 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
             tail = b',"period":' + period if period else b""
         else:
             tail = b""
+        if found.check:
+            tail += _checks(found)
         return b'{%b%b"system":%b,"value":%b%b}' % (
             use_json,
             type_,
@@ -298,16 +308,28 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
     return evaluate
 
 
+def _checks(found: Identity) -> bytes:
+    """Check digit and its scheme as the extensions of the official tables (CX.2, CX.3)."""
+    pairs = (("identifier-checkDigit", found.check), ("namingsystem-checkDigit", found.scheme))
+    made = [
+        b'{"url":"http://hl7.org/fhir/StructureDefinition/%b","valueString":%b}' % (name.encode(), json_text(text))
+        for name, text in pairs
+        if text
+    ]
+    return b',"extension":[%b]' % b",".join(made)
+
+
 def _type_json(spec: Spec, env: Env, code: str) -> bytes:
-    system = _TYPE_SYSTEM.decode()
+    system, display = _TYPE_SYSTEM.decode(), ""
     if spec.map:
         entry = env.mapped(spec.map, code)
         if entry is None:
             return _unmapped_type(spec, env, code)
         if not entry.target:
             return b""
-        code, system = entry.target, entry.system or system
-    return b'"type":{"coding":[{"system":%b,"code":%b}]},' % (json_text(system), json_text(code))
+        code, system, display = entry.target, entry.system or system, entry.display
+    words = b',"display":' + json_text(display) if display else b""
+    return b'"type":{"coding":[{"system":%b,"code":%b%b}]},' % (json_text(system), json_text(code), words)
 
 
 def _unmapped_type(spec: Spec, env: Env, code: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from msgspec import Raw
@@ -70,17 +71,63 @@ def _period(make: Callable[[str], str], start: str, end: str) -> Members:
     return {"period": Raw(found)} if found else {}
 
 
+_SURNAMES = ("own-prefix", "own-name", "partner-prefix", "partner-name")  # FN.2 to FN.5
+_EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
+
+
+def _extension(name: str, value: str) -> Members:
+    return {"url": _EXTENSION + name, "valueString": value}
+
+
+def _surnames(env: Env, raw: str) -> Members:
+    """The parts of a family name (FN.2 to FN.5) as extensions of it."""
+    parts = [env.text(part) for part in raw.split(env.subcomponent)[1:5]]
+    found = [_extension(f"humanname-{name}", part) for name, part in zip(_SURNAMES, parts, strict=False) if part]
+    return {"_family": {"extension": found}} if found else {}
+
+
+def _validity(env: Env, make: Callable[[str], str], parts: list[str], range_at: int, period_at: int) -> Members:
+    """The period of a name or address: effective and expiration date, else the validity range (a DR, deprecated)."""
+    found = [*parts[period_at : period_at + 2], "", ""]
+    if not found[0] and not found[1] and range_at < len(parts):
+        found = [*parts[range_at].split(env.subcomponent), "", ""]
+    return _period(make, found[0], found[1]) if found[0] or found[1] else {}
+
+
+def _further_name(
+    env: Env, make: Callable[[str], str], *, person: bool
+) -> Callable[[Members, list[str]], bytes | list[bytes]]:
+    """What v2.3 and later added to names: validity, professional suffix, and the name one is called by (XPN.15)."""
+    # Where the validity range (a DR), the period's start and the professional suffix stand.
+    range_at, period_at, suffix_at = (16, 18, 20) if person else (9, 11, 13)
+
+    def further(members: Members, parts: list[str]) -> bytes | list[bytes]:
+        suffix = env.text(parts[suffix_at]) if len(parts) > suffix_at else ""
+        if suffix:
+            before = members.get("suffix", [])
+            assert isinstance(before, list)
+            members["suffix"] = [*before, suffix]
+        members |= _validity(env, make, parts, range_at, period_at)
+        called = env.first(parts[14]) if len(parts) > 14 and not person else ""
+        name = _encode(members)
+        return [name, _encode({"use": "nickname", "given": [called]})] if called else name
+
+    return further
+
+
 @register("XPN", "XCN", "CNN")
 def as_human_name(spec: Spec, env: Env) -> Evaluator:
-    """HumanName {use, family, given, prefix, suffix, period}."""
+    """HumanName {use, family, given, prefix, suffix, period}; with a name of address (XPN.15) a list of two."""
     person = spec.type in ("XCN", "CNN") or (spec.transform in ("XCN", "CNN") and spec.type != "XPN")
     start = 1 if person else 0
     short = spec.type == "CNN"
     use = _use(spec, env, "XPN")
     make = moment(env, spec, whole=False)
-    first, component = env.first, env.component
+    first, component, subcomponent = env.first, env.component, env.subcomponent
+    later = 16 if person else 9
+    further = _further_name(env, make, person=person)
 
-    def evaluate(raw: str, *_: str) -> bytes:
+    def evaluate(raw: str, *_: str) -> bytes | list[bytes]:
         if short and component not in raw:
             raw = raw.replace(env.subcomponent, component)  # a CNN inside an NDL is split by sub-components
         parts = raw.split(component)
@@ -95,6 +142,8 @@ def as_human_name(spec: Spec, env: Env) -> Evaluator:
         members: Members = {"use": code} if code else {}
         if family:
             members["family"] = family
+            if subcomponent in parts[start]:
+                members |= _surnames(env, parts[start])
         if middle:
             members["given"] = [given, *middle.split()] if given else middle.split()
         elif given:
@@ -103,9 +152,7 @@ def as_human_name(spec: Spec, env: Env) -> Evaluator:
             members["prefix"] = [prefix]
         if suffix or degree:
             members["suffix"] = [text for text in (suffix, degree) if text]
-        if size > 11 and not person:
-            members |= _period(make, parts[11], parts[12] if size > 12 else "")
-        return _encode(members)
+        return _encode(members) if len(parts) <= later else further(members, parts)
 
     return evaluate
 
@@ -115,7 +162,10 @@ _POSTAL = {"M": "postal", "SH": "postal"}
 
 @register("XAD", "SAD")
 def as_address(spec: Spec, env: Env) -> Evaluator:
-    """Address {use, type, line, city, district, state, postalCode, country, period}."""
+    """Address {use, type, line, city, district, state, postalCode, country, period}.
+
+    Lines are the street (XAD.1, one line), other designation (.2) and addressee (.19).
+    """
     use = _use(spec, env, "XAD")
     make = moment(env, spec, whole=False)
     text, component = env.text, env.component
@@ -126,15 +176,16 @@ def as_address(spec: Spec, env: Env) -> Evaluator:
         words = [text(part) for part in parts[1:7]] + ["", "", "", "", "", ""][size - 1 :]
         other, city, state, code, country, kind = words
         street = _street(env, parts[0])
-        district = text(parts[8]) if size > 8 else ""
+        district, addressee = _county(env, parts[8]) if size > 8 else "", text(parts[18]) if size > 18 else ""
         if not (street or other or city or state or code or country or district):
             return NOTHING
-        where, postal = use(kind), _POSTAL.get(kind)
+        temporary = size > 15 and text(parts[15]) == "Y"
+        where, postal = use(kind) or ("temp" if temporary else ""), _POSTAL.get(kind)
         members: Members = {"use": where} if where else {}
         if postal:
             members["type"] = postal
-        if street or other:
-            members["line"] = [line for line in (street, other) if line]
+        if street or other or addressee:
+            members["line"] = [line for line in (street, other, addressee) if line]
         if city:
             members["city"] = city
         if district:
@@ -145,19 +196,35 @@ def as_address(spec: Spec, env: Env) -> Evaluator:
             members["postalCode"] = code
         if country:
             members["country"] = country
-        if size > 12:
-            members |= _period(make, parts[12], parts[13] if size > 13 else "")
+        if size > 9:
+            members |= _tract(env, parts) | _validity(env, make, parts, 11, 12)
         return _encode(members)
 
     return evaluate
 
 
+def _tract(env: Env, parts: list[str]) -> Members:
+    tract = env.text(parts[9])
+    return {"extension": [_extension("iso21090-ADXP-censusTract", tract)]} if tract else {}
+
+
 def _street(env: Env, raw: str) -> str:
-    """The street address of an SAD; put together from dwelling number and street name where it has only those."""
+    """The street address of an SAD, with its dwelling number and street name where the address does not say them."""
     if env.subcomponent not in raw:
         return env.text(raw)
-    found = [env.text(part) for part in raw.split(env.subcomponent)]
-    return found[0] or " ".join(text for text in (*found[2:3], *found[1:2]) if text)
+    found = [env.text(part) for part in raw.split(env.subcomponent)] + ["", ""]
+    address, name, number = found[:3]
+    if not address:
+        return " ".join(text for text in (number, name) if text)
+    return " ".join((address, *(text for text in (name, number) if text and text.casefold() not in address.casefold())))
+
+
+def _county(env: Env, raw: str) -> str:
+    """The words of a county, else its code (a CWE since v2.7)."""
+    if env.subcomponent not in raw:
+        return env.text(raw)
+    code, words = [env.text(part) for part in raw.split(env.subcomponent)][:2]
+    return words or code
 
 
 _EQUIPMENT = {
@@ -188,11 +255,27 @@ def _number(env: Env, parts: list[str]) -> str:
 
 @register("XTN")
 def as_contact_point(spec: Spec, env: Env) -> Evaluator:
-    """ContactPoint {system, value, use}; two of them (a list) where one XTN holds a number and an e-mail address."""
+    """ContactPoint {system, value, use, rank, period}; a list of two where one XTN holds a number and an e-mail."""
     use = _use(spec, env, "XTN")
 
-    def one(system: str, value: str, kind: str) -> bytes:
-        return _encode({"system": system, "value": value, "use": kind} if kind else {"system": system, "value": value})
+    make = moment(env, spec, whole=False)
+
+    def one(system: str, value: str, kind: str, rest: Members | None = None) -> bytes:
+        members: Members = {"system": system, "value": value}
+        if kind:
+            members["use"] = kind
+        return _encode(members | rest if rest else members)
+
+    def further(parts: list[str]) -> Members:
+        """Preference (XTN.18), period (.13, .14) and any text (.9)."""
+        rank = env.text(parts[17]) if len(parts) > 17 else ""
+        members: Members = {"rank": int(rank)} if re.fullmatch(r"[1-9]\d{0,8}", rank, re.ASCII) else {}
+        if len(parts) > 12:
+            members |= _period(make, parts[12], parts[13] if len(parts) > 13 else "")
+        comment = env.text(parts[8])
+        if comment:
+            members["extension"] = [_extension("contactpoint-comment", comment)]
+        return members
 
     def evaluate(raw: str, *_: str) -> bytes | list[bytes]:
         if env.component not in raw:
@@ -206,11 +289,12 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
             number, mail = "", number
         if not number and not mail:
             return NOTHING
-        found = [one("email", mail, kind)] if mail else []
+        rest = further(parts) if len(parts) > 8 else None
+        found = [one("email", mail, kind, rest)] if mail else []
         if number:
             system = "pager" if code == "BPN" else _EQUIPMENT.get(equipment, "phone")
             system = "phone" if system == "email" else system
-            found.insert(0, one(system, number, "mobile" if equipment == "CP" else kind))
+            found.insert(0, one(system, number, "mobile" if equipment == "CP" else kind, rest))
         return found[0] if len(found) == 1 else found
 
     return evaluate
