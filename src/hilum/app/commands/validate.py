@@ -44,7 +44,11 @@ class _Totals:
 
 def command(
     *files: Annotated[
-        str, Parameter(help="Files with a resource or a Bundle; *.ndjson has one a line; - reads it in.")
+        str,
+        Parameter(
+            help="Files with a resource or a Bundle; *.ndjson has one a line; - is standard input.",
+            allow_leading_hyphen=True,
+        ),
     ],
     profile: Annotated[
         list[str] | None, Parameter(help="A profile that each resource must meet as well, by URL.", negative="")
