@@ -9,6 +9,7 @@ from __future__ import annotations
 from .expression import Expression, compile_expression, decode
 from .failure import FhirPathError
 from .model import Field, Model, R4Model, r4_model
+from . import syntax
 from .parser import parse
 from .printing import render
 from .quantity import Quantity
@@ -30,6 +31,7 @@ __all__ = [
     "parse_temporal",
     "r4_model",
     "render",
+    "syntax",
     "system_type",
     "system_value",
 ]
