@@ -117,11 +117,17 @@ class Appended(Struct, frozen=True):
 
 
 class Ack(Struct, frozen=True):
-    """An answer to a sender: `code` for programs, `body` as it goes over the wire."""
+    """An answer to a sender: `code` for programs, `body` as it goes over the wire.
+
+    The answer to a batch has the code of its worst message; `taken` counts those that were not refused, and `findings`
+    says what was found, message by message.
+    """
 
     code: str  # AA AE AR CA CE CR
     body: bytes = b""
     finding: Finding | None = None
+    taken: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 class Arrival(Struct, frozen=True):
@@ -134,6 +140,7 @@ class Arrival(Struct, frozen=True):
     answer: Callable[[Ack], None]
     fault: Finding | None = None  # the way in could not take it whole (too large, cut off); body is what was kept
     codes: tuple[str, ...] = ()  # oddities of the way in that were tolerated: the body is whole
+    once: bytes = b""  # names it among all arrivals: the journal takes it once, however often it is handed over
 
 
 class AuditEvent(Struct, frozen=True):

@@ -22,6 +22,8 @@ from e2e.harness import (
     write_folder,
 )
 from hilum.app import running as _declares_points
+from hilum.journal import MessageQuery
+from hilum.model import Disposition
 from hilum.store import fault
 
 assert _declares_points
@@ -124,6 +126,106 @@ def test_a_file_is_applied_once_wherever_the_run_is_killed(point: str, folder: P
         assert names_in(tmp_path, "processed") == ["one.hl7"]
         assert names_in(tmp_path, "failed") == []
         assert running.stop() == 0
+
+
+# --- batches in which not all is well --------------------------------------------------------------------------------
+
+NOBODY = adt(9, "F9", "N9", step=9).replace(b"PID|1||9^^^HOSP^MR|", b"PID|1|||")  # refused: it names no patient
+BLANK = [adt(n, "", f"N{n}", step=n) for n in (1, 2)]  # without control ids the journal knows no copies
+MIXED = batch(BLANK[0], NOBODY, BLANK[1])
+
+
+def findings_of(tmp_path: Path, name: str) -> list[str]:
+    return (tmp_path / "in" / "processed" / f"{name}.findings").read_text().splitlines()
+
+
+def test_a_batch_with_a_refused_message_is_journaled_whole_and_says_what_was_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    drop(tmp_path, "mixed.hl7", MIXED)
+    with hilum(folder):
+        wait_until_taken(tmp_path)
+        ledger = settled(folder)
+        assert (ledger.received, ledger.applied, ledger.rejected) == (3, 2, 1)
+    assert names_in(tmp_path, "processed") == ["mixed.hl7", "mixed.hl7.findings"]
+    assert names_in(tmp_path, "failed") == []
+    (line,) = findings_of(tmp_path, "mixed.hl7")
+    assert line.startswith("message 2 AE PID-3")
+    assert "patient-id-missing" in line
+    with open_folder(folder) as opened:
+        (kept,) = opened.journal.messages(MessageQuery(disposition=Disposition.AE)).messages
+        assert opened.journal.get(kept.seq).body == NOBODY
+
+
+def test_a_batch_of_refused_messages_alone_goes_to_failed_and_each_is_kept(folder: Path, tmp_path: Path) -> None:
+    drop(tmp_path, "bad.hl7", batch(NOBODY, NOBODY.replace(b"F9", b"F8")))
+    with hilum(folder):
+        wait_until_taken(tmp_path)
+        ledger = settled(folder)
+        assert (ledger.received, ledger.rejected) == (2, 2)
+        assert names_in(tmp_path, "processed") == []
+        reason = (tmp_path / "in" / "failed" / "bad.hl7.reason").read_text().splitlines()
+        assert [line.partition(" PID")[0] for line in reason] == ["answered AE", "message 1 AE", "message 2 AE"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "fates", "place"),
+    [
+        ("accept", (2, 2, 0, 0), "processed"),
+        ("warning", (2, 2, 0, 0), "processed"),
+        ("hold", (2, 0, 2, 0), "processed"),
+        ("AR", (1, 0, 0, 1), "failed"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [b"BTS|4\rFTS|1\r", b"BTS|2\rFTS|9\r"], ids=["BTS", "FTS"])
+def test_wrong_counts_follow_the_policy_of_the_source(
+    wrong: bytes, policy: str, fates: tuple[int, ...], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    tolerances = f"tolerances: {{batch-count: {policy}, batch-file-count: {policy}}}\n"
+    folder = write_folder(tmp_path / "folder", {"drop": FILES + tolerances})
+    drop(tmp_path, "a.hl7", b"FHS|^~\\&|EHR\rBHS|^~\\&|EHR\r" + BLANK[0] + BLANK[1] + wrong)
+    with hilum(folder):
+        wait_until_taken(tmp_path)
+        ledger = settled(folder)
+        assert (ledger.received, ledger.applied, ledger.held, ledger.rejected) == fates
+        notes = [name for name in names_in(tmp_path, place) if name != "a.hl7"]
+        said = "".join((tmp_path / "in" / place / name).read_text() for name in notes)
+        assert ("count" in said) == (policy != "accept")
+        if policy == "warning":
+            with open_folder(folder) as opened:
+                codes = [one.envelope.codes for one in opened.journal.messages(MessageQuery()).messages]
+            assert sum(any(code.startswith("batch-") for code in found) for found in codes) == 1
+
+
+@pytest.mark.parametrize("point", [*POINTS, *ON_THE_WAY])
+def test_a_mixed_batch_without_control_ids_is_journaled_once_wherever_the_run_is_killed(
+    point: str, folder: Path, tmp_path: Path
+) -> None:
+    drop(tmp_path, "mixed.hl7", MIXED)
+    with hilum(folder, crash_at=point) as running:
+        assert running.wait_for_death() == -9, "the point was never reached"
+    with hilum(folder) as running:
+        wait_until_taken(tmp_path)
+        ledger = settled(folder)
+        assert (ledger.received, ledger.applied, ledger.rejected, ledger.duplicates) == (3, 2, 1, 0)
+        assert names_in(tmp_path, "processed") == ["mixed.hl7", "mixed.hl7.findings"]
+        assert len(findings_of(tmp_path, "mixed.hl7")) == 1
+        with open_folder(folder) as opened:
+            assert opened.journal.verify_now().ok
+        assert running.stop() == 0
+
+
+def test_a_failed_file_that_is_put_back_after_the_rules_were_mended_is_taken(folder: Path, tmp_path: Path) -> None:
+    drop(tmp_path, "a.hl7", batch(*BLANK, count=4))
+    with hilum(folder):
+        wait_until(lambda: "a.hl7" in names_in(tmp_path, "failed"), "it was not refused")
+    (folder / "sources" / "drop.yaml").write_text(FILES + "tolerances: {batch-count: warning}\n")
+    (tmp_path / "in" / "failed" / "a.hl7").rename(tmp_path / "in" / "a.hl7")
+    with hilum(folder):
+        wait_until(lambda: "a.hl7" in names_in(tmp_path, "processed"), "it was not taken")
+        ledger = settled(folder)
+        assert (ledger.received, ledger.applied, ledger.rejected) == (3, 2, 1)
 
 
 def test_a_large_file_is_taken_whole_while_others_are_answered(folder: Path, tmp_path: Path) -> None:

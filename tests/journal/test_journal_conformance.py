@@ -258,3 +258,19 @@ async def test_a_changed_head_file_is_refused(journal: Any) -> None:
         head_from_bytes(content.replace(b'"n": 1', b'"n": 2'))
     with pytest.raises(FormatError):
         head_from_bytes(b"{}")
+
+
+async def test_an_arrival_with_a_name_is_appended_once_whatever_it_holds(journal: Any) -> None:
+    """Without control ids, refused, and copies within it: a file that is handed over again after a crash."""
+    blank = replace(incoming(1, control_id=""), once=b"file")
+    arrival = [blank, replace(refused(2), once=b"file"), blank]
+    first = await journal.append([incoming(9), *arrival])
+    assert [row.seq for row in first] == [1, 2, 3, 4], "within one call nothing is taken for a repetition"
+    again = await journal.append([incoming(8), *arrival])
+    assert [row.seq for row in again] == [5, 2, 2, 2]
+    assert [bool(row.duplicate_of) for row in again] == [False, True, True, True]
+    other = await journal.append([replace(blank, once=b"other file")])
+    assert (other[0].seq, other[0].duplicate_of) == (6, 0)
+    counts = journal.counts({})
+    assert (counts.received, counts.rejected, counts.duplicates) == (6, 1, 0)
+    assert (await journal.verify()).ok

@@ -30,11 +30,12 @@ class Item(Struct, frozen=True):
 
 
 class Admitted(Struct, frozen=True):
-    """An arrival after the gate. `batch` says that it came as one and wants one answer."""
+    """An arrival after the gate. `batch` says that it came as one and wants one answer; `findings` are of the whole."""
 
     arrival: Arrival
     items: tuple[Item, ...]
     batch: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 def admit(arrival: Arrival, source: SourceSettings) -> Admitted:
@@ -58,14 +59,16 @@ def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     items = [_framed(_item(arrival, body, source), arrival, source) for body in batch.messages]
     if batch.disposition is Disposition.HOLD:
         items = [_at_least(item, Disposition.HOLD, batch.findings) for item in items]
-    return Admitted(arrival, tuple(items), batch=True)
+    elif batch.findings:  # said of the whole, and so told once
+        items[:1] = [_at_least(item, Disposition.WARNING, batch.findings) for item in items[:1]]
+    return Admitted(arrival, tuple(items), batch=True, findings=batch.findings)
 
 
 def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:
     admission = hl7v2.admit(body, source.rules, source=source.name, received_at=arrival.received_at)
     envelope = admission.envelope
     partitions = () if envelope.disposition.is_refusal else partitions_of(envelope)
-    incoming = Incoming(envelope, body, partitions)
+    incoming = Incoming(envelope, body, partitions, arrival.once)
     return Item(incoming, envelope.disposition, admission.worst, admission.message)
 
 
@@ -103,4 +106,4 @@ def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Dispo
         disposition=disposition,
         codes=(finding.code,),
     )
-    return Item(Incoming(envelope, body, ()), disposition, finding, None)
+    return Item(Incoming(envelope, body, (), arrival.once), disposition, finding, None)

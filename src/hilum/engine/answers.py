@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import structs
 
 from hilum.engine.admission import Admitted, Item
 from hilum.engine.settings import AckMode, Contract, SourceSettings
@@ -120,10 +122,23 @@ def _send(admitted: Admitted, acks: Sequence[Ack], *, more: bool = False) -> Non
         refused = next((ack for ack in acks if ack.code[1] != "A"), None)
         worst = refused or acks[0]
         bodies = [ack.body for ack in acks if ack.body]
-        admitted.arrival.answer(Ack(worst.code, _batch_of(bodies), worst.finding))
+        taken = sum(not item.refused for item in admitted.items)
+        admitted.arrival.answer(Ack(worst.code, _batch_of(bodies), worst.finding, taken, tuple(_told(admitted))))
         return
     for ack in acks:
         admitted.arrival.answer(ack)
+
+
+def _told(admitted: Admitted) -> Iterator[Finding]:
+    """What was found of a batch as a whole; then which of its messages are refused or held, by number."""
+    yield from admitted.findings
+    for number, item in enumerate(admitted.items, start=1):
+        if item.finding is not None and item.finding not in admitted.findings and item.disposition in _KEPT_BACK:
+            where = f"message {number} {item.disposition.value} {item.finding.location}".rstrip()
+            yield structs.replace(item.finding, location=where)
+
+
+_KEPT_BACK = (Disposition.HOLD, Disposition.AE, Disposition.AR)
 
 
 def _batch_of(bodies: Sequence[bytes]) -> bytes:

@@ -1,8 +1,10 @@
 """A watched folder: each file is one arrival, taken whole, and moved away once it was answered.
 
-A file is answered when the journal has every message of it. Only then its hash goes into the ledger, and only then it
-moves. A crash in between repeats a step: a file that is in the ledger is moved and not taken again; one that is not in
-the ledger yet is taken again, and the journal knows its messages.
+A file is whole-file atomic: either every message of it is journaled, each to be applied, held or rejected with its
+code, or none is. It is answered when the journal has it. Only then findings are written, its hash goes into the ledger,
+and it moves: to `processed` when any message of it was taken, else to `failed`. A crash in between repeats a step: what
+is in the ledger is moved and not taken again; what is not in the ledger yet is handed over again, and the journal knows
+it by `Arrival.once`, which it wrote in the transaction that took the file.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,7 +28,7 @@ from hilum.intake.folder import (
     look,
     move,
     read_whole,
-    write_reason,
+    write_notes,
 )
 from hilum.intake.ledger import HashLedger
 from hilum.intake.sections import FilesSource
@@ -37,6 +39,7 @@ from hilum.store import fault
 __all__ = ["FolderWatch"]
 
 _ANSWERED = fault.declare("files.answered", "the journal has every message of a file, the ledger does not know it")
+_NOTED = fault.declare("files.noted", "findings lie beside the place of a file, which still lies in its folder")
 _LEDGERED = fault.declare("files.ledgered", "the ledger knows a file, it still lies in its folder")
 _MOVED = fault.declare("files.moved", "a file was moved away, its marker may still be there")
 
@@ -171,7 +174,7 @@ class FolderWatch:
         self._counts["taken"] += 1
         once = _Answer(self, content)
         peer = file_tag(content.look.name)
-        self._arrivals.append(Arrival(self.name, peer, time.time_ns() // 1000, content.body, once))
+        self._arrivals.append(Arrival(self.name, peer, time.time_ns() // 1000, content.body, once, once=content.once))
         self._arrived.set()
 
     def answered(self, content: Content, ack: Ack) -> None:
@@ -241,7 +244,7 @@ class FolderWatch:
         try:
             content = read_whole(self._folder, seen, self._config.limits.file_bytes)
         except Unusable as unusable:
-            self._refuse(seen, [unusable.finding])
+            self._refuse(seen, (unusable.finding,))
             return None
         if content is None or any(one.digest == content.digest for one in self._open.values()):
             return None
@@ -252,32 +255,37 @@ class FolderWatch:
         return content
 
     def _put_away(self, content: Content, ack: Ack) -> None:
-        if ack.code in ("AA", "CA"):
+        if ack.code in ("AA", "CA") or ack.taken:
             fault.reach(_ANSWERED)
+            if ack.findings:
+                notes = [str(finding) for finding in ack.findings]
+                write_notes(self._processed, content.look.name, ".findings", notes)
+            fault.reach(_NOTED)
             self._ledger.add(content.digest)
             fault.reach(_LEDGERED)
             self._move(content.look, self._processed)
+            if ack.findings:
+                self._note("files-with-findings", content.look, taken=str(ack.taken), answer=ack.code)
         elif ack.finding is not None and ack.finding.code.startswith("store-"):
             self._note("files-not-stored", content.look, reason=ack.finding.code)  # stays; taken again later
         else:
-            self._refuse(content.look, [ack.finding] if ack.finding else [], ack.code)
+            findings = ack.findings or ((ack.finding,) if ack.finding else ())
+            self._refuse(content.look, findings, ack.code)
 
-    def _refuse(self, seen: Look, findings: list[Finding], code: str = "") -> None:
+    def _refuse(self, seen: Look, findings: Sequence[Finding], code: str = "") -> None:
         self._note(findings[0].code if findings else "files-refused", seen, answer=code)
-        target = self._move(seen, self._failed)
-        if target is not None:
-            answer = [f"answered {code}"] if code else []
-            write_reason(target, answer + [str(finding) for finding in findings])
+        answer = [f"answered {code}"] if code else []
+        write_notes(self._failed, seen.name, ".reason", answer + [str(finding) for finding in findings])
+        self._move(seen, self._failed)
 
-    def _move(self, seen: Look, folder: Path) -> Path | None:
-        """None when the name belongs to another file by now: that one stays and is looked at."""
+    def _move(self, seen: Look, folder: Path) -> None:
+        """Nothing moves when the name belongs to another file by now: that one stays and is looked at."""
         if not is_still(self._folder, seen):
-            return None
-        target = move(self._folder / seen.name, folder)
+            return
+        move(self._folder / seen.name, folder)
         fault.reach(_MOVED)
         if self._config.ready == "marker":
             (self._folder / (seen.name + MARKER)).unlink(missing_ok=True)
-        return target
 
     def _note(self, code: str, seen: Look | None = None, **facts: str | None) -> None:
         self._counts[code] += 1

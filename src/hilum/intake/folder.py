@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import itertools
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,7 +26,7 @@ __all__ = [
     "move",
     "read_whole",
     "sync_folder",
-    "write_reason",
+    "write_notes",
 ]
 
 MARKER = ".done"
@@ -48,6 +50,7 @@ class Look(Struct, frozen=True):
     size: int
     changed: int  # mtime, nanoseconds
     mode: int
+    put: int = 0  # ctime, nanoseconds: when it was last written, renamed or put back
 
     @property
     def is_regular(self) -> bool:
@@ -61,6 +64,13 @@ class Content(Struct, frozen=True):
     look: Look
     body: bytes
     digest: bytes  # SHA-256
+
+    @property
+    def once(self) -> bytes:
+        """Names this file as it lies there now: the same after a crash, another one when somebody puts it back."""
+        seen = self.look
+        facts = f"{seen.size} {seen.changed} {seen.put} {seen.name}".encode(errors="surrogateescape")
+        return hashlib.sha256(self.digest + facts).digest()[:16]
 
 
 def file_tag(name: str) -> str:
@@ -84,7 +94,9 @@ def look(folder: Path, pattern: str) -> tuple[list[Look], dict[str, int]]:
             if is_marker:
                 markers[entry.name.removesuffix(MARKER)] = seen.st_mtime_ns
             elif not stat.S_ISDIR(seen.st_mode):
-                looks.append(Look(entry.name, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_mode))
+                looks.append(
+                    Look(entry.name, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_mode, seen.st_ctime_ns)
+                )
     looks.sort(key=lambda one: (one.changed, one.name))
     return looks, markers
 
@@ -133,7 +145,7 @@ def is_still(folder: Path, seen: Look) -> bool:
 
 
 def move(source: Path, folder: Path) -> Path:
-    """Into `folder`, under a name that is free there; nothing is ever overwritten. Both folders are synced."""
+    """Into `folder`, under the first name that is free there; nothing is ever overwritten. Both folders are synced."""
     target = _reserve(folder, source.name)
     try:
         source.replace(target)
@@ -145,23 +157,29 @@ def move(source: Path, folder: Path) -> Path:
     return target
 
 
+def write_notes(folder: Path, name: str, suffix: str, notes: Sequence[str]) -> None:
+    """NAME+suffix beside the place that `move` will take: codes, no content. What a crash left is renewed."""
+    target = next(target for target in _places(folder, name) if not os.path.lexists(target))
+    beside = target.with_name(target.name + suffix)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        write_all(file.fileno(), "".join(f"{line}\n" for line in notes).encode())
+    sync_folder(folder)
+
+
 def _reserve(folder: Path, name: str) -> Path:
     """An empty file of our own, so that the rename that follows replaces nobody else's."""
-    name = os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:])
-    number = 1
-    while True:
-        target = folder / (name if number == 1 else f"{name}.{number}")
+    for target in _places(folder, name):
         try:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
-            number += 1
-        else:
-            return target
+            continue
+        break
+    return target
 
 
-def write_reason(target: Path, findings: list[str]) -> None:
-    """NAME.reason beside a failed file: codes and what to do, no content."""
-    reason = _reserve(target.parent, target.name + ".reason")
-    with reason.open("wb") as file:
-        write_all(file.fileno(), "".join(f"{line}\n" for line in findings).encode())
-    sync_folder(target.parent)
+def _places(folder: Path, name: str) -> Iterator[Path]:
+    """NAME, NAME.2, NAME.3..."""
+    name = os.fsdecode(os.fsencode(name)[-_LONGEST_NAME:])
+    yield folder / name
+    yield from (folder / f"{name}.{number}" for number in itertools.count(2))

@@ -93,10 +93,13 @@ class _Group:
         self._duplicate = self._tip.duplicate
         self._audit = self._tip.audit
         self._at = max(self._tip.at, time.time_ns() // 1000)  # a clock set back does not turn the journal around
+        self._arrivals: set[bytes] = set()
         self._records: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
 
     def add_message(self, prepared: Prepared) -> Appended:
         envelope = prepared.incoming.envelope
+        if prepared.incoming.once and (known := self._arrived_before(prepared.incoming.once)):
+            return Appended(seq=known, duplicate_of=known)
         route, sender = self._names.find(self._connection, prepared.route)
         reused_from = 0
         if envelope.control_id and prepared.incoming.partitions:
@@ -108,6 +111,17 @@ class _Group:
         self._message += 1
         self._insert(self._message, prepared, route, sender)
         return Appended(seq=self._message, reused_from=reused_from)
+
+    def _arrived_before(self, once: bytes) -> int:
+        """The first message of an arrival that an earlier group took; 0 for one of this group, which is remembered."""
+        if once in self._arrivals:
+            return 0
+        found = self._connection.execute("SELECT seq FROM arrival WHERE once = ?", (once,)).get
+        if found is not None:
+            return int(found)
+        self._arrivals.add(once)
+        self._connection.execute("INSERT INTO arrival (once, seq) VALUES (?, ?)", (once, self._message + 1))
+        return 0
 
     def _insert(self, seq: int, prepared: Prepared, route: int, sender: int) -> None:
         envelope, partitions = prepared.incoming.envelope, prepared.incoming.partitions

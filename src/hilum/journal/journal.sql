@@ -63,6 +63,12 @@ CREATE TABLE IF NOT EXISTS duplicate (
     of INTEGER NOT NULL
 );
 
+-- Arrivals that are taken once, such as a file that lies there until it is moved away: named by their way in.
+CREATE TABLE IF NOT EXISTS arrival (
+    once BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL -- its first message
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS audit (
     n INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

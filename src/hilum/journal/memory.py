@@ -27,6 +27,7 @@ class MemoryJournal:
         self._messages: list[MessageRecord] = []
         self._duplicates: list[DuplicateRecord] = []
         self._audits: list[AuditEvent] = []
+        self._arrivals: dict[bytes, int] = {}
         self._groups: list[Group] = []
 
     async def append(self, incoming: Sequence[Incoming]) -> list[Appended]:
@@ -34,11 +35,16 @@ class MemoryJournal:
         for one in incoming:
             content_bytes(one.envelope, b"")  # what cannot be stored is refused before anything is
         messages, duplicates = len(self._messages), len(self._duplicates)
-        appended = [self._append_one(one) for one in incoming]
+        before = dict(self._arrivals)
+        appended = [self._append_one(one, before) for one in incoming]
         self._close_group(self._messages[messages:], self._duplicates[duplicates:], [])
         return appended
 
-    def _append_one(self, incoming: Incoming) -> Appended:
+    def _append_one(self, incoming: Incoming, before: Mapping[bytes, int]) -> Appended:
+        if incoming.once:
+            if incoming.once in before:
+                return Appended(seq=before[incoming.once], duplicate_of=before[incoming.once])
+            self._arrivals.setdefault(incoming.once, len(self._messages) + 1)
         earlier = list(self._earlier(incoming.envelope)) if incoming.partitions else []
         copy = next((message.seq for message in earlier if message.body == incoming.body), 0)
         if copy:

@@ -18,6 +18,7 @@ class Incoming(Struct, frozen=True):
     envelope: Envelope
     body: bytes
     partitions: tuple[int, ...]  # empty for a refused message: kept, never read by a worker
+    once: bytes = b""  # names the arrival that it came in: an arrival that was appended before is not appended again
 
 
 class JournalCounts(Struct, frozen=True):
@@ -45,7 +46,10 @@ class Journal(Protocol):
     """The append-only log. Durable means: `append` returned."""
 
     async def append(self, incoming: Sequence[Incoming]) -> list[Appended]:
-        """Append all or none, in order; return after the commit is on the disk."""
+        """Append all or none, in order; return after the commit is on the disk.
+
+        Each message of an arrival that was appended by an earlier call is told as a copy, whatever it holds.
+        """
         ...
 
     async def read(self, partition: int, after: int, limit: int) -> list[Entry]:

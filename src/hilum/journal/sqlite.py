@@ -27,7 +27,7 @@ from hilum.store import Schema, Store
 
 __all__ = ["SCHEMA", "SqliteJournal"]
 
-SCHEMA = Schema(name="journal", version=1, script=files(__package__).joinpath("journal.sql").read_text("utf-8"))
+SCHEMA = Schema(name="journal", version=2, script=files(__package__).joinpath("journal.sql").read_text("utf-8"))
 SIGN_EVERY = 256  # groups
 AT_ONCE = 256  # messages prepared before other tasks get their turn
 CHORES_EVERY = 64  # appends, a batch of 16 messages counting as two
