@@ -88,7 +88,7 @@ def test_count_zero_and_summary_count_ask_for_the_total_only() -> None:
         ("_total=maybe", "parameter-invalid"),
         ("_sort=;drop", "parameter-invalid"),
         ("_include=Observation", "parameter-invalid"),
-        ("_revinclude=*", "parameter-invalid"),
+        ("_revinclude=*:*:*", "parameter-invalid"),
         ("name=%FF", "query-malformed"),
         ("name=%C3%28", "query-malformed"),
         ("&".join(f"a{n}=1" for n in range(101)), "query-malformed"),
@@ -100,7 +100,7 @@ def test_a_query_that_cannot_be_honoured_is_refused_with_a_code(query: str, code
     assert problem_of(query).code == code
 
 
-@pytest.mark.parametrize("name", ["_elements", "_contained", "_pretty"])
+@pytest.mark.parametrize("name", ["_text", "_contained", "_pretty"])
 def test_what_is_not_offered_is_told_as_ignored(name: str) -> None:
     assert [item.name for item in asked(f"{name}=x").ignored] == [name]
 

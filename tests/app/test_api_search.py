@@ -127,7 +127,14 @@ async def test_an_empty_result_has_no_empty_array() -> None:
     assert "entry" not in bundle
 
 
-IGNORED = ["shoe-size=44", "gender:foo=male", "_elements=id", "_include=Patient:shoes", "_sort=shoes", "_has:X:y:z=1"]
+IGNORED = [
+    "shoe-size=44",
+    "gender:foo=male",
+    "_contained=true",
+    "_include=Patient:shoes",
+    "_sort=shoes",
+    "_has:X:y:z=1",
+]
 
 
 @pytest.mark.parametrize("query", IGNORED)

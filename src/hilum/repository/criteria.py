@@ -12,13 +12,24 @@ from typing import Any
 from msgspec import Struct
 
 from hilum import definitions
+from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Parameter, Part, Place
 
-from .seam import Query, SearchTerm
+from .seam import Limits, Query, SearchTerm
 from .values import date_value, invalid, read_values, reference_values, split_at, token_value, unescape, unknown
 
-__all__ = ["Criterion", "Inclusion", "Mode", "Sort", "criteria_of", "inclusions_of", "sorts_of", "term_criteria"]
+__all__ = [
+    "Criterion",
+    "Inclusion",
+    "Mode",
+    "Sort",
+    "criteria_of",
+    "inclusions_of",
+    "limits_of",
+    "sorts_of",
+    "term_criteria",
+]
 
 MAX_DEPTH = 4  # steps of a chain
 MAX_SORTS = 4
@@ -98,9 +109,7 @@ def criteria_of(query: Query) -> list[Criterion]:
     found = [_criterion(query.type, term) for term in query.terms]
     if query.compartment:
         found.append(_in_compartment(query))
-    if query.limits is not None:
-        found += _limits(query)
-    return found
+    return found + limits_of(query.type, query.limits)
 
 
 def term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
@@ -113,13 +122,12 @@ def _term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion
     return tuple(_criterion(type_, term) for term in terms)
 
 
-def _limits(query: Query) -> list[Criterion]:
-    """What the caller may see. Nothing, where the type is not named."""
-    assert query.limits is not None
-    alternatives = query.limits.get(query.type, ())
+def limits_of(type_: str, limits: dict[str, Limits] | None) -> list[Criterion]:
+    """What the caller may see of a type. Nothing, where the type is not named."""
+    alternatives = ((),) if limits is None else limits.get(type_, ())
     if any(not terms for terms in alternatives):
         return []
-    return [Criterion("limits", (), tuple(term_criteria(query.type, terms) for terms in alternatives))]
+    return [Criterion("limits", (), tuple(term_criteria(type_, terms) for terms in alternatives))]
 
 
 def _in_compartment(query: Query) -> Criterion:
@@ -297,20 +305,28 @@ def _chain(type_: str, term: SearchTerm, written: str, depth: int) -> Criterion:
     if explicit and not fhir.is_resource_type(explicit):
         raise unknown(written, f"`{explicit}` is no resource type")
     types = (explicit,) if explicit else (one.target,) if one.target else one.targets
-    inner = [(target, found) for target in types if (found := _step(target, rest, term, depth)) is not None]
+    inner = [(target, found) for target in types if (found := _step(target, rest, term, depth, written)) is not None]
     if not inner:
         raise unknown(written, "nothing that it points to has this parameter here")
     return Criterion("chain", _numbers(one), (), inner=tuple(inner))
 
 
-def _step(type_: str, rest: str, term: SearchTerm, depth: int) -> Criterion | None:
+def _step(type_: str, rest: str, term: SearchTerm, depth: int, written: str) -> Criterion | None:
     """The rest of a chain for one type; None when that type has no such parameter."""
     name, _, modifier = rest.partition(":")
     if "." not in rest and name not in ("_id", "_lastUpdated", "_has") and fhir.find_parameter(type_, name) is None:
         return None
     if "." in name and fhir.find_parameter(type_, name.partition(".")[0]) is None:
         return None
-    return _criterion(type_, SearchTerm(name, term.values, modifier), depth + 1)
+    return _inner(type_, SearchTerm(name, term.values, modifier), depth, written)
+
+
+def _inner(type_: str, term: SearchTerm, depth: int, written: str) -> Criterion:
+    """A criterion over another type; what is wrong with it is told of the whole parameter."""
+    try:
+        return _criterion(type_, term, depth + 1)
+    except HilumError as error:
+        raise HilumError(error.message, code=error.code, location=written) from None
 
 
 def _reversed(type_: str, term: SearchTerm, depth: int) -> Criterion:
@@ -324,12 +340,8 @@ def _reversed(type_: str, term: SearchTerm, depth: int) -> Criterion:
     if one.target not in ("", type_):
         raise unknown(written, f"{other}:{name} does not point to a {type_}")
     name, _, modifier = rest.partition(":")
-    return Criterion(
-        "has",
-        _numbers(one),
-        (),
-        inner=((other, _criterion(other, SearchTerm(name, term.values, modifier), depth + 1)),),
-    )
+    inner = _inner(other, SearchTerm(name, term.values, modifier), depth, written)
+    return Criterion("has", _numbers(one), (), inner=((other, inner),))
 
 
 def _numbers(one: Parameter) -> tuple[int, ...]:

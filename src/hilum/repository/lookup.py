@@ -26,6 +26,7 @@ from .criteria import (
     compartment_numbers,
     criteria_of,
     inclusions_of,
+    limits_of,
     sorts_of,
 )
 from .cursor import read_cursor, write_cursor
@@ -33,7 +34,7 @@ from .including import include
 from .keys import TYPE_NUMBERS
 from .matching import Subject, is_within, meets
 from .names import find_rids
-from .seam import Page, Query, Stored
+from .seam import Limits, Page, Query, Stored
 from .sorting import Order, beyond, order_of
 from .sql import Row, as_json, number, rows
 
@@ -78,7 +79,7 @@ class _Select(Struct, frozen=True):
 def search(connection: apsw.Connection, query: Query, texts: Texts, seconds: float = SECONDS) -> Page:
     """One page on one snapshot. Raises HilumError `search-...`."""
     with _clock(connection, seconds) as check:
-        return _Search(connection, texts, check).page(query)
+        return _Search(connection, texts, check, query.limits).page(query)
 
 
 @contextmanager
@@ -110,8 +111,10 @@ def _too_slow(seconds: float) -> HilumError:
 class _Search:
     """One search over one snapshot."""
 
-    def __init__(self, connection: apsw.Connection, texts: Texts, check: Callable[[], None]) -> None:
-        self._connection, self._texts, self._check = connection, texts, check
+    def __init__(
+        self, connection: apsw.Connection, texts: Texts, check: Callable[[], None], limits: dict[str, Limits] | None
+    ) -> None:
+        self._connection, self._texts, self._check, self._limits = connection, texts, check, limits
 
     def page(self, query: Query) -> Page:
         sorts, cursor = sorts_of(query), read_cursor(query)
@@ -145,8 +148,8 @@ class _Search:
     # which
 
     def rids(self, type_: str, criterion: Criterion) -> list[int]:
-        """The resources of a type that meet one criterion."""
-        select = self._select(type_, [criterion])
+        """The resources of a type that meet one criterion, of those that may be seen: no chain leads past them."""
+        select = self._select(type_, [criterion, *limits_of(type_, self._limits)])
         return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
 
     def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:

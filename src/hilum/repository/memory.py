@@ -16,7 +16,7 @@ from hilum.formats.fhir import Fact, Kind
 from hilum.model import AuditEvent, Effects, Held
 
 from .body import Record, meta_text, pack, serve, served_text, unpack
-from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, sorts_of
+from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, limits_of, sorts_of
 from .cursor import read_cursor, write_cursor
 from .including import include
 from .links import MergeOp
@@ -25,7 +25,7 @@ from .memory_desk import MemoryDesk
 from .merging import MergeRecord, merge_records
 from .plan import Found, Live, Planner
 from .rules import check_positions
-from .seam import Page, Query, Stored
+from .seam import Limits, Page, Query, Stored
 from .sorting import NO_NUMBER
 from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
 
@@ -217,7 +217,9 @@ class MemoryRepository(MemoryDesk):
     def search(self, query: Query) -> Page:
         sorts, cursor = sorts_of(query), read_cursor(query)
         forward, backward = inclusions_of(query.include, "_include"), inclusions_of(query.revinclude, "_revinclude")
-        rows = self._everything(query) if not query.type else self._of_type(query.type, criteria_of(query))
+        rows = (
+            self._everything(query) if not query.type else self._of_type(query.type, criteria_of(query), query.limits)
+        )
         if query.total_only or query.count <= 0:
             return Page((), (), len(rows))
         for sort in reversed(sorts):
@@ -237,20 +239,24 @@ class MemoryRepository(MemoryDesk):
         total = len(rows) if query.with_total else -1
         return Page(tuple(map(self._stored, page)), tuple(map(self._stored, more)), total, next_)
 
-    def _of_type(self, type_: str, criteria: Sequence[Criterion]) -> list[_Row]:
-        resolved = [self._resolved(one) for one in criteria]
+    def _of_type(self, type_: str, criteria: Sequence[Criterion], limits: dict[str, Limits] | None) -> list[_Row]:
+        resolved = [self._resolved(one, limits) for one in criteria]
         rows = (row for row in self._rows.values() if row.type == type_ and row.versions[-1].text)
         return [row for row in rows if all(self._meets(one, row) for one in resolved)]
 
-    def _resolved(self, criterion: Criterion) -> Criterion:
-        """A criterion about others, as one about the resource itself."""
+    def _resolved(self, criterion: Criterion, limits: dict[str, Limits] | None) -> Criterion:
+        """A criterion about others, as one about the resource itself. Others are those that may be seen."""
+
+        def of(type_: str, inner: Criterion) -> list[_Row]:
+            return self._of_type(type_, [inner, *limits_of(type_, limits)], limits)
+
         match criterion.kind:
             case "chain":
-                found = {_name(row) for type_, inner in criterion.inner for row in self._of_type(type_, [inner])}
+                found = {_name(row) for type_, inner in criterion.inner for row in of(type_, inner)}
                 return Criterion(Kind.REFERENCE.value, criterion.numbers, tuple(found))
             case "has":
                 ((type_, inner),) = criterion.inner
-                facts = (fact for row in self._of_type(type_, [inner]) for fact in row.subject.facts)
+                facts = (fact for row in of(type_, inner) for fact in row.subject.facts)
                 return replace(criterion, values=tuple({a for n, a, _ in facts if n in criterion.numbers}))
         return criterion
 
@@ -265,7 +271,7 @@ class MemoryRepository(MemoryDesk):
         for type_ in types:
             try:
                 asked = Query(type_, query.terms, compartment=query.compartment, limits=query.limits)
-                found += self._of_type(type_, criteria_of(asked))
+                found += self._of_type(type_, criteria_of(asked), query.limits)
             except HilumError as error:
                 if error.location != "compartment":
                     raise

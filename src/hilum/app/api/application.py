@@ -31,6 +31,7 @@ from hilum.app.api.paging import Paging
 from hilum.app.api.resources import Resources
 from hilum.app.api.searching import Searching
 from hilum.app.api.sight import sight_of
+from hilum.app.api.special import Special
 from hilum.app.api.surface import served
 from hilum.app.api.transactions import Transactions
 from hilum.app.api.validating import Validation
@@ -89,6 +90,7 @@ def create_app(
     guard = _Guard(tokens, Auditor(journal), surface.types)
     resources = Resources(repository, surface.types, paging, base, max_count)
     searching = Searching(repository, surface.types, paging, base, max_count)
+    special = Special(repository, searching, paging, surface.types, base, max_count)
     operations = Operations(health, http)
     capability = Capability(surface, base, update_creates=rules.update_creates)
 
@@ -124,6 +126,10 @@ def create_app(
             DELETE=write("delete", writes.delete_where),
         ),
         _route(f"{all_}/_search", POST=read("search", searching.by_post)),
+        _route("/fhir/Observation/$lastn", GET=read("search", special.lastn)),
+        _route("/fhir/DocumentReference/$docref", GET=read("search", special.docref)),
+        _route("/fhir/Patient/{id:fhirid}/$everything", GET=read("everything", special.everything)),
+        _route("/fhir/{owner:fhirtype}/{id:fhirid}/{type:fhirtype}", GET=read("search", searching.in_compartment)),
         _route(f"{all_}/$validate", POST=read("validate", validation.of_type)),
         _route(
             f"{one}/$validate", GET=read("validate", validation.of_stored), POST=read("validate", validation.of_type)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
+from hilum.app.api.projections import WHOLE, Projection, projected
 from hilum.formats.fhir import Issue, operation_outcome
 from hilum.repository import Stored
 
@@ -24,8 +26,14 @@ def searchset(
     total: int,
     links: Sequence[tuple[str, str]],
     warnings: Sequence[Issue] = (),
+    projection: Projection = WHOLE,
 ) -> bytes:
-    """A searchset Bundle. `base` is the FHIR base without a slash at its end; `links` are (relation, url)."""
+    """A searchset Bundle. `base` is the FHIR base without a slash at its end; `links` are (relation, url).
+
+    A `total` below 0 is not told. Matches are shown as `projection` asks, what is included whole.
+    """
+    if not projection.is_whole:
+        matches = [replace(one, body=projected(one.type, one.body, projection)) for one in matches]
     entries = [_found(base, stored, b"match") for stored in matches]
     entries += [_found(base, stored, b"include") for stored in included]
     if warnings:
@@ -48,8 +56,8 @@ def _bundle(kind: bytes, total: int, links: Sequence[tuple[str, str]], entries: 
     written = msgspec.json.encode([{"relation": relation, "url": url} for relation, url in links])
     # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
     tail = b',"entry":[%b]}' % b",".join(entries) if entries else b"}"
-    head = b'{"resourceType":"Bundle","type":"%b","total":%d,"link":%b' % (kind, total, written)
-    return head + tail
+    counted = b'"total":%d,' % total if total >= 0 else b""
+    return b'{"resourceType":"Bundle","type":"%b",%b"link":%b' % (kind, counted, written) + tail
 
 
 def _found(base: str, stored: Stored, mode: bytes) -> bytes:

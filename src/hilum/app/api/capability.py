@@ -72,7 +72,7 @@ def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, o
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "single",
-        "operation": [{"name": name, "definition": url} for name, url in _OPERATIONS],
+        "operation": [{"name": name, "definition": url} for name, url in operations_of(resource.type)],
     }
     lists = {
         "searchInclude": list(resource.includes),
@@ -83,7 +83,17 @@ def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, o
     return written | {name: items for name, items in lists.items() if items}
 
 
-_OPERATIONS = (("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),)
+def operations_of(type_: str) -> list[tuple[str, str]]:
+    """Names and definitions of what a type offers besides the interactions."""
+    every = ("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate")
+    return [every, *_OPERATIONS.get(type_, ())]
+
+
+_OPERATIONS = {
+    "Patient": (("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),),
+    "Observation": (("lastn", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),),
+    "DocumentReference": (("docref", "http://hl7.org/fhir/us/core/OperationDefinition/docref"),),
+}
 
 
 def _parameter(parameter: SearchParameter) -> dict[str, str]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 import hilum
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
+from hilum.app.api.searching import COMPARTMENTS
 from hilum.app.api.surface import Surface
 
 __all__ = ["OpenApi", "document"]
@@ -106,6 +107,9 @@ class _Route(Struct, frozen=True):
 
 
 _TYPE, _ONE = "/fhir/{type}", "/fhir/{type}/{id}"
+_OWNER = {"name": "owner", "in": "path", "required": True, "schema": {"enum": list(COMPARTMENTS)}}
+_TEXT_QUERY = [_query(name, {"type": "string"}) for name in ("patient", "category", "code", "date")]
+_DOCREF = [_query(name, {"type": "string"}) for name in ("patient", "start", "end", "type")]
 _AS_RESOURCE, _AS_PATCH = (_FHIR, _RESOURCE), ("application/json-patch+json", _PATCH)
 _WRITTEN = (*_BODY, 412, 422)
 
@@ -168,6 +172,42 @@ _ROUTES = [
         [_VERSION, _IF_NONE],
         (*_READ, 410),
         (200, 304),
+    ),
+    _Route(
+        "get",
+        "/fhir/{owner}/{id}/{type}",
+        "searchCompartment",
+        "Search one type within what belongs to a record",
+        [_OWNER, *_SEARCH],
+        _READ,
+        result="Bundle",
+    ),
+    _Route(
+        "get",
+        "/fhir/Patient/{id}/$everything",
+        "everything",
+        "All that belongs to a patient",
+        [_query("_since", {"type": "string"}), _query("_type", {"type": "string"}), _COUNT, _FORMAT],
+        (*_READ, 410),
+        result="Bundle",
+    ),
+    _Route(
+        "get",
+        "/fhir/Observation/$lastn",
+        "lastn",
+        "The newest of each code",
+        [*_TEXT_QUERY, _query("max", {"type": "integer", "minimum": 1}), _FORMAT],
+        _READ,
+        result="Bundle",
+    ),
+    _Route(
+        "get",
+        "/fhir/DocumentReference/$docref",
+        "docref",
+        "The documents of a patient",
+        [*_DOCREF, _COUNT, _FORMAT],
+        _READ,
+        result="Bundle",
     ),
     _Route("post", f"{_TYPE}/$validate", "validate", "Say what is wrong with a resource", [], _BODY, body=_AS_RESOURCE),
     _Route("post", f"{_ONE}/$validate", "validateFor", "The same for an update", [], _BODY, body=_AS_RESOURCE),

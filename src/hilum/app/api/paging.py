@@ -13,8 +13,10 @@ import os
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec.structs import replace
 
 from hilum.app.api.outcomes import Problem
+from hilum.app.api.projections import WHOLE, Projection
 from hilum.repository import Query
 
 __all__ = ["Paging"]
@@ -28,6 +30,7 @@ class Place(msgspec.Struct, array_like=True):
     query: Query
     id: str = ""
     version: int = 0
+    projection: Projection = WHOLE
 
 
 class Paging:
@@ -36,15 +39,15 @@ class Paging:
     def __init__(self, key: bytes) -> None:
         self._seal = AESGCM(key)
 
-    def search(self, query: Query) -> str:
-        """The cursor of a page of a search; `query.after` is the place."""
-        return self._close(Place(query))
+    def search(self, query: Query, projection: Projection = WHOLE) -> str:
+        """The cursor of a page of a search; `query.after` is the place. What a caller may see is not part of it."""
+        return self._close(Place(replace(query, limits=None), projection=projection))
 
     def history(self, type_: str, id_: str, version: int, count: int) -> str:
         """The cursor of the versions of one resource from `version` downwards."""
         return self._close(Place(Query(type=type_, count=count), id_, version))
 
-    def open(self, type_: str, cursor: str, id_: str = "") -> Place:
+    def open(self, type_: str, cursor: str, id_: str = "", compartment: str = "") -> Place:
         """What a cursor holds. Raises Problem 400 `cursor-invalid` when it is not one of ours for this address."""
         try:
             sealed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
@@ -52,7 +55,7 @@ class Paging:
             place = msgspec.msgpack.decode(plain, type=Place)
         except (ValueError, binascii.Error, InvalidTag, msgspec.DecodeError):
             place = None
-        if place is None or place.id != id_:
+        if place is None or place.id != id_ or place.query.compartment != compartment:
             raise Problem(
                 "cursor-invalid",
                 400,

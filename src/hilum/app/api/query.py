@@ -7,14 +7,15 @@ become SearchTerms, which the repository judges. What cannot be honoured is list
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, quote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum.app.api.outcomes import Problem
-from hilum.formats.fhir import Kind, find_parameter
+from hilum.app.api.projections import WHOLE, Projection
+from hilum.formats.fhir import Kind, find_parameter, is_resource_type
 from hilum.repository import Query, SearchTerm
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ask",
     "condition",
     "parse_pairs",
+    "projection_of",
     "self_query",
     "terms_named",
     "without",
@@ -43,11 +45,12 @@ MAX_ALTERNATIVES = 200  # values of one parameter
 _COMMA = re.compile(r"(?:[^\\,]|\\.|\\$)+", re.DOTALL)
 _COUNT = re.compile(r"[0-9]{1,9}")
 _SORT = re.compile(r"-?[A-Za-z_][A-Za-z0-9_-]*")
-_INCLUDE = re.compile(r"[A-Za-z]+:[A-Za-z_*][A-Za-z0-9_-]*(?::[A-Za-z]+)?")
+_INCLUDE = re.compile(r"\*|[A-Za-z]+:[A-Za-z_*][A-Za-z0-9_-]*(?::[A-Za-z]+)?")
+_ELEMENT = re.compile("[A-Za-z][A-Za-z0-9]*")
 
 # They shape the answer in ways that hilum does not offer; an app that depends on one must be told.
-_NOT_OFFERED = frozenset({"_elements", "_contained", "_containedType", "_pretty"})
-_ONCE = frozenset({"_count", "_sort", "_summary", "_total", "_cursor", "_format"})
+_NOT_OFFERED = frozenset({"_contained", "_containedType", "_pretty", "_text", "_content", "_filter", "_list", "_query"})
+_ONCE = frozenset({"_count", "_sort", "_summary", "_elements", "_total", "_cursor", "_format"})
 
 
 class Ignored(Struct, frozen=True):
@@ -59,10 +62,11 @@ class Ignored(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """One search as asked. `limit` is the largest page that this server gives."""
+    """One search as asked: what is looked for, what of it is shown, and what is not honoured."""
 
     query: Query
     ignored: tuple[Ignored, ...] = ()
+    projection: Projection = WHOLE
 
 
 def parse_pairs(raw: bytes, *, status: int = 414) -> list[tuple[str, str]]:
@@ -93,19 +97,21 @@ def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
     """Read the parameters of a search over one type. Raises Problem 400 `parameter-invalid`, `parameter-repeated`."""
     _check_once(pairs)
     query = Query(type=type_, count=min(DEFAULT_COUNT, max_count))
+    projection = WHOLE
     ignored: list[Ignored] = []
     for name, value in pairs:
         if not value.strip():
             ignored.append(Ignored(name, "it has no value"))
         elif name in _NOT_OFFERED:
             ignored.append(Ignored(name, "this server does not offer it"))
-        elif name in _SHAPES:
-            query = _SHAPES[name](query, value, ignored)
+        elif name in _SHAPES or name in _PARTS:
+            query = _SHAPES[name](query, value, ignored) if name in _SHAPES else query
+            projection = _PARTS[name](projection, value) if name in _PARTS else projection
         elif name != "_format":
             query = replace(query, terms=(*query.terms, _term(name, value)))
     if query.count > max_count:
         query = replace(query, count=max_count)
-    return Asked(query, tuple(ignored))
+    return Asked(query, tuple(ignored), projection)
 
 
 def condition(type_: str, pairs: Pairs) -> Query:
@@ -120,6 +126,15 @@ def condition(type_: str, pairs: Pairs) -> Query:
 def terms_named(query: Query) -> str:
     """`Type?names` for the audit: never a value."""
     return f"{query.type}?{','.join(sorted({written_name(term) for term in query.terms}))}"
+
+
+def projection_of(given: Mapping[str, str]) -> Projection:
+    """`_summary` and `_elements` of a read. Raises Problem 400 `parameter-invalid`."""
+    projection = WHOLE
+    for name, read in _PARTS.items():
+        if given.get(name):
+            projection = read(projection, given[name])
+    return projection
 
 
 def without(query: Query, parameter: str) -> Query:
@@ -170,20 +185,27 @@ def _count(query: Query, value: str, _: list[Ignored]) -> Query:
     return replace(query, total_only=True) if int(value) == 0 else replace(query, count=int(value))
 
 
-def _summary(query: Query, value: str, ignored: list[Ignored]) -> Query:
-    if value == "count":
-        return replace(query, total_only=True)
-    if value in ("true", "text", "data"):
-        ignored.append(Ignored("_summary", "resources are served whole; only _summary=count is offered"))
-    elif value != "false":
-        raise _invalid("_summary", "it is count or false")
-    return query
+def _summary(query: Query, value: str, _: list[Ignored]) -> Query:
+    return replace(query, total_only=True) if value == "count" else query
+
+
+def _shown(projection: Projection, value: str) -> Projection:
+    if value not in ("true", "text", "data", "count", "false"):
+        raise _invalid("_summary", "it is true, text, data, count or false")
+    return replace(projection, summary=value) if value in ("true", "text", "data") else projection
+
+
+def _elements(projection: Projection, value: str) -> Projection:
+    names = tuple(value.split(","))
+    if not all(_ELEMENT.fullmatch(name) for name in names):
+        raise _invalid("_elements", "it is a list of top-level elements, as in name,birthDate")
+    return replace(projection, elements=names)
 
 
 def _total(query: Query, value: str, _: list[Ignored]) -> Query:
     if value not in ("none", "estimate", "accurate"):
-        raise _invalid("_total", "it is none, estimate or accurate; the total is always counted")
-    return query
+        raise _invalid("_total", "it is none, estimate or accurate; estimates are counted, too")
+    return replace(query, with_total=value != "none")
 
 
 def _sort(query: Query, value: str, _: list[Ignored]) -> Query:
@@ -201,11 +223,25 @@ def _revinclude(query: Query, value: str, ignored: list[Ignored]) -> Query:
     return replace(query, revinclude=query.revinclude + _followed("_revinclude", value, ignored))
 
 
+def _include_again(query: Query, value: str, ignored: list[Ignored]) -> Query:
+    return replace(query, include=query.include + _again(_followed("_include:iterate", value, ignored)))
+
+
+def _revinclude_again(query: Query, value: str, ignored: list[Ignored]) -> Query:
+    return replace(query, revinclude=query.revinclude + _again(_followed("_revinclude:iterate", value, ignored)))
+
+
+def _again(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"iterate|{one}" for one in values)
+
+
 def _followed(name: str, value: str, ignored: list[Ignored]) -> tuple[str, ...]:
     if not _INCLUDE.fullmatch(value):
         raise _invalid(name, "it is written Type:parameter, as in Observation:subject")
+    if value == "*" or (value.endswith(":*") and is_resource_type(value[:-2])):
+        return (value,)
     parameter = find_parameter(*value.split(":")[:2])
-    if parameter is not None and parameter.kind is Kind.REFERENCE:
+    if parameter is not None and parameter.kind is Kind.REFERENCE and parameter.is_indexed:
         return (value,)
     ignored.append(Ignored(name, f"{value} is no reference parameter of this server", value))
     return ()
@@ -222,4 +258,9 @@ _SHAPES = {
     "_sort": _sort,
     "_include": _include,
     "_revinclude": _revinclude,
+    "_include:iterate": _include_again,
+    "_include:recurse": _include_again,
+    "_revinclude:iterate": _revinclude_again,
+    "_revinclude:recurse": _revinclude_again,
 }
+_PARTS = {"_summary": _shown, "_elements": _elements}

@@ -10,7 +10,8 @@ from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
-from hilum.app.api.query import DEFAULT_COUNT, Pairs, parse_pairs
+from hilum.app.api.projections import projected
+from hilum.app.api.query import DEFAULT_COUNT, Pairs, parse_pairs, projection_of
 from hilum.errors import NotFound
 from hilum.repository import Repository, Stored
 
@@ -32,7 +33,7 @@ class Resources:
     async def read(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]`, also conditional."""
         type_, id_ = self._address(call)
-        stored = self._get(type_, id_)
+        stored = self._get(call, type_, id_)
         if stored.deleted:
             raise _gone(stored, "; its versions are under _history")
         return self._reply(call, stored)
@@ -45,7 +46,8 @@ class Resources:
         if not written.isascii() or not written.isdigit() or len(written) > 9 or written.startswith("0"):
             raise _no_version(type_, id_)
         call.target += f"/_history/{written}"
-        stored = self._get(type_, id_, int(written))
+        self._get(call, type_, id_)
+        stored = self._get(call, type_, id_, int(written))
         if stored.deleted:
             raise _gone(stored, ": this version is the deletion")
         return self._reply(call, stored)
@@ -55,9 +57,9 @@ class Resources:
         type_, id_ = self._address(call)
         pairs = parse_pairs(call.query)
         check_format(call.header("accept"), dict(pairs).get("_format"))
-        newest = self._get(type_, id_)
+        newest = self._get(call, type_, id_)
         top, count, self_url = self._place(type_, id_, newest.version, pairs)
-        versions = self._versions(type_, id_, top, count)
+        versions = [one for one in self._versions(type_, id_, top, count) if call.sight.sees(one)]
         links = [("self", self_url)]
         lowest = top - count
         if lowest > 0 and count:
@@ -103,26 +105,31 @@ class Resources:
         call.target = f"{type_}/{id_}"
         return type_, id_
 
-    def _get(self, type_: str, id_: str, version: int | None = None) -> Stored:
+    def _get(self, call: Call, type_: str, id_: str, version: int | None = None) -> Stored:
+        """What is out of sight is as absent as what never was."""
         try:
-            return self._repository.get(type_, id_, version)
+            stored = self._repository.get(type_, id_, version)
         except NotFound:
-            if version is not None:
-                raise _no_version(type_, id_) from None
-            raise Problem(
-                "resource-unknown",
-                404,
-                "not-found",
-                f"there is no {type_} with this id; search for it by its identifier",
-            ) from None
+            stored = None
+        if stored is not None and call.sight.sees(stored):
+            return stored
+        if version is not None:
+            raise _no_version(type_, id_)
+        raise Problem(
+            "resource-unknown",
+            404,
+            "not-found",
+            f"there is no {type_} with this id; search for it by its identifier",
+        )
 
     def _reply(self, call: Call, stored: Stored) -> Reply:
-        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format") if call.query else None)
+        given = dict(parse_pairs(call.query)) if call.query else {}
+        check_format(call.header("accept"), given.get("_format"))
         headers = {"ETag": etag(stored), "Last-Modified": http_date(stored.updated // 1_000_000)}
         if self._is_fresh(call, stored):
             call.outcome = "not-modified"
             return Reply(304, b"", headers)
-        return Reply(200, stored.body, headers)
+        return Reply(200, projected(stored.type, stored.body, projection_of(given)) if given else stored.body, headers)
 
     def _is_fresh(self, call: Call, stored: Stored) -> bool:
         """Whether the caller has this version already (RFC 9110 13.1.2, 13.1.3, weak comparison)."""
@@ -141,7 +148,10 @@ class Resources:
         if updated != limit or stored.version == 1:
             return updated <= limit
         # the date has whole seconds: the caller may hold the version before, if that is of the same second
-        before = self._get(stored.type, stored.id, stored.version - 1)
+        try:
+            before = self._repository.get(stored.type, stored.id, stored.version - 1)
+        except NotFound:
+            return False
         return before.updated // 1_000_000 != updated
 
 

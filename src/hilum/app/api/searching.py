@@ -20,9 +20,10 @@ from hilum.errors import HilumError
 from hilum.formats.fhir import Issue
 from hilum.repository import Page, Repository, Stored
 
-__all__ = ["Searching"]
+__all__ = ["COMPARTMENTS", "Searching", "posted_pairs", "refused", "tell", "told"]
 
 UNKNOWN = "search-parameter-unknown"
+COMPARTMENTS = ("Patient", "Encounter", "RelatedPerson", "Practitioner", "Device")
 WORKERS = 2  # searches that run beside the event loop; SQLite lets go of the interpreter while it looks
 
 
@@ -55,59 +56,61 @@ class Searching:
 
     async def by_post(self, call: Call) -> Reply:
         """`POST [base]/[type]/_search` with a form; parameters of the URL count too (R4 http.html 3.1.0.9)."""
-        kind = call.header("content-type").partition(";")[0].strip().lower()
-        body = await call.body()
-        if body and kind != "application/x-www-form-urlencoded":
-            raise Problem(
-                "content-type-unsupported",
-                415,
-                "not-supported",
-                "a search is posted as application/x-www-form-urlencoded",
-            )
-        pairs = parse_pairs(call.query) + parse_pairs(body, status=413)
-        if any(name == "access_token" for name, _ in pairs):
-            raise token_in_url()
-        return await self._search(call, pairs)
+        return await self._search(call, await posted_pairs(call))
 
-    async def _search(self, call: Call, pairs: Pairs) -> Reply:
+    async def in_compartment(self, call: Call) -> Reply:
+        """`GET [base]/Patient/[id]/[type]?...` (R4 search.html#compartments)."""
+        owner = call.params["owner"]
+        if owner not in COMPARTMENTS:
+            known = ", ".join(COMPARTMENTS)
+            raise Problem(
+                "compartment-unknown", 404, "not-found", f"there is no compartment of a {owner}; there are {known}"
+            )
+        return await self._search(call, parse_pairs(call.query), f"{owner}/{call.params['id']}")
+
+    async def _search(self, call: Call, pairs: Pairs, compartment: str = "") -> Reply:
         type_ = call.params["type"]
         if type_ not in self._types:
             raise unknown_type(self._types)
         call.target = type_
         given = dict(pairs)
         check_format(call.header("accept"), given.get("_format"))
-        url = f"{self._base}/{type_}"
+        url = f"{self._base}/{compartment}/{type_}" if compartment else f"{self._base}/{type_}"
         if "_cursor" in given:
-            asked = Asked(self._paging.open(type_, given["_cursor"]).query)
-            page, asked = await self._run(asked, strict=False)
+            place = self._paging.open(type_, given["_cursor"], compartment=compartment)
+            asked = Asked(call.sight.narrowed(place.query), projection=place.projection)
+            page, asked = await self.run(asked, strict=False)
             self_url = f"{url}?_cursor={given['_cursor']}"
         else:
             strict = is_strict(call.header("prefer"))
-            page, asked = await self._run(ask(type_, pairs, max_count=self._max_count), strict=strict)
+            asked = ask(type_, pairs, max_count=self._max_count)
+            query = call.sight.narrowed(replace(asked.query, compartment=compartment))
+            page, asked = await self.run(replace(asked, query=query), strict=strict)
             written = self_query(pairs, asked.ignored)
             self_url = f"{url}?{written}" if written else url
-        _tell(call, asked, page)
+        tell(call, asked, page)
         return Reply(200, self._bundle(url, self_url, page, asked))
 
     def _bundle(self, url: str, self_url: str, page: Page, asked: Asked) -> bytes:
         links = [("self", self_url)]
         if page.next:
             after = replace(asked.query, after=page.next)
-            links.append(("next", f"{url}?_cursor={self._paging.search(after)}"))
+            links.append(("next", f"{url}?_cursor={self._paging.search(after, asked.projection)}"))
         return bundles.searchset(
             self._base,
             matches=page.matches,
             included=page.included,
             total=page.total,
             links=links,
-            warnings=[_warning(item) for item in asked.ignored],
+            warnings=told(asked.ignored),
+            projection=asked.projection,
         )
 
-    async def _run(self, asked: Asked, *, strict: bool) -> tuple[Page, Asked]:
+    async def run(self, asked: Asked, *, strict: bool) -> tuple[Page, Asked]:
         """The page, and what was honoured in the end. In strict handling anything ignored refuses the search."""
         while True:
             if strict and asked.ignored:
-                raise _refused(asked.ignored)
+                raise refused(asked.ignored)
             try:
                 loop = asyncio.get_running_loop()
                 page = await loop.run_in_executor(self._threads, self._repository.search, asked.query)
@@ -115,6 +118,23 @@ class Searching:
                 asked = _forgive(asked, error)
             else:
                 return page, asked
+
+
+async def posted_pairs(call: Call) -> Pairs:
+    """The parameters of a form and of its URL. Raises Problem 415, 413, 400."""
+    kind = call.header("content-type").partition(";")[0].strip().lower()
+    body = await call.body()
+    if body and kind != "application/x-www-form-urlencoded":
+        raise Problem(
+            "content-type-unsupported",
+            415,
+            "not-supported",
+            "a search is posted as application/x-www-form-urlencoded",
+        )
+    pairs = parse_pairs(call.query) + parse_pairs(body, status=413)
+    if any(name == "access_token" for name, _ in pairs):
+        raise token_in_url()
+    return pairs
 
 
 def _threads() -> ThreadPoolExecutor:
@@ -126,13 +146,14 @@ def _forgive(asked: Asked, error: HilumError) -> Asked:
     if error.code == UNKNOWN:
         less = without(asked.query, error.location)
         if less != asked.query:
-            return Asked(less, (*asked.ignored, Ignored(error.location, error.message)))
+            return replace(asked, query=less, ignored=(*asked.ignored, Ignored(error.location, error.message)))
     if error.code.startswith("search-"):
-        raise Problem(error.code, 400, "value", error.message, parameter=error.location) from None
+        kind = "too-costly" if error.code in ("search-too-slow", "search-too-wide") else "value"
+        raise Problem(error.code, 400, kind, error.message, parameter=error.location) from None
     raise error
 
 
-def _refused(ignored: Sequence[Ignored]) -> Problem:
+def refused(ignored: Sequence[Ignored]) -> Problem:
     problem = Problem("parameter-unsupported", 400, "not-supported", "")
     problem.issues = tuple(
         issue(
@@ -146,17 +167,24 @@ def _refused(ignored: Sequence[Ignored]) -> Problem:
     return problem
 
 
+def told(ignored: Sequence[Ignored]) -> list[Issue]:
+    """What was ignored, as warnings."""
+    return [_warning(item) for item in ignored]
+
+
 def _warning(item: Ignored) -> Issue:
     text = f"{item.name} was ignored: {item.why}; the result may be wider than asked for"
     return warning(code="parameter-ignored", kind="not-supported", text=text, parameter=item.name)
 
 
-def _tell(call: Call, asked: Asked, page: Page) -> None:
+def tell(call: Call, asked: Asked, page: Page) -> None:
     """What the audit holds: names of parameters that hilum knows, counts, and the ids that leave. Never a value."""
     query = asked.query
     names = sorted({written_name(term) for term in query.terms})
     names += [f"_include={item}" for item in query.include] + [f"_revinclude={item}" for item in query.revinclude]
     call.target = f"{query.type}?{','.join(names)}"
+    if query.compartment:
+        call.target = f"{query.compartment}/{call.target}"
     counts = f"total={page.total} returned={len(page.matches)}+{len(page.included)} ignored={len(asked.ignored)}"
     call.detail = f"{counts} {_ids((*page.matches, *page.included))}".rstrip()
 

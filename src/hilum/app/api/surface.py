@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from msgspec import Struct
 
-from hilum.formats.fhir import PARAMETERS, RESOURCE_TYPES, Kind, parameters_of
+from hilum.formats.fhir import COMMON, RESOURCE_TYPES, Kind, Parameter, parameters_of
 
 __all__ = ["ResourceSurface", "SearchParameter", "Surface", "served"]
 
@@ -17,7 +19,11 @@ class SearchParameter(Struct, frozen=True):
 
 
 _NOT_STORED = frozenset({"OperationOutcome", "Parameters"})  # R4 parameters.html: they have no address of their own
-_EVERYWHERE = (SearchParameter("_id", "token"), SearchParameter("_lastUpdated", "date"))
+_EVERYWHERE = (
+    SearchParameter("_id", "token"),
+    SearchParameter("_lastUpdated", "date"),
+    *(SearchParameter(one.name, one.kind.fhir) for one in COMMON),
+)
 
 
 class ResourceSurface(Struct, frozen=True):
@@ -45,15 +51,29 @@ def served() -> Surface:
     return Surface(tuple(_resource(type_) for type_ in RESOURCE_TYPES if type_ not in _NOT_STORED))
 
 
+def _is_followed(one: Parameter) -> bool:
+    return one.kind is Kind.REFERENCE and one.is_indexed
+
+
+@cache
+def _pointing() -> tuple[Parameter, ...]:
+    """All references that can be followed."""
+    return tuple(
+        one for type_ in RESOURCE_TYPES if type_ not in _NOT_STORED for one in parameters_of(type_) if _is_followed(one)
+    )
+
+
+def _points_to(one: Parameter, type_: str) -> bool:
+    if one.target:
+        return one.target == type_
+    return not one.targets or type_ in one.targets or "Resource" in one.targets
+
+
 def _resource(type_: str) -> ResourceSurface:
     own = parameters_of(type_)
     return ResourceSurface(
         type=type_,
         parameters=_EVERYWHERE + tuple(SearchParameter(parameter.name, parameter.kind.fhir) for parameter in own),
-        includes=tuple(f"{type_}:{parameter.name}" for parameter in own if parameter.kind is Kind.REFERENCE),
-        revincludes=tuple(
-            f"{parameter.type}:{parameter.name}"
-            for parameter in PARAMETERS
-            if parameter.kind is Kind.REFERENCE and parameter.target in ("", type_)
-        ),
+        includes=tuple(f"{type_}:{parameter.name}" for parameter in own if _is_followed(parameter)),
+        revincludes=tuple(f"{one.type}:{one.name}" for one in _pointing() if _points_to(one, type_)),
     )

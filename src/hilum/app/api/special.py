@@ -1,0 +1,198 @@
+"""Operations that search: `$everything`, `$lastn`, `$docref`.
+
+R4 patient-operation-everything.html, observation-operation-lastn.html; the docref operation of US Core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from hilum import definitions
+from hilum.app.api import bundles
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.negotiation import check_format, is_strict
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.paging import Paging
+from hilum.app.api.query import DEFAULT_COUNT, Asked, Ignored, Pairs, ask, parse_pairs
+from hilum.app.api.searching import Searching, refused, tell, told
+from hilum.errors import NotFound
+from hilum.formats import fhir
+from hilum.repository import Query, Repository, SearchTerm, Stored
+
+__all__ = ["Special"]
+
+MOST_LOOKED_AT = 10_000  # observations that $lastn groups
+PAGE = 500
+
+
+class Special:
+    """Answers with searchset Bundles."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        searching: Searching,
+        paging: Paging,
+        types: frozenset[str],
+        base: str,
+        max_count: int,
+    ) -> None:
+        self._repository, self._searching, self._paging = repository, searching, paging
+        self._types, self._base, self._max_count = types, base, max_count
+
+    async def everything(self, call: Call) -> Reply:
+        """`GET [base]/Patient/[id]/$everything`: the compartment, and what it refers to outside of itself."""
+        id_ = call.params["id"]
+        record = f"Patient/{id_}"
+        pairs = parse_pairs(call.query)
+        given = dict(pairs)
+        call.target = record
+        check_format(call.header("accept"), given.get("_format"))
+        self._check_there(call, id_)
+        url = f"{self._base}/{record}/$everything"
+        if "_cursor" in given:
+            asked = Asked(self._paging.open("", given["_cursor"], compartment=record).query)
+        else:
+            asked = self._asked_everything(record, pairs)
+        query = call.sight.narrowed(asked.query)
+        page, _ = await self._searching.run(replace(asked, query=query), strict=is_strict(call.header("prefer")))
+        links = [("self", f"{url}?{call.query.decode('latin-1')}" if call.query else url)]
+        if page.next:
+            links.append(("next", f"{url}?_cursor={self._paging.search(replace(query, after=page.next))}"))
+        outside = [one for one in page.included if one.type not in definitions.compartment("Patient")]
+        tell(call, asked, replace(page, included=tuple(outside)))
+        call.target = f"{record}/$everything"
+        body = bundles.searchset(
+            self._base,
+            matches=page.matches,
+            included=outside,
+            total=page.total,
+            links=links,
+            warnings=told(asked.ignored),
+        )
+        return Reply(200, body)
+
+    def _asked_everything(self, record: str, pairs: Pairs) -> Asked:
+        terms: tuple[SearchTerm, ...] = ()
+        types: tuple[str, ...] = ()
+        count = min(DEFAULT_COUNT, self._max_count)
+        ignored: list[Ignored] = []
+        for name, value in pairs:
+            if name == "_since":
+                terms = (SearchTerm("_lastUpdated", (f"ge{value}",)),)
+            elif name == "_type":
+                types = tuple(value.split(","))
+                if not all(map(fhir.is_resource_type, types)):
+                    raise Problem(
+                        "parameter-invalid", 400, "value", "_type is a list of types of R4", parameter="_type"
+                    )
+            elif name == "_count":
+                count = _whole("_count", value, self._max_count)
+            elif name != "_format":
+                ignored.append(Ignored(name, "$everything takes _since, _type and _count"))
+        query = Query("", terms, count, include=("*",), compartment=record, types=types)
+        return Asked(query, tuple(ignored))
+
+    def _check_there(self, call: Call, id_: str) -> None:
+        try:
+            stored = self._repository.get("Patient", id_)
+        except NotFound:
+            stored = None
+        if stored is None or not call.sight.sees(stored):
+            raise Problem("resource-unknown", 404, "not-found", "there is no Patient with this id")
+        if stored.deleted:
+            raise Problem("resource-gone", 410, "deleted", "this Patient was deleted; its versions are under _history")
+
+    async def lastn(self, call: Call) -> Reply:
+        """`GET [base]/Observation/$lastn`: of each code the newest `max`, one by default."""
+        pairs = [one for one in parse_pairs(call.query) if one[0] != "max"]
+        most = _whole("max", dict(parse_pairs(call.query)).get("max", "1"), self._max_count)
+        names = {name.partition(":")[0] for name, _ in pairs}
+        call.target = "Observation"
+        check_format(call.header("accept"), dict(pairs).get("_format"))
+        if not names & {"patient", "subject"} or not names & {"category", "code"} or not most:
+            text = "$lastn needs a patient or subject, a category or code, and max of 1 or more"
+            raise Problem("parameter-missing", 400, "required", text)
+        asked = ask("Observation", pairs, max_count=PAGE)
+        query = replace(asked.query, count=PAGE, sort=("-date",), include=(), revinclude=(), total_only=False)
+        asked = replace(asked, query=call.sight.narrowed(query))
+        kept: dict[object, list[Stored]] = {}
+        looked_at = 0
+        while True:
+            page, asked = await self._searching.run(asked, strict=is_strict(call.header("prefer")))
+            for one in page.matches:
+                some = kept.setdefault(_code(one), [])
+                if len(some) < most:
+                    some.append(one)
+            looked_at += len(page.matches)
+            if not page.next or looked_at >= MOST_LOOKED_AT:
+                break
+            asked = replace(asked, query=replace(asked.query, after=page.next, with_total=False))
+        if page.next:
+            text = f"there are more than {MOST_LOOKED_AT} such observations: name a code or a date"
+            raise Problem("search-too-wide", 400, "too-costly", text)
+        found = [one for some in kept.values() for one in some]
+        return self._answer(call, "Observation/$lastn", asked, found)
+
+    async def docref(self, call: Call) -> Reply:
+        """`GET [base]/DocumentReference/$docref?patient=...&start=...&end=...&type=...`."""
+        given = parse_pairs(call.query)
+        call.target = "DocumentReference"
+        check_format(call.header("accept"), dict(given).get("_format"))
+        if not dict(given).get("patient"):
+            raise Problem("parameter-missing", 400, "required", "$docref needs a patient", parameter="patient")
+        names = {"patient": "patient", "type": "type", "start": "period", "end": "period", "_count": "_count"}
+        prefix = {"start": "ge", "end": "le"}
+        pairs = [(names[name], prefix.get(name, "") + value) for name, value in given if name in names]
+        ignored = [
+            Ignored(name, "$docref takes patient, start, end and type") for name, _ in given if name not in names
+        ]
+        ignored = [one for one in ignored if one.name != "_format"]
+        asked = ask("DocumentReference", pairs, max_count=self._max_count)
+        asked = replace(asked, query=call.sight.narrowed(asked.query), ignored=(*asked.ignored, *ignored))
+        if is_strict(call.header("prefer")) and asked.ignored:
+            raise refused(asked.ignored)
+        page, asked = await self._searching.run(asked, strict=False)
+        return self._answer(call, "DocumentReference/$docref", asked, page.matches, page.total, page.next)
+
+    def _answer(
+        self, call: Call, address: str, asked: Asked, found: Sequence[Stored], total: int = -1, next_: str = ""
+    ) -> Reply:
+        url = f"{self._base}/{address}"
+        links = [("self", f"{url}?{call.query.decode('latin-1')}")]
+        if next_:
+            cursor = self._paging.search(replace(asked.query, after=next_))
+            links.append(("next", f"{self._base}/{asked.query.type}?_cursor={cursor}"))
+        call.target = f"{address}?{','.join(sorted({term.name for term in asked.query.terms}))}"
+        call.detail = f"returned={len(found)} {asked.query.type}:{','.join(one.id for one in found)}"
+        body = bundles.searchset(
+            self._base,
+            matches=found,
+            included=(),
+            total=len(found) if total < 0 else total,
+            links=links,
+            warnings=told(asked.ignored),
+        )
+        return Reply(200, body)
+
+
+def _code(stored: Stored) -> object:
+    """What an observation is grouped by: its codings, or its text where it has none."""
+    code = fhir.decode(stored.body).get("code")
+    if not isinstance(code, dict):
+        return ""
+    codings = frozenset((one.get("system"), one.get("code")) for one in _dicts(code.get("coding")) if one.get("code"))
+    return codings or str(code.get("text"))
+
+
+def _dicts(value: Any) -> Iterable[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _whole(name: str, value: str, most: int) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 9:
+        raise Problem("parameter-invalid", 400, "value", f"{name} is a whole number", parameter=name)
+    return min(int(value), most)
