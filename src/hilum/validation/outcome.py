@@ -12,6 +12,8 @@ from .words import ISSUE_TYPES
 
 __all__ = ["issues_of", "outcome_of"]
 
+_NOT_SUPPORTED, _INFORMATIONAL = "not-supported", "informational"  # R4 valueset-issue-type
+
 
 def outcome_of(report: Report) -> bytes:
     """JSON. It always has an issue: the last one names the rules, and says so when there was nothing to find."""
@@ -19,10 +21,10 @@ def outcome_of(report: Report) -> bytes:
     if report.unchecked:
         shown = ", ".join(report.unchecked[:50]) + (", ..." if len(report.unchecked) > 50 else "")
         text = f"not checked, because it is not loaded here: {shown}"
-        issues.append(Issue("not-supported", text, "not-loaded", IssueSeverity.INFORMATION))
+        issues.append(Issue(_NOT_SUPPORTED, text, "not-loaded", IssueSeverity.INFORMATION))
     verdict = "nothing is wrong" if not report.findings else "see the other issues"
     text = f"{report.resources} resources checked against {report.rules}: {verdict}"
-    issues.append(Issue("informational", text, "validated", IssueSeverity.INFORMATION))
+    issues.append(Issue(_INFORMATIONAL, text, "validated", IssueSeverity.INFORMATION))
     return operation_outcome(issues)
 
 
