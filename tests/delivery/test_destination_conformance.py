@@ -149,7 +149,7 @@ def test_every_destination_of_the_package_is_run_here() -> None:
     shipped = {
         one
         for name in hilum.delivery.__all__
-        if isinstance(one := getattr(hilum.delivery, name), type) and hasattr(one, "send") and one is not Destination
+        if isinstance(one := getattr(hilum.delivery, name), type) and hasattr(one, "probe") and one is not Destination
     }
     assert len(shipped) > 3
     assert shipped == set(RIGS)

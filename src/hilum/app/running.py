@@ -21,6 +21,7 @@ from hilum.app.api import (
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
+from hilum.app.sending import format_of, maker_of
 from hilum.config import Tree
 from hilum.definitions import Shelf
 from hilum.delivery import (
@@ -36,7 +37,7 @@ from hilum.engine import AckMode, Contract, Engine, Order, SourceSettings
 from hilum.intake import FilesSource, FolderWatch, MllpListener, MllpSource, Source
 from hilum.journal import MessageQuery
 from hilum.mapping import Plan, compile_workbook, load_workbook
-from hilum.translator import Format, Processes, Recipe, Rule, translator_of
+from hilum.translator import Processes, Recipe, Rule, translator_of
 
 __all__ = [
     "LEAST_FREE_BYTES",
@@ -159,7 +160,8 @@ def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) ->
     translator_of(recipe)  # what does not compile is told here, not by another process
     engine = Engine(opened.journal, opened.repository, Processes(recipe), settings, sources)
     for name, config in _destination_configs(tree).items() if sends else ():
-        engine.add_destination(_destination(name, config), config.retry, config.breaker)
+        maker = maker_of(config, book, opened.integration.params)
+        engine.add_destination(_destination(name, config), config.retry, config.breaker, maker)
     return engine
 
 
@@ -241,12 +243,12 @@ def _destination(name: str, config: DestinationConfig) -> Destination:
 
 
 def _rules(opened: Opened) -> list[Rule]:
-    """Routes of the folder. MLLP partners get the message as it came, others the resources it made."""
+    """Routes of the folder."""
     destinations = _destination_configs(opened.tree)
     return [
         Rule(
             route.to,
-            Format.HL7V2 if isinstance(destinations[route.to], MllpDestination) else Format.FHIR,
+            format_of(destinations[route.to]),
             route.when,
             frozenset(route.types),
         )

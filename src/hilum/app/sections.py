@@ -11,7 +11,8 @@ from hilum.config import INTEGRATION, Integration, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.errors import ConfigError
 from hilum.intake import FilesSource, MllpSource
-from hilum.mapping import compile_condition
+from hilum.mapping import compile_condition, load_workbook
+from hilum.mapping.outward import outward_kinds
 from hilum.model import Finding, Severity
 
 __all__ = ["SECTIONS"]
@@ -71,6 +72,16 @@ def _routes_have_a_meaning(tree: Tree) -> Iterator[Finding]:
             yield Finding(error.code, error.message, tree.where(integration, "routes", number, "when"))
 
 
+def _messages_can_be_made(tree: Tree) -> Iterator[Finding]:
+    """A destination asks for a kind of message that the workbook has segments for."""
+    asked = {name: one for name, one in tree.all(MllpDestination).items() if one.send}
+    kinds = outward_kinds(load_workbook(tree.folder)) if asked else ()
+    for one in asked.values():
+        if one.send not in kinds:
+            message = f"the workbook has no segments for {one.send}: it can send {', '.join(kinds)}"
+            yield Finding("outward-unknown", message, tree.where(one, "send"))
+
+
 SECTIONS = (
     structs.replace(INTEGRATION, checks=(*INTEGRATION.checks, _routes_have_a_meaning)),
     Section(
@@ -78,5 +89,5 @@ SECTIONS = (
         MllpSource | FilesSource,
         (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once, _rules_can_be_used),
     ),
-    Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination),
+    Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination, (_messages_can_be_made,)),
 )

@@ -12,7 +12,7 @@ from hilum.delivery.policy import BreakerPolicy, RetryPolicy
 from hilum.errors import Outcome
 from hilum.protocols import ClientTls
 
-__all__ = ["FilesDestination", "MllpAnswers", "MllpDestination", "Refusal", "WebhookDestination"]
+__all__ = ["FilesDestination", "MllpAnswers", "MllpDestination", "Refusal", "SentAs", "WebhookDestination"]
 
 Refusal = Literal["retry", "hold", "dead_letter"]
 
@@ -38,12 +38,32 @@ class MllpAnswers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return Outcome(getattr(self, code))
 
 
+class SentAs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The header of messages that hilum makes: who sends them, who gets them, how they are written."""
+
+    application: Annotated[str, Meta(description="MSH-5, and the name before `|` in maps and namespaces")] = ""
+    facility: Annotated[str, Meta(description="MSH-6, and the name after `|` in maps and namespaces")] = ""
+    sending_application: Annotated[str, Meta(description="MSH-3")] = "HILUM"
+    sending_facility: Annotated[str, Meta(description="MSH-4")] = ""
+    processing_id: Annotated[Literal["P", "T", "D"], Meta(description="MSH-11")] = "P"
+    version: Annotated[str, Meta(pattern=r"^2\.[3-9](\.\d)?$", description="MSH-12")] = "2.5.1"
+    charset: Annotated[str, Meta(description="MSH-18, a name of HL7 table 0211")] = "UNICODE UTF-8"
+
+
 class MllpDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="mllp"):
     """HL7 v2 over MLLP: hilum connects and waits for each answer."""
 
     host: Annotated[str, Meta(min_length=1, description="name or address of the partner")]
     port: Annotated[int, Meta(ge=1, le=65535, description="TCP port of the partner")]
     tls: ClientTls | None = None
+    send: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|[A-Z][A-Z0-9]{2}\^[A-Z0-9]{3})$",
+            description="kind of message made of what changed: ADT^A08; empty: messages go on as they came",
+        ),
+    ] = ""
+    sent_as: Annotated[SentAs, Meta(description="the header of messages that are made")] = SentAs()
     ack: Annotated[
         Literal["original", "enhanced"],
         Meta(description="original: AA takes the record; enhanced: CA takes it, see `application`"),

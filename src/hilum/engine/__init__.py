@@ -2,6 +2,7 @@
 
 from hilum.engine.engine import Engine
 from hilum.engine.ledger import Ledger, add_up
+from hilum.engine.making import Maker
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
 from hilum.engine.unmerging import pair_of, unlink
@@ -12,6 +13,7 @@ __all__ = [
     "Contract",
     "Engine",
     "Ledger",
+    "Maker",
     "Order",
     "SourceSettings",
     "add_up",

@@ -11,6 +11,7 @@ import structlog
 from hilum.delivery import BreakerPolicy, Destination, RetryPolicy
 from hilum.engine.answers import Answers
 from hilum.engine.flow import Flow
+from hilum.engine.making import Maker
 from hilum.engine.pace import Pace
 from hilum.engine.partition import PARTITIONS, Progress
 from hilum.engine.replay import Replays
@@ -62,10 +63,14 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[asyncio.Task[None]] = []
 
-    def add_destination(self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy) -> None:
-        """Before `start`: one more way out."""
-        sender = Sender(destination, self._repository, self._journal, policy, breaker, self._delivery_ended, self._stop)
-        self._senders.append(sender)
+    def add_destination(
+        self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy, maker: Maker | None = None
+    ) -> None:
+        """Before `start`: one more way out; with `maker` it is sent HL7 v2 that is made of resources."""
+        told = self._delivery_ended
+        self._senders.append(
+            Sender(destination, self._repository, self._journal, policy, breaker, told, self._stop, maker)
+        )
 
     async def start(self) -> None:
         """Open every source; raises HilumError, with everything closed again, when one cannot be opened."""

@@ -11,13 +11,14 @@ import msgspec
 import structlog
 
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
+from hilum.engine.making import Maker
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.journal import Journal
 from hilum.model import Outgoing, Receipt
 from hilum.repository import Delivery, Repository, Stored
 from hilum.store import fault
-from hilum.translator import BUNDLE, RAW, refs_of
+from hilum.translator import BUNDLE, MADE, RAW, refs_of
 
 __all__ = ["Sender", "render"]
 
@@ -44,11 +45,12 @@ class Sender:
         breaker: BreakerPolicy,
         done: Callable[[int], None],
         stop: Stop,
+        maker: Maker | None = None,
     ) -> None:
-        """`done(seq)` hears of every delivery that reached its end."""
+        """`done(seq)` hears of every delivery that reached its end; `maker` makes HL7 v2 where that is sent."""
         self.name = destination.name
         self._destination, self._repository, self._journal = destination, repository, journal
-        self._policy, self._done, self._stop = policy, done, stop
+        self._policy, self._done, self._stop, self._maker = policy, done, stop, maker
         self._breaker = CircuitBreaker(breaker)
         self._wake = asyncio.Event()
 
@@ -105,7 +107,7 @@ class Sender:
     async def _send(self, due: Delivery) -> None:
         fault.reach("engine.before_send")
         try:
-            record = await self._stop.look(lambda: render(due, self._repository, self._journal))
+            record = await self._stop.look(lambda: render(due, self._repository, self._journal, self._maker))
             receipt = await self._destination.send(record) if record is not None else NOTHING_NEW
         except HilumError as error:
             await self._failed(due, error)
@@ -137,14 +139,23 @@ class Sender:
             self._done(due.seq)
 
 
-def render(due: Delivery, repository: Repository, journal: Journal) -> Outgoing | None:
+def render(due: Delivery, repository: Repository, journal: Journal, maker: Maker | None = None) -> Outgoing | None:
     """The record as it is sent: the same bytes on every attempt, as journal rows and versions never change.
 
-    None when the message told nothing new: it made no version of anything.
+    None when the message told nothing new: it made no version of anything. Raises DeliveryError with the outcome hold
+    when HL7 v2 cannot be made of it.
     """
     outgoing = due.outgoing
     if outgoing.content_type == RAW:
         payload = journal.get(due.seq).body
+    elif outgoing.content_type == MADE:
+        if maker is None:
+            text = "this destination was sent messages that hilum made, and its file does not say `send` any more"
+            raise DeliveryError(text, code="send-unset", outcome=Outcome.HOLD)
+        made = maker.make(due, repository)
+        if made is None:
+            return None
+        payload = made
     elif outgoing.content_type == BUNDLE:
         versions = _versions(due, repository)
         if not versions:

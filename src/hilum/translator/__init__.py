@@ -6,12 +6,13 @@ one message instead of stopping the feed.
 
 from hilum.translator.processes import Processes
 from hilum.translator.recipe import Recipe, translator_of
-from hilum.translator.routing import BUNDLE, RAW, Format, Rule, make_route, refs_of
+from hilum.translator.routing import BUNDLE, MADE, RAW, Format, Rule, make_route, refs_of
 from hilum.translator.seam import InProcess, Turner
 from hilum.translator.translate import Translator, hold
 
 __all__ = [
     "BUNDLE",
+    "MADE",
     "RAW",
     "Format",
     "InProcess",

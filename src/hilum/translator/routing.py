@@ -14,16 +14,18 @@ from hilum.mapping import Mapped, compile_condition
 from hilum.model import Message, Outgoing
 from hilum.translator.translate import Route
 
-__all__ = ["BUNDLE", "RAW", "Format", "Rule", "make_route", "refs_of"]
+__all__ = ["BUNDLE", "MADE", "RAW", "Format", "Rule", "make_route", "refs_of"]
 
 RAW = "x-application/hl7-v2+er7"  # the message as it came; read from the journal when it is sent
 BUNDLE = "application/fhir+json"  # the versions that the message made; read from the repository when it is sent
+MADE = "x-application/hl7-v2+er7; made"  # HL7 v2 made of the versions that the message made, when it is sent
 
 
 class Format(StrEnum):
     """What a destination is sent."""
 
-    HL7V2 = "hl7v2"
+    HL7V2 = "hl7v2"  # the message as it came
+    MADE = "made"  # HL7 v2 made of resources
     FHIR = "fhir"
 
 
@@ -70,9 +72,12 @@ def _outgoing(rule: Rule, message: Message, mapped: Mapped) -> Outgoing | None:
         payload, content_type, moved = b"", RAW, None
     else:
         refs = [ref for ref in _touched(mapped) if not rule.types or ref[0] in rule.types]
+        if rule.format is Format.MADE:  # a message is about the one that stays
+            gone = {(merge.type, merge.retired) for merge in mapped.merges}
+            refs = [ref for ref in refs if ref not in gone]
         if not refs and not mapped.merges:
             return None
-        payload, content_type = msgspec.json.encode(refs), BUNDLE
+        payload, content_type = msgspec.json.encode(refs), MADE if rule.format is Format.MADE else BUNDLE
         moved = tuple(sorted(rule.types)) if mapped.merges else None
     # without a control id the journal cannot tell a copy from the same thing said again, so the partner must not either
     said = str(message.seq).encode() if not message.envelope.control_id else b""

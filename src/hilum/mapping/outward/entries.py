@@ -113,6 +113,8 @@ def entries_of(
             keys.append((rule, _spec(rule, None)))
         if rule.target.role != "element" or rule.transform.name in ("clear", "targets", "received"):
             continue
+        if (rule.target.type, "") in lines.ignored:
+            continue
         if {rule.row.row_id, rule.target.resource} & lines.skipped or _never(rule.when, kind, params):
             continue
         if rule.transform.name == "ref" and _reference(rule) in lines.skipped:

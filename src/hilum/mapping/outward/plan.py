@@ -74,7 +74,7 @@ class OutwardPlan:
             dict.fromkeys(
                 (line.each.type, ".".join(line.each.path))
                 for line in self._lines.segments
-                if line.each.how == "referring"
+                if line.each.how == "referring" and line.line.source not in ("subject", "given")
             )
         )
 
