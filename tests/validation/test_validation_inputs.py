@@ -79,6 +79,15 @@ def test_an_unknown_system_warns_once_and_a_known_one_is_told_as_not_checked() -
     assert report.is_valid
 
 
+def test_a_code_that_a_table_of_hl7_v2_does_not_have_is_a_warning() -> None:
+    patient = good("Patient")
+    table = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "OURS"}
+    patient["identifier"][0]["type"] = {"coding": [table]}
+    findings = VALIDATOR.validate(patient)
+    assert "code-not-in-system" in {one.code for one in findings}
+    assert {one.severity for one in findings} == {Severity.WARNING}
+
+
 def test_a_missing_value_with_an_extension_in_its_place_is_there() -> None:
     observation = good("Observation")
     del observation["status"]
