@@ -20,6 +20,7 @@ from hilum.workbook.waiting import is_untested
 
 __all__ = ["Checked", "check"]
 
+_OUTWARD = ".out"  # ends the name of a map that undoes another one, for messages that go out
 # HL7 v2 datatypes that stand for each other in different versions, or that a row may read in place of each other.
 _FAMILIES_WORDS = (
     "CE CWE CNE CF IS ID JCC ST CQ",
@@ -112,7 +113,7 @@ def _reviewed(review: Review, book: Workbook) -> Iterator[Finding]:
     yield from _line_findings(active)
     used = {rule.row.map for rule in rules}
     for name, entries in maps.items():
-        if name not in used:
+        if name.removesuffix(_OUTWARD) not in used and name not in used:
             message = f"no row uses the map `{name}` ({len(entries)} entries)"
             yield Finding("map-unused", message, entries[0].location("map"), Severity.WARNING)
 

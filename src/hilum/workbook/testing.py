@@ -121,7 +121,7 @@ class TestRun:
         self._plan = compile_workbook(book, params=self._params)
         self._read_file = read_file
         self._plans: dict[tuple[str, tuple[tuple[str, str], ...]], Plan] = {}
-        self._rules = {rule.row.row_id: rule for rule in read_rules(book)[0]}
+        self._rules = {rule.row.row_id: rule for rule in read_rules(self._plan.book)[0]}
         self._wanted = frozenset(rows)
         self._findings: list[Finding] = []
         self._book = book
