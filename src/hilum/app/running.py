@@ -18,6 +18,7 @@ from hilum.app.api import (
     listen,
     serve,
 )
+from hilum.app.api_writing import writing_rules
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
@@ -124,6 +125,7 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             health=state,
             base_url=listener.base_url,
             max_count=opened.integration.api.max_count,
+            writing=writing_rules(opened, _rules(opened)),
         )
         server = await serve(app, listener)
         stack.push_async_callback(server.close)
@@ -251,6 +253,7 @@ def _rules(opened: Opened) -> list[Rule]:
             format_of(destinations[route.to]),
             route.when,
             frozenset(route.types),
+            route.writes,
         )
         for route in opened.integration.routes
     ]

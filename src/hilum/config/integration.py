@@ -183,6 +183,9 @@ class Api(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     max_count: Annotated[int, Meta(ge=1, le=5_000, description="Resources on one page of a search, at most.")] = 500
+    update_creates: Annotated[
+        bool, Meta(description="Programs may create with ids of their own, by PUT; else this server gives all ids.")
+    ] = True
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True):
@@ -191,6 +194,9 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True):
     to: Annotated[str, Meta(description="The name of a destination.")]
     when: Annotated[str, Meta(description="A condition on the message; empty: every message.")] = ""
     types: Annotated[list[str], Meta(description="FHIR types that are sent; empty: all of them.")] = []
+    writes: Annotated[
+        bool, Meta(description="Also what programs write through the API; `when` does not apply to it.")
+    ] = False
 
 
 class Integration(Struct, frozen=True, forbid_unknown_fields=True):

@@ -36,6 +36,7 @@ class Rule(Struct, frozen=True):
     format: Format
     when: str = ""
     types: frozenset[str] = frozenset()  # empty takes all
+    writes: bool = False  # also what programs write through the API
 
 
 def make_route(rules: Sequence[Rule]) -> Route:

@@ -8,6 +8,7 @@ await server.close()                           # drains
 
 from hilum.app.api.access import access_logger
 from hilum.app.api.application import create_app
+from hilum.app.api.contents import by_definitions
 from hilum.app.api.health import ArrivalCount, Check, DeliveryCount, Health, StaticHealth, Totals
 from hilum.app.api.server import Listener, Server, listen, serve
 from hilum.app.api.writing import WritingRules
@@ -25,6 +26,7 @@ __all__ = [
     "Totals",
     "WritingRules",
     "access_logger",
+    "by_definitions",
     "create_app",
     "listen",
     "serve",

@@ -7,18 +7,34 @@ same (a member that stands twice in an object counts once, the last). Decimals k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from msgspec import Raw, Struct
 
+from hilum import validation
 from hilum.app.api.outcomes import Problem, issue
+from hilum.definitions import Definitions
 from hilum.errors import FormatError
 from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity
 
-__all__ = ["Content", "Validator", "check_media", "content_of", "decode_json"]
+__all__ = ["Content", "Validator", "by_definitions", "check_media", "content_of", "decode_json", "r4_validator"]
 
 Validator = Callable[[bytes], Sequence[Issue]]
+
+
+def by_definitions(definitions: Definitions | None = None) -> Validator:
+    """Validation by R4, or by R4 with packages."""
+    rules = validation.Validator(definitions)
+    return lambda raw: validation.issues_of(rules.validate_bytes(raw))
+
+
+@cache
+def r4_validator() -> Validator:
+    """Validation by R4 alone; one for the whole process, as its parts are compiled when they are first needed."""
+    return by_definitions()
+
 
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
 MOST_ISSUES = 50
@@ -75,8 +91,8 @@ def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:
 
 def _checked(resource: dict[str, Any], validate: Validator) -> tuple[Issue, ...]:
     """The warnings. Raises Problem 422 with the errors."""
-    found = [*_shape(resource), *validate(fhir.encode(resource))]
-    errors = [one for one in found if one.severity in (IssueSeverity.ERROR, IssueSeverity.FATAL)]
+    found = list(validate(fhir.encode(resource)))
+    errors = [one for one in found if one.severity in (IssueSeverity.ERROR, IssueSeverity.FATAL)] or [*_shape(resource)]
     if errors:
         problem = Problem("resource-invalid", 422, "invalid", "")
         problem.issues = tuple(errors[:MOST_ISSUES])

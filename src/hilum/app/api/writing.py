@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json
+from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json, r4_validator
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem, issue
@@ -49,7 +49,7 @@ Route = Callable[[Sequence[Stored]], Sequence[tuple[int, Outgoing]]]
 class WritingRules(Struct, frozen=True):
     """How this server takes writes. `route` names the deliveries that follow from what was written."""
 
-    validate: Validator = lambda _: ()
+    validate: Validator = lambda raw: r4_validator()(raw)
     update_creates: bool = True
     route: Route = lambda _: ()
     wake: Callable[[], None] = lambda: None  # there is something to send on
