@@ -7,8 +7,10 @@ from pathlib import Path
 
 from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
+from hilum.errors import ConfigError
+from hilum.mapping import Workbook, base_files, load_workbook, read_workbook
 
-__all__ = ["Param", "params_of", "read_test_file"]
+__all__ = ["Param", "candidate_of", "params_of", "read_test_file"]
 
 Param = str | int | float | bool
 
@@ -28,3 +30,36 @@ def read_test_file(folder: Path, layer: str, name: str) -> bytes:
     if not path.is_relative_to(root):
         raise FileNotFoundError(2, "it is outside of the folder workbook", name)
     return path.read_bytes()
+
+
+def candidate_of(folder: Path, candidate: Path, params: dict[str, Param]) -> tuple[Workbook, dict[str, Param]]:
+    """The candidate workbook and its decisions: a folder, or the current tables with one of them replaced by a file.
+
+    A folder is an integration folder, or holds the tables themselves. Its integration.yaml decides; without one the
+    decisions are those of `folder`. Raises ConfigError `candidate-unusable`.
+    """
+    if candidate.is_dir():
+        decided = params_of(candidate) if (candidate / "integration.yaml").is_file() else params
+        if (candidate / "workbook").is_dir() or (candidate / "integration.yaml").is_file():
+            return load_workbook(candidate), decided
+        tables = sorted(candidate.glob("*.csv"))
+        if not tables:
+            message = f"{candidate.name} holds neither a folder workbook nor tables"
+            raise ConfigError(message, code="candidate-unusable")
+        return _read([(path.name, _text(path)) for path in tables]), decided
+    if candidate.suffix != ".csv":
+        message = f"{candidate.name} is neither a folder nor one table as a .csv file"
+        raise ConfigError(message, code="candidate-unusable")
+    files = {path.name: path for path in sorted((folder / "workbook").glob("*.csv"))} | {candidate.name: candidate}
+    return _read([(name, _text(path)) for name, path in sorted(files.items())]), params
+
+
+def _read(site: list[tuple[str, str]]) -> Workbook:
+    return read_workbook(base_files(), site)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path.name} is not UTF-8", code="candidate-unusable") from None

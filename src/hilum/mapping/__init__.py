@@ -4,8 +4,10 @@ Read rows (`load_base`, `load_workbook`), compile them (`compile_workbook`), run
 where a value comes from (`Plan.trace`). docs/workbook.md is the grammar.
 """
 
+from hilum.mapping.accounting import FieldFates
 from hilum.mapping.conditions import compare
 from hilum.mapping.identity import resource_id
+from hilum.mapping.lookup import sender_rank
 from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
 from hilum.mapping.plan import Plan, compile_workbook
 from hilum.mapping.record_conditions import compile_condition
@@ -50,6 +52,7 @@ __all__ = [
     "CodeSystem",
     "Context",
     "Expression",
+    "FieldFates",
     "Ignore",
     "Literal",
     "Logic",
@@ -83,6 +86,7 @@ __all__ = [
     "render",
     "required_columns",
     "resource_id",
+    "sender_rank",
     "table_of",
     "transform_names",
     "walk",

@@ -9,7 +9,8 @@ or deleted something for it. Otherwise it is **ignored** when a line of `ignores
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from hilum.mapping.rows import Rule
 from hilum.mapping.tables import Ignore
 from hilum.model import ExceptionItem
 
-__all__ = ["Fate", "Fates", "ignored_fields", "read_fields"]
+__all__ = ["Fate", "Fates", "FieldFates", "ignored_fields", "read_fields"]
 
 REMEMBERED = 4096
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
@@ -32,6 +33,15 @@ class Fate(Struct, frozen=True):
     ignored: int
     exceptions: int
     items: tuple[ExceptionItem, ...]
+
+
+class FieldFates(Struct, frozen=True):
+    """The fields of one segment by their fate: bit n for field n. `name` is "???" where it cannot be shown."""
+
+    name: str
+    mapped: int
+    ignored: int
+    left: int
 
 
 class Ignored(Struct, frozen=True):
@@ -92,19 +102,24 @@ class Fates:
 
     def find(self, key: tuple[bytes, int]) -> Fate:
         """`key` is (one byte per field: valued or not, bits of the fields for which a row wrote)."""
-        pattern, written = key
-        start = 3 if self.name in _HEADERS else 1
-        valued = sum(1 << number for number in range(start, len(pattern)) if pattern[number])
-        mapped = valued & written
-        rest = valued & ~written
-        ignored = rest if self._ignored.whole else rest & self._ignored.fields
-        left = rest & ~ignored
-        items = tuple(self._item(number) for number in range(start, len(pattern)) if left >> number & 1)
-        fate = Fate(valued.bit_count(), mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
+        split = self.split(key)
+        mapped, ignored, left = split.mapped, split.ignored, split.left
+        items = tuple(self._item(number) for number in range(1, len(key[0])) if left >> number & 1)
+        valued = (mapped | ignored | left).bit_count()
+        fate = Fate(valued, mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
         if len(self.known) >= REMEMBERED:
             self.known.clear()
         self.known[key] = fate
         return fate
+
+    def split(self, key: Sequence[Any]) -> FieldFates:
+        """Which fields have which fate."""
+        pattern, written = key
+        start = 3 if self.name in _HEADERS else 1
+        valued = sum(1 << number for number in range(start, len(pattern)) if pattern[number])
+        rest = valued & ~written
+        ignored = rest if self._ignored.whole else rest & self._ignored.fields
+        return FieldFates(self.name, valued & written, ignored, rest & ~ignored)
 
     def _item(self, number: int) -> ExceptionItem:
         location = f"{self.name}-{number}"

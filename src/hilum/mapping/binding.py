@@ -31,7 +31,7 @@ LooseDraft = tuple[
 class Call:
     """What one run collects beside drafts by slot."""
 
-    __slots__ = ("context", "counts", "loose", "merged", "trace")
+    __slots__ = ("context", "counts", "fields", "loose", "merged", "trace")
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -39,6 +39,7 @@ class Call:
         self.merged: list[tuple[str, str, str, bool]] = []  # type, kept, gone, undo
         self.counts: dict[str, int] = {}
         self.trace: list[tuple[int, Any, int, str]] = []
+        self.fields: tuple[list[bytes], list[int], tuple[Any, ...]] = ([], [], ())  # valued, written, fates by segment
 
 
 def _reference(type_: str, id_: str) -> bytes:

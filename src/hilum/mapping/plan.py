@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
+from hilum.mapping.accounting import FieldFates
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.kind import Kind, Library
 from hilum.mapping.mapped import Context, Mapped, Record, Trace
@@ -58,6 +59,16 @@ class Plan:
     def run(self, record: Record, context: Context) -> Mapped:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
         return self._state(record, context, self._states, trace=False).run(record, context)[0]
+
+    def marked(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
+        """The same as `run`, and for each segment the fields for which some row wrote: bit n for field n."""
+        mapped, call = self._state(record, context, self._states, trace=False).run(record, context)
+        return mapped, call.fields[1][:-1]
+
+    def account(self, record: Record, context: Context) -> tuple[Mapped, list[FieldFates]]:
+        """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
+        mapped, call = self._state(record, context, self._states, trace=False).run(record, context)
+        return mapped, [table.split(key) for *key, table in zip(*call.fields, strict=False)]
 
     def trace(self, record: Record, context: Context) -> list[Trace]:
         """Where each value of the drafts comes from: the same mapping again, watched."""

@@ -205,6 +205,7 @@ class State:
             join.join_parts(drafts, parts)
         made = join.drafts_of(drafts, call)
         merges = tuple(Merge(type_, kept, gone, undo) for type_, kept, gone, undo in call.merged if kept != gone)
+        call.fields = (patterns, written, shape.tables)
         return self._result(context, patterns, written, shape, made, merges), call
 
     def _read(self, record: Record, shape: Shape) -> tuple[list[bytes], list[list[str]]]:

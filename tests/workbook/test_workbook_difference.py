@@ -1,0 +1,305 @@
+"""`hilum workbook diff`: what a candidate workbook would change, and that what is left out is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from hilum.app.cli import main
+from hilum.app.opening import open_folder
+from hilum.errors import ConfigError
+from hilum.formats import hl7v2
+from hilum.journal import Incoming
+from hilum.mapping import Context, Workbook, base_files, compile_workbook, key_columns, read_workbook
+from hilum.workbook import Comparison, DifferenceReport, difference_report, html_of, text_of
+from hilum.workbook.difference import is_same, resource_changes
+from hilum.workbook.masking import shape_of
+from hilum.workbook.table_changes import table_changes
+
+PARAMS = {"zone": "America/Chicago", "unknown_namespace": "local"}
+BASE = read_workbook(base_files())
+ROWS = "row_id,applies,anchor,source,type,when,target,transform,map,missing,unmapped,repeats,owner,status\n"
+AT = 1_780_000_000_000_000
+EXAMPLES = int(os.environ.get("HILUM_DIFF_EXAMPLES", "8"))
+
+
+def adt(*segments: str, kind: str = "ADT^A01", pid: str = "PID|1||7^^^HOSP^MR||Doe^Jo||19700102|F") -> bytes:
+    head = f"MSH|^~\\&|APP|FAC|X|Y|20240102030405+0100||{kind}|C1|P|2.5.1"
+    return "\r".join([head, pid, *segments]).encode()
+
+
+MESSAGES = [
+    adt(),
+    adt("PV1|1|I|W^1^1||||1^Doc^A|||MED||||||||V1^^^HOSP^VN"),
+    adt("PV1|1|O", "AL1|1|DA|7^Nuts^L", "AL1|2|FA|8^Milk^L|SV", kind="ADT^A08"),
+    adt("NK1|1|Doe^Ann|SPO^Spouse^HL70063|||^PRN^PH^^1^555^1234567", "DG1|1||I10^High^I10|||A", kind="ADT^A04"),
+    adt("PV1|1|ZZ", kind="ADT^A03"),
+    adt("OBR|1|P1^E|F1^L|718-7^Hb^LN|||20240102030405", "OBX|1|NM|718-7^Hb^LN||13.50|g/dL|12-16|H|||F", kind="ORU^R01"),
+    adt("OBR|1||F2^L|X^Y^L|||20240102", "OBX|1|ST|A^B^L||text||||||Q", "NTE|1||note", kind="ORU^R01"),
+    adt(pid="PID|1||||No^Key"),
+    adt(kind="ADT^A99"),
+    adt(pid='PID|1||7^^^HOSP^MR||""||1970|U|||1 Way^^Town^IL^60601^USA^H||^PRN^PH^^1^555^7654321~^NET^X^a@b.example'),
+    b"no message at all",
+]
+
+
+def site(**tables: str) -> Workbook:
+    return read_workbook(base_files(), [(f"{name}.csv", text) for name, text in tables.items()])
+
+
+def compare(candidate: Workbook, current: Workbook = BASE, *, show_values: bool = False) -> DifferenceReport:
+    comparison = Comparison(current, candidate, (PARAMS, PARAMS), show_values=show_values)
+    for at, body in enumerate(MESSAGES):
+        comparison.compare(at, str(at), body, Context("test", "APP|FAC", AT))
+    return difference_report(comparison, comparison.part(), values_shown=show_values)
+
+
+def brute_force(candidate: Workbook, current: Workbook = BASE) -> tuple[int, dict[str, int]]:
+    """(messages that differ, changes of resources by kind) with both workbooks run whole over everything."""
+    plans = compile_workbook(current, params=PARAMS), compile_workbook(candidate, params=PARAMS)
+    different = 0
+    kinds: dict[str, int] = {}
+    for body in MESSAGES[:-1]:
+        record = hl7v2.parse(body)
+        before, after = (plan.run(record, Context("test", "APP|FAC", AT)) for plan in plans)
+        different += not is_same(before, after)
+        if before.held or after.held:
+            continue
+        for change in resource_changes(before.drafts, after.drafts):
+            kinds[change.kind] = kinds.get(change.kind, 0) + 1
+    return different, dict(sorted(kinds.items()))
+
+
+def test_a_workbook_does_not_differ_from_itself() -> None:
+    report = compare(BASE)
+    assert report.messages["different"] == 0
+    assert report.messages["untouched"] == len(MESSAGES) - 1
+    assert not report.groups
+    assert report.unreadable == {"no-msh": 1} or sum(report.unreadable.values()) == 1
+
+
+def test_a_changed_row_is_named_with_what_it_changes_and_why() -> None:
+    row = "pat-birth-date,,PID,PID-7,DTM,,Patient.birthDate,date,,,,,registration,draft\n"
+    name = next(row.row_id for row in BASE.rows if row.target == "Patient.birthDate")
+    report = compare(site(rows=ROWS + row.replace("pat-birth-date", name).replace("PID-7", "PID-29")))
+    (group,) = report.groups
+    assert [one.row for one in group.rows] == [name]
+    assert "source `PID-7` -> `PID-29`" in group.causes[0]
+    (cell,) = group.cells
+    assert (cell.kind, cell.type, cell.path) == ("removed", "Patient", "birthDate")
+    assert cell.pairs[0].before == '"9999-99-99"'
+    assert report.accounting["mapped"] < 0
+    assert any(item.code.startswith("field-un") and item.location == "PID-7" and item.new for item in report.exceptions)
+    assert report.resources == {"changed": cell.messages}
+
+
+def test_an_added_map_entry_takes_a_hold_away() -> None:
+    report = compare(site(maps="map,sender,code,target,system,display\nEncounterClass,,ZZ,AMB,http://act,x\n"))
+    if not report.held:  # the map of PV1-2 has another name
+        name = next(row.map for row in BASE.rows if row.source == "PV1-2" and row.target == "Encounter.class")
+        report = compare(site(maps=f"map,sender,code,target,system,display\n{name},,ZZ,AMB,http://act,x\n"))
+    (hold,) = report.held
+    assert hold.before == "code-unmapped PV1-2"
+    assert hold.after == ""
+    assert hold.messages == 1
+
+
+def test_another_authority_gives_resources_other_ids_and_says_so() -> None:
+    report = compare(site(namespaces="sender,authority,system\n,HOSP,urn:oid:1.2.3\n"))
+    assert report.resources["renamed"] > 0
+    assert "added" not in report.resources
+    assert any(cell.path == "identifier.system" for group in report.groups for cell in group.cells)
+
+
+def test_values_are_shapes_unless_they_are_asked_for() -> None:
+    name = next(row.row_id for row in BASE.rows if row.target == "Patient.birthDate")
+    candidate = site(rows=ROWS + f"{name},,PID,PID-29,DTM,,Patient.birthDate,date,,,,,registration,draft\n")
+    masked, open_ = compare(candidate), compare(candidate, show_values=True)
+    for render in (html_of, lambda one: "\n".join(text_of(one)), lambda one: str(one)):
+        assert "1970-01-02" not in render(masked)
+        assert "1970-01-02" in render(open_)
+    assert "PHI" in html_of(open_)
+
+
+# A part of the base, so that many edits can be tried.
+SMALL = structs.replace(
+    BASE,
+    rows=tuple(
+        row
+        for row in BASE.rows
+        if row.target.split(".")[0].split(":")[0] in ("Patient", "AllergyIntolerance", "RelatedPerson", "Provenance")
+    ),
+)
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from([row.row_id for row in SMALL.rows]),
+        st.sampled_from(["retire", "first", "when", "source", "default", "kinds"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+LINES = st.sampled_from(
+    [
+        {},
+        {"namespaces": "sender,authority,system\nAPP|FAC,hosp,urn:oid:1.2.3\n"},
+        {"namespaces": "sender,authority,system\nELSE|*,HOSP,urn:oid:1.2.3\n"},
+        {"maps": "map,sender,code,target,system,display\nAdministrativeSex,,F,other,,\n"},
+        {"ignores": "field,applies,sender,reason\nPID-7,,,no need\nOBX-5,,,no need\n"},
+        {"codesystems": "name,system\nL,urn:oid:1.9\nLN,urn:oid:1.8\n"},
+        {"params": "param,value\nprovenance,no\n"},
+        {"params": "param,value\nzone,Europe/Berlin\n"},
+    ]
+)
+
+
+def edited(edits: list[tuple[str, str]], lines: dict[str, str]) -> Workbook:
+    by_id = {row.row_id: row for row in SMALL.rows}
+    for row_id, edit in edits:
+        row = by_id.get(row_id)
+        if row is None:
+            continue
+        if edit == "retire":
+            del by_id[row_id]
+            continue
+        change = {
+            "first": {"repeats": "first"},
+            "when": {"when": f"({row.when}) and valued(PID-7)" if row.when else "valued(PID-7)"},
+            "source": {"source": f"{row.source} | PID-5.1" if row.source else ""},
+            "default": {"missing": "exception"},
+            "kinds": {"applies": "ADT^A01|A08" if row.applies else ""},
+        }[edit]
+        by_id[row_id] = structs.replace(row, **change)
+    own = read_workbook([], [(f"{name}.csv", text) for name, text in lines.items()])
+    tables = {name: _laid_over(name, own) for name in lines}
+    return structs.replace(SMALL, rows=tuple(by_id.values()), **tables)
+
+
+def _laid_over(table: str, own: Workbook) -> tuple[Any, ...]:
+    keys = key_columns(table)
+    lines = [*getattr(SMALL, table), *getattr(own, table)]
+    return tuple({tuple(getattr(line, key) for key in keys): line for line in lines}.values())
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(EDITS, LINES)
+def test_what_is_left_out_is_the_same(edits: list[tuple[str, str]], lines: dict[str, str]) -> None:
+    candidate = edited(edits, lines)
+    try:
+        wanted = brute_force(candidate, SMALL)
+    except ConfigError:
+        return  # an edit that does not compile is no candidate
+    report = compare(candidate, SMALL)
+    assert (report.messages["different"], report.resources) == wanted, [
+        str(one) for one in table_changes(SMALL, candidate)
+    ]
+
+
+def test_parts_of_the_messages_add_up_to_the_same_report() -> None:
+    candidate = site(maps="map,sender,code,target,system,display\nAdministrativeSex,,F,other,,\n")
+    whole = compare(candidate)
+    comparison = Comparison(BASE, candidate, (PARAMS, PARAMS))
+    parts = []
+    for at, body in enumerate(MESSAGES):
+        comparison.compare(at, str(at), body, Context("test", "APP|FAC", AT))
+        parts.append(comparison.part())
+    random.Random(1).shuffle(parts)
+    total = comparison.part()
+    for part in parts:
+        total.merge(part)
+    again = difference_report(comparison, total, values_shown=False)
+    assert again.groups == whole.groups
+    assert again.resources == whole.resources
+    assert again.held == whole.held
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shape"),
+    [
+        ("birthDate", '"1970-01-02"', '"9999-99-99"'),
+        ("name.family", '"Müller"', '"Aaaaaa"'),
+        ("active", "true", "boolean"),
+        ("coding.system", '"http://loinc.org"', '"http://loinc.org"'),
+        ("subject.reference", '"Patient/abc"', '"Patient/..."'),
+        ("valueQuantity.value", "13.50", "99.99"),
+        ("text", "", ""),
+    ],
+)
+def test_a_shape_says_nothing_of_a_patient(path: str, value: str, shape: str) -> None:
+    assert shape_of(path, value) == shape
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An integration whose journal holds the messages."""
+    root = tmp_path / "clinic"
+    (root / "sources").mkdir(parents=True)
+    (root / "integration.yaml").write_text("use: t\nparams: {zone: America/Chicago, unknown_namespace: local}\n")
+    (root / "sources" / "ehr.yaml").write_text("kind: mllp\nport: 12575\n")
+    return root
+
+
+async def _fill(root: Path) -> int:
+    """How many were not refused at the door."""
+    with open_folder(root, create=True) as opened:
+        admitted = [
+            hl7v2.admit(body, hl7v2.Rules(), source="ehr", received_at=AT + at) for at, body in enumerate(MESSAGES)
+        ]
+        await opened.journal.append(
+            [Incoming(one.envelope, body, (0,)) for one, body in zip(admitted, MESSAGES, strict=True)]
+        )
+    return sum(not one.disposition.is_refusal for one in admitted)
+
+
+def test_the_command_compares_the_journal_and_files(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = asyncio.run(_fill(folder))
+    candidate = tmp_path / "maps.csv"
+    candidate.write_text("map,sender,code,target,system,display\nAdministrativeSex,,F,other,,\n")
+    page = tmp_path / "report.html"
+    arguments = ["workbook", "diff", str(folder), "--candidate", str(candidate), "--html", str(page)]
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["messages"]["different"] > 0
+    assert report["messages"]["read"] == stored
+    assert "Aaaaa" not in page.read_text() or "<script" not in page.read_text()
+    assert main([*arguments, "--last", "2"]) == 0
+    assert "2 messages" in capsys.readouterr().out
+    assert main([*arguments, "--since", "2100-01-01"]) == 1
+    assert "nothing-compared" in capsys.readouterr().err
+    assert main([*arguments, "--since", "yesterday"]) == 1
+    assert main([*arguments, "--show-values"]) == 2
+    assert main([*arguments, "--show-values", "--reason", "review"]) == 0
+    assert '"female"' in capsys.readouterr().out
+    message = tmp_path / "a.hl7"
+    message.write_bytes(MESSAGES[0])
+    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(candidate)]) == 0
+    assert "a.hl7:1" in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_wrong_with_a_candidate(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "rows.csv"
+    bad.write_text(ROWS + "x,,PID,PID-5,XPN,,Patient.nam[+],XPN,,,,,r,draft\n")
+    message = tmp_path / "a.hl7"
+    message.write_bytes(MESSAGES[0])
+    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(bad)]) == 1
+    assert "target-unknown" in capsys.readouterr().err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(empty)]) == 1
+    assert "candidate-unusable" in capsys.readouterr().err
+    bad.write_text(ROWS)
+    message.write_bytes(b"nothing")
+    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(bad)]) == 1
+    assert "nothing-compared" in capsys.readouterr().err
