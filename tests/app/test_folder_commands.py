@@ -86,6 +86,49 @@ def patient_id(folder: Path) -> str:
 
 # --- what all of them do with bad input ------------------------------------------------------------------------------
 
+SWAPPED = {
+    ("messages", "show", "{}", "1"): "hilum messages show 1 {}",
+    ("exceptions", "show", "{}", "H2"): "hilum exceptions show H2 {}",
+    ("explain", "{}", "Patient/x"): "hilum explain Patient/x {}",
+    ("messages", "show", "{}", "1", "--json"): "hilum messages show 1 {} --json",
+    ("patients", "unmerge", "{}", "1", "2", "--note", "x"): "hilum patients unmerge 1 2 {} --note x",
+}
+
+
+@pytest.mark.parametrize("words", SWAPPED, ids=" ".join)
+def test_a_folder_that_does_not_stand_at_the_end_is_told(words: tuple[str, ...], folder: Path, call: Call) -> None:
+    assert call(*[word.format(folder) for word in words]) in (1, 2)
+    assert f"FOLDER comes last: `{SWAPPED[words].format(folder)}`" in call.err
+
+
+def test_a_folder_at_its_place_is_not_told(folder: Path, call: Call) -> None:
+    assert call("messages", "show", "99", folder) == 1
+    assert "FOLDER comes last" not in call.err
+
+
+def test_an_explanation_takes_a_folder_without_a_path(folder: Path, call: Call) -> None:
+    one = f"Patient/{patient_id(folder)}"
+    without_path = call.json("explain", one, folder)
+    assert without_path["values"] == call.json("explain", one, "--folder", folder)["values"]
+    assert len(without_path["values"]) > 3
+
+
+def test_a_folder_with_findings_tells_each_once(folder: Path, call: Call) -> None:
+    (folder / "integration.yaml").write_text("use: x\nownrs: {}\n")
+    assert call("messages", "list", folder) == 1
+    assert call.err.count("key-unknown") == 1
+    assert "in the integration folder" in call.err
+
+
+def test_a_parameter_without_a_value_says_where_to_set_it(tmp_path: Path, call: Call) -> None:
+    empty = write_folder(
+        tmp_path / "empty",
+        integration="use: x\nowners: {mapping: {business: a, technical: b, evidence: c, launch: d}}\n",
+    )
+    assert call("check", empty) == 1
+    assert "integration.yaml, `params: {zone: ...}`" in call.err + call.out
+
+
 COMMANDS_WITH_A_FOLDER = [
     ["messages", "list"],
     ["messages", "search", "--control-id", "X"],

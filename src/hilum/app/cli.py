@@ -108,7 +108,7 @@ def _unknown(word: str) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
-    from hilum.app.failure import report_bug, report_error, report_file, report_usage
+    from hilum.app.failure import report_bug, report_error, report_file, report_order, report_usage
     from hilum.errors import HilumError
 
     as_json = "--json" in arguments
@@ -116,9 +116,11 @@ def _run(name: str, arguments: list[str]) -> int:
         result = _app(name)(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         report_usage(error, name)
+        report_order(arguments)
         return USAGE
     except HilumError as error:
         report_error(error, as_json=as_json, docs=_DOCS)
+        report_order(arguments)
         return FINDINGS
     except (KeyboardInterrupt, BrokenPipeError):
         raise

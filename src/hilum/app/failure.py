@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from hilum.app.arguments import with_folder_last
 from hilum.config import place_of
 from hilum.errors import ConfigError, HilumError
 
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 
     from hilum.model import Finding
 
-__all__ = ["finding_as_json", "line_of", "page_of", "report_bug", "report_error", "report_file", "report_usage"]
+__all__ = [
+    "finding_as_json",
+    "line_of",
+    "page_of",
+    "report_bug",
+    "report_error",
+    "report_file",
+    "report_order",
+    "report_usage",
+]
 
 _PACKAGE = Path(__file__).parents[1]
 # Pages of docs/codes that are not named after their package.
@@ -67,6 +78,12 @@ def _usage(error: CycloptsError) -> str:
     if type(error).__name__ == "MissingArgumentError" and argument is not None and argument.index is not None:
         return f"{argument.name.lstrip('-').upper()} is missing: {argument.parameter.help}"
     return " ".join(str(error).split())
+
+
+def report_order(words: Sequence[str]) -> None:
+    """After a failure: the command line as it may have been meant, where the folder does not stand at its end."""
+    if meant := with_folder_last(words):
+        print(f"  FOLDER comes last: `{meant}`", file=sys.stderr)
 
 
 def report_file(error: OSError) -> None:

@@ -1,28 +1,45 @@
-"""Logs of a running hilum: JSON lines on standard error, codes and numbers, never PHI."""
+"""Logs of a running hilum on standard error: JSON for programs, lines for people; codes and numbers, never PHI."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from enum import StrEnum
 
 import structlog
 
-__all__ = ["set_up_logs"]
+__all__ = ["Log", "set_up_logs"]
 
 
-def set_up_logs() -> None:
-    """JSON with time and level. Tracebacks give places and types: the text of a foreign error may hold content."""
+class Log(StrEnum):
+    """Who reads standard error."""
+
+    AUTO = "auto"  # people where it is a terminal, programs elsewhere
+    JSON = "json"  # programs: every event, one JSON object a line
+    LINES = "lines"  # people: what needs somebody, one line each
+
+
+def set_up_logs(log: Log = Log.AUTO) -> None:
+    """With time and level. Tracebacks give places and types: the text of a foreign error may hold content."""
+    is_for_people = log is Log.LINES or (log is Log.AUTO and sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if is_for_people else "iso", utc=not is_for_people),
             _without_error_texts,
-            structlog.processors.JSONRenderer(),
+            _line if is_for_people else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if is_for_people else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _line(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    """`12:30:01 warning: delivery failed (destination portal, code connection-refused)`."""
+    head = f"{event.pop('timestamp')} {event.pop('level')}: {event.pop('event')}"
+    facts = ", ".join(f"{name} {value}" for name, value in event.items() if value not in ("", None, []))
+    return f"{head} ({facts})" if facts else head
 
 
 def _without_error_texts(

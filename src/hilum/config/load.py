@@ -32,8 +32,7 @@ def load(folder: Path, sections: Sequence[Section], environment: str | None = No
     tree = examine(folder, sections, environment)
     if errors := tree.errors:
         count = f"{len(errors)} errors" if len(errors) > 1 else "1 error"
-        first = errors[0]
-        raise ConfigError(f"{count} in the integration folder; the first: {first}", tree.findings)
+        raise ConfigError(f"{count} in the integration folder", tree.findings)
     return tree
 
 

@@ -312,7 +312,11 @@ class _Reader:
         elif not self.book.param(name) and name not in self._unset:
             self._unset.add(name)
             self.note(
-                rule.row, column, "param-unset", f"the parameter `{name}` has no value", "set it in workbook/params.csv"
+                rule.row,
+                column,
+                "param-unset",
+                f"the parameter `{name}` has no value",
+                f"set it in integration.yaml, `params: {{{name}: ...}}`",
             )
 
 

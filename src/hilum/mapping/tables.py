@@ -210,9 +210,8 @@ class Workbook(Struct, frozen=True):
         """Raise ConfigError `workbook-invalid` when a finding is an error."""
         errors = [finding for finding in self.findings if finding.severity is Severity.ERROR]
         if errors:
-            text = "; ".join(str(finding) for finding in errors[:3])
-            more = f" and {len(errors) - 3} more" if len(errors) > 3 else ""
-            raise ConfigError(f"the workbook has {len(errors)} errors: {text}{more}", errors, code="workbook-invalid")
+            count = f"{len(errors)} errors" if len(errors) > 1 else "1 error"
+            raise ConfigError(f"the workbook has {count}", errors, code="workbook-invalid")
 
 
 Line = TypeVar("Line", bound=Struct)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json
 from hilum.errors import HilumError
@@ -19,10 +20,10 @@ __all__ = ["command"]
 
 def command(
     target: Annotated[Path, Parameter(help="A folder that does not exist yet; the copy is made in it.")],
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
 ) -> int:
     """Copy the store, encrypted as it is, while hilum runs beside it or not.
 

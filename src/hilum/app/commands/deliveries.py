@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.repository import Delivery, DeliveryState
@@ -15,10 +16,6 @@ from hilum.repository import Delivery, DeliveryState
 __all__ = ["app"]
 
 app = App(name="deliveries", help="List what is sent on and what was given up; send it again.")
-
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
-Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
-Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
 
 
 @app.command(name="list")

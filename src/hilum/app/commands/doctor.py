@@ -6,11 +6,10 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import apsw
-from cyclopts import Parameter
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, store_file
 from hilum.app.printing import print_json, print_table
 from hilum.app.running import LEAST_FREE_BYTES, destinations_of, plan_of, sources_of
@@ -26,10 +25,10 @@ OK, WARNING, ERROR = "ok", "warning", "error"
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
 ) -> int:
     """Look at everything an integration needs: folder, secrets, store, totals, sources, destinations.
 

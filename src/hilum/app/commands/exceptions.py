@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import HilumError
@@ -19,9 +20,6 @@ app = App(name="exceptions", help="List, show and settle what waits for a person
 
 LONGEST = 18  # digits of a number; a store cannot count further
 
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
-Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
-Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
 Item = Annotated[str, Parameter(help="H17 is the held message 17, E3 the exception item 3, as `list` names them.")]
 
 

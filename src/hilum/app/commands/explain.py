@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from msgspec import Raw, Struct
 
+from hilum.app.arguments import Environment, Folder, Json, is_folder
 from hilum.app.opening import Opened, open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.running import plan_of
@@ -34,16 +35,18 @@ class _Found(Struct, frozen=True):
 def command(
     resource: Annotated[str, Parameter(help="Type and id: Patient/abc.")],
     path: Annotated[str, Parameter(help="The element: name.family, telecom[0].value. Empty: every value.")] = "",
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
     reason: Annotated[str, Parameter(help="Why you look at PHI: shows the values, and is audited.")] = "",
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
 ) -> int:
     """Say where a stored value comes from: message, field, workbook row, map entry, owner, and when.
 
     The mapping is pure, so the answer is found by running it again over the journaled message with tracing on.
     """
+    if path and folder == Path() and is_folder(path):  # `explain Patient/abc FOLDER`
+        folder, path = Path(path), ""
     type_, _, id_ = resource.partition("/")
     if not id_:
         raise HilumError("write type and id with a slash between them: Patient/abc", code="reference-invalid")

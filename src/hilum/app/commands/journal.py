@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from hilum.app import housekeeping
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import open_folder, whoami
 from hilum.app.printing import print_json, print_table
 from hilum.config import retention_days
@@ -19,10 +20,6 @@ from hilum.journal import head_from_bytes, head_to_bytes
 __all__ = ["app"]
 
 app = App(name="journal", help="Verify that the journal is what was written; seal and retire old parts of it.")
-
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
-Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
-Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
 
 
 @app.command

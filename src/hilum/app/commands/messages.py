@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import NotFound
@@ -19,9 +20,6 @@ __all__ = ["app", "state_of"]
 
 app = App(name="messages", help="List, show, search and replay the messages that were received.")
 
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
-Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
-Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
 MOST = 2**63 - 1  # the highest number a store can count to
 COLUMNS = ("message", "received", "source", "kind", "control id", "state", "codes")  # what fits; --json has all
 

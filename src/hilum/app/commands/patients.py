@@ -32,9 +32,7 @@ Patient = Annotated[str, Parameter(help="A patient: its FHIR id, or one of its n
 def merges(
     folder: Folder = Path(),
     *,
-    patient: Annotated[
-        str, Parameter(help="What ties this one to others: its FHIR id, or a number of it.")
-    ] = "",
+    patient: Annotated[str, Parameter(help="What ties this one to others: its FHIR id, or a number of it.")] = "",
     limit: Annotated[int, Parameter(help="How many at most, without a patient.")] = 50,
     environment: Environment = None,
     json: Json = False,

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hilum.app.logs import set_up_logs
+from hilum.app.arguments import Environment, Folder
+from hilum.app.logs import Log, set_up_logs
 from hilum.app.loop import fast_runner, settle_memory
 from hilum.app.opening import open_folder
 from hilum.app.running import running, stop_signals, until_stopped
@@ -17,16 +18,20 @@ __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
+    log: Annotated[Log, Parameter(help="What standard error is for; auto: lines on a terminal, else JSON.")] = Log.AUTO,
+    environment: Environment = None,
 ) -> int:
     """Run an integration: receive, keep, map, store, send; serve the FHIR API.
 
     It runs until SIGTERM or Ctrl-C, which drain: what was received is answered, what is at hand is finished. Killing it
-    is safe as well. A folder with findings is not run; one store has one `hilum run`. Logs are JSON on standard error.
+    is safe as well. A folder with findings is not run; one store has one `hilum run`.
+
+    On a terminal it says where it listens, and then only what needs somebody, a line each. Where standard error is no
+    terminal (a service, a file, a pipe), and with --log json, it also logs every event as a line of JSON.
     """
-    set_up_logs()
+    set_up_logs(log)
     with fast_runner() as runner:
         return runner.run(_run(folder, environment))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.tokens import Role, TokenRow, lifetime, microseconds
@@ -16,9 +17,6 @@ __all__ = ["app"]
 app = App(name="token", help="Create, list and revoke the tokens that open the API.")
 
 Name = Annotated[str, Parameter(help="Names the program that uses the token in the audit; never used twice.")]
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
-Environment = Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")]
-Json = Annotated[bool, Parameter(help="Print JSON for programs.", negative="")]
 
 
 @app.command
