@@ -117,7 +117,12 @@ def test_xpn_is_a_human_name() -> None:
         "given": ["Jane", "Ann", "Mary"],
         "prefix": ["Dr"],
         "suffix": ["Jr", "MD"],
+        "_family": {"extension": [surname("own-prefix", "van"), surname("own-name", "Dyke")]},
     }
+
+
+def surname(name: str, text: str) -> dict[str, str]:
+    return {"url": f"http://hl7.org/fhir/StructureDefinition/humanname-{name}", "valueString": text}
 
 
 def test_a_name_of_delimiters_or_blanks_is_no_name() -> None:

@@ -142,11 +142,11 @@ def _late(parts: list[str], *, simple: bool) -> list[str]:
 
 
 def _words_only(env: Env) -> Evaluator:
-    """`CWE(text)`: the words of a text that is no code."""
+    """`CWE(text)`: words without a code: those of CWE.9 or .2, else the text itself."""
 
     def evaluate(raw: str, *_: str) -> bytes:
-        parts = env.parts(raw, 2)
-        text = env.text(parts[0]) or env.text(parts[1])
+        parts = env.parts(raw, 9)
+        text = env.text(parts[8]) or env.text(parts[1]) or env.text(parts[0])
         return b'{"text":%b}' % json_text(text) if text else NOTHING
 
     return evaluate

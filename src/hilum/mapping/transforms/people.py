@@ -304,6 +304,8 @@ def words_of(spec: Spec, env: Env) -> Callable[[str], str]:
     """What a person would read aloud of a datatype: a name, a place, a text."""
     if spec.type == "XON":
         return env.first
+    if spec.type == "HD":
+        return lambda raw: env.first(raw) or env.text(env.parts(raw, 2)[1])
     if spec.type in ("XCN", "CNN"):
 
         def person(raw: str) -> str:
