@@ -184,6 +184,11 @@ def test_a_person_takes_a_merge_back_while_hilum_runs(running: Hilum, capsys: py
     ledger = settled(running.folder)
     assert (ledger.received, ledger.applied) == (6, 6)
     with open_folder(running.folder) as opened:
+        (one,) = patients(opened, 1)
+    assert main(["explain", f"Patient/{one.id}", str(running.folder), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    assert {value["message"] for value in values} == {1}, "no value of a patient comes from a decision"
+    with open_folder(running.folder) as opened:
         written = opened.journal.get(done["message"]).body
         assert rb"^Dr. A\F\B" in written
         assert b"Family" not in written, "it says nothing of the patients but that they are two"
