@@ -11,6 +11,7 @@ from e2e.harness import (
     ADT,
     Sender,
     adt,
+    frame,
     given_names,
     hilum,
     open_deliveries,
@@ -196,6 +197,44 @@ def test_wrong_counts_follow_the_policy_of_the_source(
             with open_folder(folder) as opened:
                 codes = [one.envelope.codes for one in opened.journal.messages(MessageQuery()).messages]
             assert sum(any(code.startswith("batch-") for code in found) for found in codes) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "fates", "place"),
+    [
+        ("accept", (0, 0, 0), "processed"),
+        ("warning", (0, 0, 0), "processed"),
+        ("hold", (1, 1, 0), "processed"),
+        ("AE", (1, 0, 1), "failed"),
+    ],
+)
+def test_a_batch_without_a_message_stops_nobody(
+    policy: str, fates: tuple[int, ...], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    rules = f"tolerances: {{batch-empty: {policy}}}\n"
+    folder = write_folder(tmp_path / "folder", {"drop": FILES + rules, "adt": ADT + rules})
+    empty = batch()
+    drop(tmp_path, "none.hl7", empty)
+    with hilum(folder) as running:
+        wait_until_taken(tmp_path)
+        notes = {
+            "accept": [],
+            "warning": ["none.hl7.findings"],
+            "hold": ["none.hl7.findings"],
+            "AE": ["none.hl7.reason"],
+        }
+        assert names_in(tmp_path, place) == ["none.hl7", *notes[policy]]
+        ledger = settled(folder)
+        assert (ledger.received, ledger.held, ledger.rejected) == fates
+        with Sender(running.port) as sender:
+            sender.socket.sendall(frame(empty))
+            if policy in ("accept", "warning"):
+                sender.socket.recv(65_536)
+            else:
+                sender.answer()
+            assert sender.send(THREE[0]).code == "AA", "the feed goes on"
+        assert settled(folder).applied == 1
 
 
 @pytest.mark.parametrize("point", [*POINTS, *ON_THE_WAY])

@@ -39,7 +39,10 @@ class Admitted(Struct, frozen=True):
 
 
 def admit(arrival: Arrival, source: SourceSettings) -> Admitted:
-    """Gate one arrival. Whatever comes in gives at least one item: garbage is refused, and kept."""
+    """Gate one arrival. Whatever comes in gives at least one item: garbage is refused, and kept.
+
+    A batch without a message is the exception, where the rules let it pass: there is nothing to keep.
+    """
     try:
         return _admit(arrival, source)
     except Exception as error:  # noqa: BLE001 - a defect of the gate refuses one arrival, it never stops the feed
@@ -56,6 +59,8 @@ def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     if batch.disposition.is_refusal:
         finding = next(one for one in batch.findings if one.severity is Severity.ERROR)
         return Admitted(arrival, (_refusal(arrival, arrival.body, finding, batch.disposition),), batch=True)
+    if not batch.messages and batch.disposition is Disposition.HOLD:
+        return Admitted(arrival, (_held_whole(arrival, batch.findings[0]),), batch=True)
     items = [_framed(_item(arrival, body, source), arrival, source) for body in batch.messages]
     if batch.disposition is Disposition.HOLD:
         items = [_at_least(item, Disposition.HOLD, batch.findings) for item in items]
@@ -97,6 +102,12 @@ def _at_least(item: Item, disposition: Disposition, findings: Sequence[Finding])
 
 
 _RANK = {disposition: rank for rank, disposition in enumerate(Disposition)}
+
+
+def _held_whole(arrival: Arrival, finding: Finding) -> Item:
+    item = _refusal(arrival, arrival.body, finding, Disposition.HOLD)
+    incoming = structs.replace(item.incoming, partitions=partitions_of(item.incoming.envelope))
+    return structs.replace(item, incoming=incoming)
 
 
 def _refusal(arrival: Arrival, body: bytes, finding: Finding, disposition: Disposition) -> Item:

@@ -118,6 +118,9 @@ def _build(item: Item, code: str, finding: Finding | None, *, wanted: bool) -> A
 
 def _send(admitted: Admitted, acks: Sequence[Ack], *, more: bool = False) -> None:
     """Answer one arrival. A batch has one answer, itself a batch; `more` says that the last word comes later."""
+    if not acks and not more and not admitted.items:  # an empty batch: there is nothing to say no to
+        admitted.arrival.answer(Ack("AA", _EMPTY, None, 0, admitted.findings))
+        return
     if admitted.batch and not more:
         refused = next((ack for ack in acks if ack.code[1] != "A"), None)
         worst = refused or acks[0]
@@ -138,6 +141,7 @@ def _told(admitted: Admitted) -> Iterator[Finding]:
             yield structs.replace(item.finding, location=where)
 
 
+_EMPTY = b"BHS|^~\\&\rBTS|0\r"
 _KEPT_BACK = (Disposition.HOLD, Disposition.AE, Disposition.AR)
 
 
