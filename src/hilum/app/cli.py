@@ -38,6 +38,8 @@ COMMANDS = {
     "hl7": "Show or check HL7 v2 files, without any folder.",
     "validate": "Say what is wrong with FHIR resources, and where.",
     "package": "Add, list and remove FHIR packages: profiles, value sets, search parameters.",
+    "fhirpath": "Show what a FHIRPath expression gives on a FHIR resource.",
+    "view": "Make tables (CSV, Parquet, DuckDB) of FHIR resources.",
     "map": "Show the FHIR resources that HL7 v2 files turn into, without any folder.",
     "workbook": "Check, review, sign, export, import and upgrade the mapping tables.",
 }

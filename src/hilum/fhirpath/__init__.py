@@ -6,10 +6,10 @@ expression(decode(raw))  # ["Ana"]
 
 from __future__ import annotations
 
+from . import syntax
 from .expression import Expression, compile_expression, decode
 from .failure import FhirPathError
 from .model import Field, Model, R4Model, r4_model
-from . import syntax
 from .parser import parse
 from .printing import render
 from .quantity import Quantity

@@ -6,10 +6,9 @@ JSON directly. Where it cannot know (choices, `children()`, `resolve()`), items 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
 
 from hilum.fhirpath import navigation, typenames
 from hilum.fhirpath.code import Applied, Code, Items, Run, Step, constant
@@ -295,18 +294,15 @@ class Compiler:
             return
         self._refuse(node, " or ".join(shape.possible[:3]), [name for one in fields for name in one])
 
-    def _refuse(self, node: Member, owner: str, names: Mapping[str, Any] | tuple[str, ...] | list[str]) -> None:
+    def _refuse(self, node: Member, owner: str, names: Mapping[str, Field] | Sequence[str]) -> None:
         """In strict mode, the error of a name that its owner does not have."""
         if not self.strict:
             return
-        choice = next(
-            (name for name in names if node.name.startswith(name) and node.name[len(name) :][:1].isupper()), ""
-        )
         near = get_close_matches(node.name, list(names), n=1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
-        if choice:
-            type_ = node.name[len(choice) :]
-            hint = f"; write `{choice}.ofType({type_})`"
+        for field in names.values() if isinstance(names, Mapping) else ():
+            if node.name in field.keys:
+                hint = f"; write `{field.name}.ofType({field.keys[node.name]})`"
         raise fail(f"{owner} has no element `{node.name}`{hint}", "fhirpath-semantic", node.at)
 
     # What functions and operators ask for

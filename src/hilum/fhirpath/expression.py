@@ -24,6 +24,7 @@ from hilum.fhirpath.values import Element, system_value
 __all__ = ["Expression", "compile_expression", "decode"]
 
 Json = Any
+_WRAPPED = frozenset({Element, float})
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -66,7 +67,8 @@ class Expression:
 
         Raises FhirPathError.
         """
-        return [_plain(item) for item in self.items(resource, resolve, env, root, member_of, conforms_to, trace)]
+        items = self.items(resource, resolve, env, root, member_of, conforms_to, trace)
+        return [_plain(item) if type(item) in _WRAPPED else item for item in items]
 
     def items(
         self,

@@ -11,6 +11,7 @@ from .compiler import compile_view
 from .definition import Column, Constant, Select, View, read_view
 from .engine import FORMATS, Done, private_folder, run_view
 from .shipped import load_view, starter_views
+from .sources import resource_files
 
 __all__ = [
     "FORMATS",
@@ -23,6 +24,7 @@ __all__ = [
     "load_view",
     "private_folder",
     "read_view",
+    "resource_files",
     "run_view",
     "starter_views",
 ]

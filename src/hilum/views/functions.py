@@ -82,7 +82,9 @@ def _empty(piece: Piece, _node: syntax.Call, scope: Scope) -> Piece:
 def _all(piece: Piece, node: syntax.Call, scope: Scope) -> Piece:
     piece, name = as_list(piece, scope), next(scope.names)
     test = _condition(node.arguments[0], scope.within(variable(name, piece, scope)))
-    return Piece(f"(len(list_filter({piece.sql}, lambda {name}: NOT coalesce({test}, false))) = 0)", "Boolean")
+    return Piece(
+        f"(coalesce(len(list_filter({piece.sql}, lambda {name}: NOT coalesce({test}, false))), 0) = 0)", "Boolean"
+    )
 
 
 def _not(piece: Piece, node: syntax.Call, _scope: Scope) -> Piece:

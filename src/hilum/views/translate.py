@@ -251,7 +251,7 @@ def _among(wanted: Piece, part: Piece, at: int, scope: Scope) -> str:
     name = next(scope.names)
     values = part.value()
     test = _same(wanted, Piece(name, values.type), at)
-    return f"(len(list_filter({values.sql}, lambda {name}: coalesce({test}, false))) > 0)"
+    return f"(coalesce(len(list_filter({values.sql}, lambda {name}: coalesce({test}, false))), 0) > 0)"
 
 
 def _union(node: syntax.Binary, _scope: Scope) -> Piece:
