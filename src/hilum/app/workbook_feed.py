@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from hilum.app.opening import Opened, open_folder
-from hilum.errors import ConfigError, NotFound
+from hilum.errors import ConfigError, HilumError, NotFound
 from hilum.formats import hl7v2
 from hilum.journal import MessageQuery
 from hilum.mapping import Context
@@ -169,8 +171,15 @@ def run_parts(feed: Feed, work: Work[Result], *, processes: int = 0) -> Iterator
                 yield len(part), work.take(messages_of(part, opened))
         return
     context = multiprocessing.get_context("spawn")  # a store that is open must not be taken along by a fork
-    with context.Pool(wanted, initializer=_begin, initargs=(feed, work)) as pool:
-        yield from pool.imap_unordered(_take, feed.parts)
+    with ProcessPoolExecutor(wanted, context, _begin, (feed, work)) as pool:
+        try:
+            for done in as_completed([pool.submit(_take, part) for part in feed.parts]):
+                yield done.result()
+        except BrokenProcessPool:
+            message = "a process that runs messages ended; with less memory in use elsewhere it may go through"
+            raise HilumError(message, code="process-ended") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

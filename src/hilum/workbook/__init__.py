@@ -13,6 +13,7 @@ from hilum.workbook.changes import CellChange, Change, write_texts
 from hilum.workbook.checking import Checked, check
 from hilum.workbook.comparing import Discrepancy
 from hilum.workbook.comparison import Comparison
+from hilum.workbook.coverage import Coverage, CoverageReport, CoverageTally, coverage_report
 from hilum.workbook.difference_report import DifferenceReport, difference_report, text_of
 from hilum.workbook.documents import Document, parse_document
 from hilum.workbook.html_report import html_of
@@ -30,6 +31,7 @@ from hilum.workbook.signing import (
     standings,
 )
 from hilum.workbook.tally import Tally
+from hilum.workbook.teaching import Candidate, MissingCode, candidates, missing_code, taught
 from hilum.workbook.testing import Check, TestReport, TestRun, Verdict
 from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
@@ -48,16 +50,21 @@ __all__ = [
     "Approvals",
     "Approving",
     "BaseChange",
+    "Candidate",
     "CellChange",
     "Change",
     "Check",
     "Checked",
     "Comparison",
+    "Coverage",
+    "CoverageReport",
+    "CoverageTally",
     "DifferenceReport",
     "Discrepancy",
     "Document",
     "Entry",
     "Import",
+    "MissingCode",
     "OwnerStatus",
     "PersonKey",
     "Pin",
@@ -71,13 +78,16 @@ __all__ = [
     "Upgrade",
     "Verdict",
     "base_hash",
+    "candidates",
     "check",
     "content_hash",
+    "coverage_report",
     "difference_report",
     "export_xlsx",
     "html_of",
     "lock_text",
     "mark_of",
+    "missing_code",
     "open_review",
     "owner_statuses",
     "parse_document",
@@ -92,6 +102,7 @@ __all__ = [
     "refuse_other_base",
     "review_of",
     "standings",
+    "taught",
     "text_of",
     "to_junit",
     "unapproved",

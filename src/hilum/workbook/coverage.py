@@ -1,0 +1,333 @@
+"""What a workbook covers of messages: the fate of every valued field, and codes that its maps do not have."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct, field
+
+from hilum.errors import HilumError
+from hilum.formats import hl7v2
+from hilum.mapping import (
+    Context,
+    FieldFates,
+    MapEntry,
+    Path,
+    Record,
+    Rule,
+    Workbook,
+    compile_workbook,
+    read_rules,
+    sender_rank,
+)
+
+__all__ = ["CodeGap", "Coverage", "CoverageReport", "CoverageTally", "FieldLine", "coverage_report"]
+
+MOST_CODES = 20_000  # different codes that are told apart; the rest are counted together
+SAMPLES = 3
+Param = str | int | float | bool
+# Where the code of a datatype stands that a map is asked for: component, counted from 1.
+_COMPONENT = {"XPN": 7, "XCN": 10, "CNN": 7, "XAD": 7, "XTN": 2, "CX": 5, "XON": 7}
+_Asked = tuple[int, int, int, str, str]  # field, component, sub-component, map, row
+
+
+class CoverageTally(Struct):
+    """Counts over messages; small whatever their number."""
+
+    messages: dict[tuple[str, str], list[int]] = field(default_factory=dict)  # (sender, kind): [messages, held]
+    held: dict[tuple[str, str, str], int] = field(default_factory=dict)  # (sender, kind, code)
+    fates: dict[tuple[str, str, FieldFates], int] = field(default_factory=dict)
+    codes: dict[tuple[str, str, str], list[int]] = field(
+        default_factory=dict
+    )  # (sender, map, code): [count, sample...]
+    texts: dict[tuple[str, str, str], str] = field(default_factory=dict)  # what the first such code was said to mean
+    rows: dict[tuple[str, str], str] = field(default_factory=dict)  # (map, row) that asked, to what becomes of a miss
+    more_codes: int = 0
+    unreadable: dict[str, int] = field(default_factory=dict)
+
+    def merge(self, other: CoverageTally) -> None:
+        """Add the counts of other messages."""
+        for key, counts in other.messages.items():
+            mine = self.messages.setdefault(key, [0, 0])
+            mine[0] += counts[0]
+            mine[1] += counts[1]
+        for name in ("held", "fates", "unreadable"):
+            into = getattr(self, name)
+            for one, count in getattr(other, name).items():
+                into[one] = into.get(one, 0) + count
+        for code, found in other.codes.items():
+            self.add_code(code, other.texts.get(code, ""), found[0], found[1:])
+        self.rows.update(other.rows)
+        self.more_codes += other.more_codes
+
+    def add_code(self, key: tuple[str, str, str], text: str, count: int, samples: Iterable[int]) -> None:
+        """One code that a map does not have."""
+        known = self.codes.get(key)
+        if known is None:
+            if len(self.codes) >= MOST_CODES:
+                self.more_codes += count
+                return
+            known = self.codes[key] = [0]
+            self.texts[key] = text
+        known[0] += count
+        known[1:] = sorted({*known[1:], *samples})[:SAMPLES]
+
+
+class FieldLine(Struct, frozen=True):
+    """One field of one kind of message from one sender: how many times it was valued, by fate."""
+
+    sender: str
+    kind: str
+    field: str
+    valued: int
+    mapped: int
+    ignored: int
+    unmapped: int
+
+
+class KindLine(Struct, frozen=True):
+    """Messages of one kind from one sender, how many are held, and the codes of it."""
+
+    sender: str
+    kind: str
+    messages: int
+    held: int
+    why: str
+
+
+class CodeGap(Struct, frozen=True):
+    """A code that a map does not have. `becomes`: what rows do with it. `candidates`: targets that are called alike."""
+
+    sender: str
+    table: str
+    code: str
+    text: str
+    count: int
+    becomes: str
+    candidates: tuple[str, ...]
+    samples: tuple[int, ...]
+
+
+class CoverageReport(Struct, frozen=True):
+    """What people and programs read."""
+
+    messages: int
+    held: int
+    unreadable: dict[str, int]
+    valued: int
+    mapped: int
+    ignored: int
+    unmapped: int
+    kinds: tuple[KindLine, ...]
+    fields: tuple[FieldLine, ...]
+    codes: tuple[CodeGap, ...]
+    more_codes: int
+
+
+class Coverage:
+    """One workbook over many messages. Raises ConfigError with all findings when it does not compile."""
+
+    def __init__(self, book: Workbook, params: Mapping[str, Param] | None = None) -> None:
+        self._plan = compile_workbook(book, params=params or {})
+        self._rules = read_rules(self._plan.book)[0]
+        self._asked: dict[str, dict[str, tuple[_Asked, ...]]] = {}
+        self._known: dict[str, dict[str, set[str]]] = {}
+        self._answers: dict[tuple[str, str, str, int, int], tuple[tuple[str, str], ...]] = {}
+        self.tally = CoverageTally()
+
+    @property
+    def maps(self) -> tuple[MapEntry, ...]:
+        """The maps that run."""
+        return self._plan.book.maps
+
+    def part(self) -> CoverageTally:
+        """The tally so far; a new one is begun."""
+        done, self.tally = self.tally, CoverageTally()
+        return done
+
+    def leave(self, code: str) -> None:
+        """Count a message that cannot be had."""
+        self.tally.unreadable[code] = self.tally.unreadable.get(code, 0) + 1
+
+    def take(self, at: int, body: bytes, context: Context, charset: str = "utf-8") -> None:
+        """One message. Raises nothing for any message."""
+        try:
+            record = hl7v2.parse(body, default_charset=charset)
+            mapped, fates = self._plan.account(record, context)
+        except HilumError as error:
+            self.leave(error.code)
+            return
+        except Exception as error:  # noqa: BLE001 - one message that breaks a row is counted, the others go on
+            self.leave(f"mapping-crashed {type(error).__name__}")
+            return
+        tally, sender, kind = self.tally, context.sender, record.kind
+        counts = tally.messages.setdefault((sender, kind), [0, 0])
+        counts[0] += 1
+        if mapped.held is not None:
+            counts[1] += 1
+            why = (sender, kind, mapped.held.code)
+            tally.held[why] = tally.held.get(why, 0) + 1
+        for one in fates:
+            key = (sender, kind, one)
+            tally.fates[key] = tally.fates.get(key, 0) + 1
+        self._take_codes(at, record, sender)
+
+    # -- codes -------------------------------------------------------------------------------------------------
+
+    def _take_codes(self, at: int, record: Record, sender: str) -> None:
+        asked = self._asked.get(record.kind)
+        if asked is None:
+            if len(self._asked) > 1000:
+                self._asked.clear()
+            asked = self._asked[record.kind] = self._asked_of(record.kind)
+        for segment in record.segments:
+            fields = segment.fields
+            for number, component, sub, name, row in asked.get(fields[0], ()):
+                raw = fields[number] if number < len(fields) else ""
+                if raw and raw != '""':
+                    for code, text in self._missing(record, sender, name, raw, component, sub):
+                        self.tally.add_code((sender, name, code), text, 1, (at,))
+                        self.tally.rows[name, row] = self._becomes(row)
+
+    def _asked_of(self, kind: str) -> dict[str, tuple[_Asked, ...]]:
+        """For each segment the fields that rows of this kind read through a map."""
+        found: dict[str, dict[_Asked, None]] = {}
+        for rule in self._rules:
+            if rule.row.map and rule.unmapped != "fixed:" and rule.covers(kind):  # `fixed:`: a miss is fine
+                for segment, asked in _asked_by(rule):
+                    found.setdefault(segment, {})[asked] = None
+        return {segment: _once(asked) for segment, asked in found.items()}
+
+    def _missing(
+        self, record: Record, sender: str, name: str, raw: str, component: int, sub: int
+    ) -> tuple[tuple[str, str], ...]:
+        key = (sender, name, raw, component, sub)
+        answer = self._answers.get(key)
+        if answer is None:
+            if len(self._answers) > 50_000:
+                self._answers.clear()
+            known = self._codes_of(sender).get(name, set())
+            codes = _codes_in(record, raw, component, sub)
+            answer = self._answers[key] = tuple(one for one in codes if one[0].casefold() not in known)
+        return answer
+
+    def _codes_of(self, sender: str) -> dict[str, set[str]]:
+        found = self._known.get(sender)
+        if found is None:
+            if len(self._known) > 1000:
+                self._known.clear()
+            found = self._known[sender] = {}
+            for entry in self.maps:
+                if sender_rank(entry.sender, sender):
+                    found.setdefault(entry.map, set()).add(entry.code.casefold())
+        return found
+
+    def _becomes(self, row: str) -> str:
+        rule = next(rule for rule in self._rules if rule.row.row_id == row)
+        policy = rule.unmapped
+        words = {
+            "keep-local": "kept as it is",
+            "exception": "an item",
+            "reject": "holds the message",
+        }
+        return words.get(policy, f"`{policy.partition(':')[2]}`")
+
+
+def _asked_by(rule: Rule) -> Iterator[tuple[str, _Asked]]:
+    """Fields of one row whose code its map is asked for: the unit of a quantity, else what its source reads."""
+    units = [value for name, value in rule.transform.named if name == "unit" and isinstance(value, Path)]
+    paths = units or [path for path in rule.alternatives if isinstance(path, Path)]
+    inner = 1 if units else _COMPONENT.get(rule.row.type, 1)
+    for path in paths:
+        component = path.component or inner
+        if path.segment:
+            yield path.segment, (path.field, component, path.sub, rule.row.map, rule.row.row_id)
+        else:
+            for anchor in rule.anchors:
+                yield anchor.segment, (anchor.field, component, path.sub, rule.row.map, rule.row.row_id)
+
+
+def _once(asked: Iterable[_Asked]) -> tuple[_Asked, ...]:
+    """Each place of each map once: several rows may read it."""
+    return tuple({one[:4]: one for one in reversed(list(asked))}.values())
+
+
+def _codes_in(record: Record, raw: str, component: int, sub: int) -> Iterator[tuple[str, str]]:
+    """(code, text) of each repetition."""
+    marks = record.delimiters
+    for repetition in raw.split(marks.repetition):
+        parts = repetition.split(marks.component)
+        whole = parts[component - 1] if component <= len(parts) else ""
+        pieces = whole.split(marks.subcomponent)
+        code = record.unescape(pieces[max(sub, 1) - 1] if len(pieces) >= max(sub, 1) else "").strip()
+        if code and code != '""':
+            text = record.unescape(parts[1]).strip() if component == 1 and len(parts) > 1 else ""
+            yield code, text
+
+
+def coverage_report(coverage: Coverage, tally: CoverageTally) -> CoverageReport:
+    """Fields with most unmapped values first, then codes that come most often."""
+    lines = _field_lines(tally)
+    targets: dict[str, dict[str, str]] = {}
+    for entry in coverage.maps:
+        if entry.target:
+            for text in (entry.display, entry.code, entry.target):
+                targets.setdefault(entry.map, {}).setdefault(text.casefold(), f"{entry.target} {entry.display}".strip())
+    gaps = [
+        CodeGap(
+            sender,
+            name,
+            code,
+            tally.texts.get((sender, name, code), ""),
+            found[0],
+            ", ".join(sorted({becomes for (table, _), becomes in tally.rows.items() if table == name})),
+            candidates(targets.get(name, {}), code, tally.texts.get((sender, name, code), "")),
+            tuple(found[1:]),
+        )
+        for (sender, name, code), found in tally.codes.items()
+    ]
+    kinds = tuple(
+        KindLine(sender, kind, counts[0], counts[1], _reasons(tally, sender, kind))
+        for (sender, kind), counts in sorted(tally.messages.items(), key=lambda one: (-one[1][0], one[0]))
+    )
+    return CoverageReport(
+        sum(counts[0] for counts in tally.messages.values()),
+        sum(counts[1] for counts in tally.messages.values()),
+        dict(sorted(tally.unreadable.items())),
+        sum(line.valued for line in lines),
+        sum(line.mapped for line in lines),
+        sum(line.ignored for line in lines),
+        sum(line.unmapped for line in lines),
+        kinds,
+        tuple(sorted(lines, key=lambda one: (-one.unmapped, one.sender, one.kind, one.field))),
+        tuple(sorted(gaps, key=lambda one: (-one.count, one.sender, one.table, one.code))),
+        tally.more_codes,
+    )
+
+
+def _reasons(tally: CoverageTally, sender: str, kind: str) -> str:
+    return ", ".join(sorted(code for who, what, code in tally.held if (who, what) == (sender, kind)))
+
+
+def _field_lines(tally: CoverageTally) -> list[FieldLine]:
+    counts: dict[tuple[str, str, str], list[int]] = {}
+    for (sender, kind, fates), times in tally.fates.items():
+        for at, bits in enumerate((fates.mapped, fates.ignored, fates.left)):
+            number = 0
+            while bits:
+                if bits & 1:
+                    counts.setdefault((sender, kind, f"{fates.name}-{number}"), [0, 0, 0])[at] += times
+                bits >>= 1
+                number += 1
+    return [FieldLine(*key, sum(found), *found) for key, found in counts.items()]
+
+
+def candidates(targets: Mapping[str, str], code: str, text: str) -> tuple[str, ...]:
+    """Up to three targets of a map that are called like a code or its text."""
+    found: dict[str, None] = {}
+    for word, likeness in ((text, 0.75), (code, 0.8)):
+        if len(word) > 2 and any(map(str.isalpha, word)):  # numbers that look alike mean nothing
+            for near in difflib.get_close_matches(word.casefold(), targets, 3, likeness):
+                found[targets[near]] = None
+    return tuple(found)[:3]
