@@ -248,6 +248,7 @@ class Held(Struct, frozen=True):
     owner: str = ""
     behind: bool = False
     other_key: str = ""  # the second key of a merge: its messages wait as well
+    items: tuple[ExceptionItem, ...] = ()  # what it is held for, grouped with other messages held for the same
 
 
 class Receipt(Struct, frozen=True):

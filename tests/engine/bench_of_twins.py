@@ -98,6 +98,7 @@ async def bench(
     destination: MemoryDestination | None = None,
     route: Any = None,
     framing: dict[str, Disposition] | None = None,
+    reload: Any = None,
 ) -> AsyncIterator[Bench]:
     journal = journal or MemoryJournal()
     repository = repository or MemoryRepository()
@@ -107,6 +108,8 @@ async def bench(
     )
     translator = Translator(plan or SmallPlan(), route or (lambda *_: ()), {"adt": "reg"})
     engine = Engine(journal, repository, InProcess(translator), {"adt": settings}, [source])
+    if reload is not None:
+        engine.on_reload(reload)
     if destination is not None:
         engine.add_destination(destination, RETRY, BreakerPolicy(open_seconds=0.01))
     await engine.start()

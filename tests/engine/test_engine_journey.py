@@ -11,7 +11,7 @@ from engine.bench_of_twins import SmallPlan, bench, merge, message
 from hilum.delivery import MemoryDestination
 from hilum.engine import AckMode, Contract, Order, flow
 from hilum.engine.partition import partition_of
-from hilum.errors import DeliveryError, Outcome, StoreFull
+from hilum.errors import ConfigError, DeliveryError, Outcome, StoreFull
 from hilum.journal import MemoryJournal, MessageQuery
 from hilum.model import Disposition
 from hilum.repository import DeliveryState, MemoryRepository
@@ -116,6 +116,32 @@ async def test_a_replay_runs_the_held_message_in_its_place_and_then_those_behind
         ledger = await b.settled()
         assert plan.order == ["A", "B", "C", "D"]
         assert (ledger.applied, ledger.held, ledger.waiting, ledger.difference) == (4, 0, 0, 0)
+
+
+async def test_the_workbook_is_taken_before_what_is_asked_to_run_again() -> None:
+    plan = SmallPlan()
+
+    async def mend() -> None:
+        plan.mended = True
+
+    async with bench(plan, reload=mend) as b:
+        await b.send(message("1", "A", name="BAD"))
+        await b.settled()
+        await b.repository.request_replay(None, "ann")
+        await b.repository.request_reload("ann")
+        await b.until(lambda: b.ledger().applied == 1)
+        assert b.repository.requests() == []
+
+
+async def test_a_workbook_that_cannot_be_used_leaves_the_one_before() -> None:
+    async def refuse() -> None:
+        raise ConfigError("no", code="workbook-invalid")
+
+    async with bench(reload=refuse) as b:
+        await b.repository.request_reload("ann")
+        await b.until(lambda: not b.repository.requests())
+        await b.send(message("1", "A"))
+        assert (await b.settled()).applied == 1
 
 
 async def test_a_replay_that_is_held_again_keeps_those_behind_it_waiting() -> None:

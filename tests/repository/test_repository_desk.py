@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from clinical_samples import Feed, held, patient
+from msgspec.structs import replace
 
 from hilum.errors import NotFound
 from hilum.model import Effects, ExceptionItem, Outgoing, Receipt
-from hilum.repository import DeliveryState, HoldState
+from hilum.repository import RELOAD, DeliveryState, HoldState
 
 pytestmark = pytest.mark.anyio
 
@@ -233,3 +234,21 @@ async def test_due_gives_the_longest_waiting_first_and_no_more_than_asked(reposi
     assert repository.due("elsewhere", 100) == []
     with pytest.raises(NotFound, match="delivery-unknown"):
         await repository.failed(99, 0, "x")
+
+
+async def test_a_reload_is_asked_for_once_and_comes_before_replays(repository: Any) -> None:
+    await repository.apply([held(1)], {0: 1})
+    await repository.request_replay(1, "ann")
+    await repository.request_reload("ann")
+    await repository.request_reload("bob")
+    assert [(one.seq, one.by) for one in repository.requests()] == [(RELOAD, "ann"), (1, "ann")]
+    await repository.answer_requests([repository.requests()[0].id])
+    assert [one.seq for one in repository.requests()] == [1]
+
+
+async def test_messages_held_for_the_same_code_are_one_item_with_a_count(repository: Any) -> None:
+    await repository.apply([replace(held(1), items=(UNMAPPED,)), replace(held(2), items=(UNMAPPED,))], {0: 2})
+    await repository.apply([replace(held(1), items=(UNMAPPED,))], {})
+    (item,) = repository.exceptions()
+    assert (item.code, item.count, item.samples) == ("code-unmapped", 2, (1, 2))
+    assert repository.counts().held == 2

@@ -213,3 +213,28 @@ def test_a_merge_that_is_held_keeps_both_of_its_keys() -> None:
     envelope = Envelope("adt", 1, key="a", other_key="b")
     held = hold(Message(1, 0, envelope, b""), "code", "text")
     assert (held.key, held.other_key) == ("a", "b")
+
+
+async def test_another_recipe_is_used_from_the_next_question_on(one_process: Processes, tmp_path: Path) -> None:
+    (tmp_path / "workbook").mkdir()
+    (tmp_path / "workbook" / "ignores.csv").write_text("field,applies,sender,reason,owner\nZXX-*,*,,ours,reg\n")
+    before = (await one_process.turn(0, [message(3, kind="ADT^Z99")]))[0]
+    asked = [asyncio.create_task(one_process.turn(lane, MESSAGES)) for lane in range(6)]
+    changed = Recipe(load_workbook(tmp_path), PARAMS, (), {"adt": "somebody else"})
+    await one_process.use(changed)
+    assert [len(answers) for answers in await asyncio.gather(*asked)] == [5] * 6
+    after = (await one_process.turn(0, [message(3, kind="ADT^Z99")]))[0]
+    assert isinstance(before, Held)
+    assert isinstance(after, Held)
+    assert (before.owner, after.owner) == ("registration", "somebody else")
+
+
+async def test_a_recipe_that_no_process_can_use_leaves_the_one_before(
+    one_process: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await one_process.turn(0, MESSAGES[:1])
+    with monkeypatch.context() as patched:
+        patched.setattr(processes.sys, "executable", "/bin/false")
+        with pytest.raises(HilumError):
+            await one_process.use(recipe())
+    assert isinstance((await one_process.turn(0, MESSAGES[:1]))[0], Effects)

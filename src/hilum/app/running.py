@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from hilum.app.api import (
@@ -146,25 +146,40 @@ async def working(opened: Opened) -> AsyncIterator[Engine]:
 
 
 def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:
-    tree = opened.tree
+    tree, params = opened.tree, opened.integration.params
     settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
-    owners = {name: one.owner for name, one in settings.items()}
-    book = load_workbook(tree.folder)
-    packages = Shelf(tree.folder).contents()
+    destinations = _destination_configs(tree) if sends else {}
+    recipe = _recipe(opened, settings)
+    processes = Processes(recipe)
+    engine = Engine(opened.journal, opened.repository, processes, settings, sources)
+    for name, config in destinations.items():
+        maker = maker_of(config, recipe.book, params)
+        engine.add_destination(_destination(name, config), config.retry, config.breaker, maker)
+
+    async def reload() -> None:
+        fresh = await asyncio.to_thread(_recipe, opened, settings)
+        makers = {name: maker_of(config, fresh.book, params) for name, config in destinations.items()}
+        await processes.use(fresh)
+        for name, maker in makers.items():
+            engine.use_maker(name, maker)
+
+    engine.on_reload(reload)
+    return engine
+
+
+def _recipe(opened: Opened, settings: Mapping[str, SourceSettings]) -> Recipe:
+    """What translators are made of; raises ConfigError or MappingError when the workbook does not compile."""
+    folder, integration = opened.tree.folder, opened.integration
     recipe = Recipe(
-        book,
-        dict(opened.integration.params),
+        load_workbook(folder),
+        dict(integration.params),
         tuple(_rules(opened)),
-        owners,
-        opened.integration.validation,
-        packages,
+        {name: one.owner for name, one in settings.items()},
+        integration.validation,
+        Shelf(folder).contents(),
     )
     translator_of(recipe)  # what does not compile is told here, not by another process
-    engine = Engine(opened.journal, opened.repository, Processes(recipe), settings, sources)
-    for name, config in _destination_configs(tree).items() if sends else ():
-        maker = maker_of(config, book, opened.integration.params)
-        engine.add_destination(_destination(name, config), config.retry, config.breaker, maker)
-    return engine
+    return recipe
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from hilum.engine.flow import Flow
 from hilum.engine.making import Maker
 from hilum.engine.pace import Pace
 from hilum.engine.partition import PARTITIONS, Progress
-from hilum.engine.replay import Replays
+from hilum.engine.replay import Reload, Replays
 from hilum.engine.sender import Sender
 from hilum.engine.settings import SourceSettings
 from hilum.engine.stopping import Stop
@@ -58,7 +58,8 @@ class Engine:
             Worker(partition, self._flow, journal, self._progress, held, orders, self._stop, self._pace, turner.batch)
             for partition in range(PARTITIONS)
         ]
-        self._replays = Replays(repository, self._workers, held, self._stop)
+        self._replays = Replays(repository, self._workers, held, self._stop, self._take_workbook)
+        self._reload: Reload | None = None
         self._senders: list[Sender] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._readers: list[asyncio.Task[None]] = []
@@ -71,6 +72,20 @@ class Engine:
         self._senders.append(
             Sender(destination, self._repository, self._journal, policy, breaker, told, self._stop, maker)
         )
+
+    def use_maker(self, destination: str, maker: Maker | None) -> None:
+        """From now on HL7 v2 for this destination is made by another one."""
+        for sender in self._senders:
+            if sender.name == destination:
+                sender.use(maker)
+
+    def on_reload(self, reload: Reload) -> None:
+        """Before `start`: what takes the workbook as it is now, when somebody asks for it."""
+        self._reload = reload
+
+    async def _take_workbook(self) -> None:
+        if self._reload is not None:
+            await self._reload()
 
     async def start(self) -> None:
         """Open every source; raises HilumError, with everything closed again, when one cannot be opened."""

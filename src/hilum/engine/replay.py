@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from hilum.engine.stopping import Stop, Stopped
 from hilum.engine.worker import HeldKeys, Worker
-from hilum.errors import NotFound
+from hilum.errors import HilumError, NotFound
 from hilum.model import Effects
-from hilum.repository import Hold, Repository
+from hilum.repository import RELOAD, Hold, Repository
 
-__all__ = ["Replays"]
+__all__ = ["Reload", "Replays"]
+
+Reload = Callable[[], Awaitable[None]]
 
 LOOK_AGAIN = 0.5  # seconds; requests and decisions are written by other processes
 
@@ -22,8 +24,12 @@ log = structlog.get_logger(__name__)
 class Replays:
     """Answers replay requests. A message behind a held one is run only when nothing earlier of its key is held."""
 
-    def __init__(self, repository: Repository, workers: Sequence[Worker], held: HeldKeys, stop: Stop) -> None:
+    def __init__(
+        self, repository: Repository, workers: Sequence[Worker], held: HeldKeys, stop: Stop, reload: Reload
+    ) -> None:
+        """`reload` takes the workbook as it is now; it raises HilumError when that cannot be used."""
         self._repository, self._workers, self._held, self._stop = repository, workers, held, stop
+        self._reload = reload
         self._lowest: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -40,6 +46,21 @@ class Replays:
             return
 
     async def _answer(self, request: int, seq: int) -> None:
+        if seq == RELOAD:
+            await self._take_workbook()
+        else:
+            await self._replay(seq)
+        await self._stop.insist(lambda: self._repository.answer_requests([request]))
+
+    async def _take_workbook(self) -> None:
+        try:
+            await self._reload()
+        except HilumError as error:
+            log.warning("the workbook was not taken, the one before goes on", code=error.code)
+        else:
+            log.info("the workbook was taken as it is now")
+
+    async def _replay(self, seq: int) -> None:
         try:
             hold = await self._stop.look(lambda: self._repository.hold(seq))
             if not await self._may_run(hold):
@@ -49,7 +70,6 @@ class Replays:
                 log.info("replayed", seq=seq, applied=isinstance(work, Effects))
         except NotFound as error:
             log.warning("a replay was not possible", seq=seq, code=error.code)
-        await self._stop.insist(lambda: self._repository.answer_requests([request]))
 
     async def _release_freed(self) -> None:
         """Run what waits behind nothing any more: the one before it was applied, or discarded by a person."""

@@ -63,6 +63,10 @@ class Sender:
         """Something new may be due, or it is time to stop."""
         self._wake.set()
 
+    def use(self, maker: Maker | None) -> None:
+        """From the next record on."""
+        self._maker = maker
+
     async def run(self) -> None:
         """Send what is due, until it is time to stop; what is on its way comes to its end."""
         await self._destination.open()

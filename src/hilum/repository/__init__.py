@@ -7,6 +7,7 @@ from .matching import is_within
 from .memory import MemoryRepository
 from .merging import MergeRecord, MergeState
 from .seam import (
+    RELOAD,
     Delivery,
     DeliveryState,
     ExceptionRecord,
@@ -25,6 +26,7 @@ from .sqlite import SCHEMA, SqliteRepository
 from .writes import Aftermath, Change, Did, Verb, WriteRefused, Written
 
 __all__ = [
+    "RELOAD",
     "SCHEMA",
     "Aftermath",
     "Change",

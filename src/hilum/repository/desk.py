@@ -15,7 +15,7 @@ from hilum.store import Store
 from .outbox import Outbox, enqueue
 from .plan import Plan
 from .rules import missing, with_sample
-from .seam import DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
+from .seam import RELOAD, DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
 from .sql import Row, as_json, number, row, rows
 
 __all__ = ["Desk", "count", "record_work"]
@@ -100,6 +100,11 @@ class Desk(Outbox):
             return asked
 
         return await self._store.write(job)
+
+    async def request_reload(self, by: str) -> None:
+        asked = (RELOAD, by, self._clock())
+        sql = "INSERT OR IGNORE INTO replay_request (seq, by, at) VALUES (?, ?, ?)"
+        await self._store.write(lambda connection: connection.execute(sql, asked) and None)
 
     def requests(self, limit: int = 1000) -> list[ReplayRequest]:
         found = self._rows("SELECT id, seq, by, at FROM replay_request ORDER BY seq LIMIT ?", (limit,))

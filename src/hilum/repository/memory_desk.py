@@ -12,6 +12,7 @@ from hilum.model import Accounting, Held, Receipt
 from .plan import Plan
 from .rules import missing, with_sample
 from .seam import (
+    RELOAD,
     Delivery,
     DeliveryState,
     ExceptionRecord,
@@ -122,11 +123,17 @@ class MemoryDesk:
     async def request_replay(self, seq: int | None, by: str, *, code: str | None = None) -> int:
         holds = self._open_holds() if seq is None else [self._open_hold(seq)]
         wanted = [one.seq for one in holds if code in (None, one.code)]
+        self._request(wanted, by)
+        return len(wanted)
+
+    async def request_reload(self, by: str) -> None:
+        self._request([RELOAD], by)
+
+    def _request(self, wanted: Sequence[int], by: str) -> None:
         for one in wanted:
             if one not in {request.seq for request in self._requests.values()}:
                 id_ = max(self._requests, default=0) + 1
                 self._requests[id_] = ReplayRequest(id_, one, by, self._clock())
-        return len(wanted)
 
     def requests(self, limit: int = 1000) -> list[ReplayRequest]:
         return sorted(self._requests.values(), key=lambda one: one.seq)[:limit]

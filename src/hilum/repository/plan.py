@@ -169,6 +169,8 @@ class Planner:
             return
         if isinstance(work, Held):
             self.plan.held[seq] = work
+            if state is None:  # held again after a replay is the same news
+                self.plan.exceptions.extend((seq, item) for item in work.items)
             return
         self.plan.held.pop(seq, None)
         if state is HoldState.OPEN:

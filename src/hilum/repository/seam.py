@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .writes import Aftermath, Change, Written
 
 __all__ = [
+    "RELOAD",
     "Delivery",
     "DeliveryState",
     "ExceptionRecord",
@@ -152,8 +153,11 @@ class Delivery(Struct, frozen=True):
     receipt: Receipt | None = None
 
 
+RELOAD = 0  # the seq of a request to take the workbook as it is now
+
+
 class ReplayRequest(Struct, frozen=True):
-    """Somebody asks the engine to run a held message again."""
+    """Somebody asks the engine to run a held message again, or (RELOAD) to take the workbook as it is now."""
 
     id: int
     seq: int
@@ -267,8 +271,12 @@ class Repository(Protocol):
         """
         ...
 
+    async def request_reload(self, by: str) -> None:
+        """Ask whoever runs to take the workbook as it is now: a request of seq RELOAD, before all replays."""
+        ...
+
     def requests(self, limit: int = 1000) -> list[ReplayRequest]:
-        """Replays asked for and not answered, by seq. Applying or discarding a message answers its own."""
+        """What was asked for and not answered, by seq. Applying or discarding a message answers its own."""
         ...
 
     async def answer_requests(self, ids: Sequence[int]) -> None:

@@ -51,6 +51,26 @@ class Processes:
         for line in self._lines:
             await line.start()
 
+    async def use(self, recipe: Recipe) -> None:
+        """From now on this recipe. Those who ask meanwhile are answered by the one before.
+
+        Raises HilumError `translator-unavailable`, and the one before goes on.
+        """
+        text = pickle.dumps(recipe, protocol=pickle.HIGHEST_PROTOCOL)
+        fresh = [_Line(text) for _ in self._lines]
+        try:
+            for line in fresh:
+                await line.start()
+            for line in fresh:
+                await line.until_ready()
+        except BaseException:
+            for line in fresh:
+                line.end()
+            raise
+        former, self._lines, self._owners = self._lines, fresh, recipe.owners
+        for line, heir in zip(former, fresh, strict=True):
+            await line.retire(heir)
+
     async def turn(self, lane: int, messages: Sequence[Message]) -> list[Effects | Held]:
         """Raises HilumError `translator-unavailable` when no process can be had."""
         line = self._lines[lane % len(self._lines)]
@@ -110,6 +130,7 @@ class _Line:
     def __init__(self, recipe: bytes) -> None:
         self._recipe = recipe
         self._asking = asyncio.Lock()
+        self._heir: _Line | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -136,9 +157,11 @@ class _Line:
     async def ask(self, messages: Sequence[Message]) -> list[Effects | Held]:
         """Raises _NoAnswer, and there is a new process then; HilumError when there is none to be had."""
         async with self._asking:
+            if self._heir is not None:
+                return await self._heir.ask(messages)
             if self._process is None:
                 await self.start()
-            await self._until_ready()
+            await self.until_ready()
             seconds = ANSWER_WITHIN + SECONDS_A_MEGABYTE * sum(len(one.body) for one in messages) / 1e6
             try:
                 async with asyncio.timeout(seconds):
@@ -160,7 +183,14 @@ class _Line:
                 raise _NoAnswer("mapping-crashed", "the process that maps gave another number of answers")
             return answers
 
-    async def _until_ready(self) -> None:
+    async def retire(self, heir: _Line) -> None:
+        """End it when the question at hand is answered; those that wait are for `heir`."""
+        self._heir = heir
+        async with self._asking:
+            self.end()
+
+    async def until_ready(self) -> None:
+        """Raises HilumError `translator-unavailable`."""
         if self._is_ready:
             return
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hilum import mapping
 from hilum.errors import HilumError
@@ -13,6 +13,9 @@ from hilum.formats import hl7v2
 from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
 
 __all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
+
+# Codes that a person answers once for all messages that are held for the same.
+TAUGHT = frozenset({"code-unmapped"})
 
 Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
 
@@ -50,7 +53,8 @@ class Translator:
             return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
         if mapped.held is not None:
             problem = mapped.held
-            return self._held(message, problem.code, problem.message, problem.location, problem.owner)
+            held = self._held(message, problem.code, problem.message, problem.location, problem.owner)
+            return structs.replace(held, items=tuple(one for one in mapped.exceptions if one.code in TAUGHT))
         faults = () if self._judge is None else self._judge.errors(mapping.render(mapped))
         if faults and self._judge is not None and self._judge.holds:
             text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.lessons import Teachable, teach, teachable
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import HilumError
@@ -54,10 +55,13 @@ def show(item: Item, folder: Folder = Path(), *, environment: Environment = None
     kind, number = _parse(item)
     with open_folder(folder, environment) as opened:
         facts = _all_facts(opened, kind, number)
+        known = teachable(opened, number) if kind == "E" else None
     if json:
-        print_json(facts)
+        print_json(facts | ({"candidates": known.candidates, "display": known.display} if known else {}))
     else:
         print_table(("field", "value"), [(name, value) for name, value in facts.items() if value != ""], empty="")
+        if known:
+            _print_candidates(item, known)
         if kind == "H":
             print(
                 f"\n`hilum hl7 show` reads such a message; `hilum messages show {number} --reason TEXT` shows this one."
@@ -94,6 +98,44 @@ def settle(
     else:
         print(f"{item} is {'discarded and counts as rejected' if kind == 'H' else 'settled'}")
     return 0
+
+
+@app.command(name="map")
+def map_(
+    item: Item,
+    target: Annotated[str, Parameter(help='The code that it means; "" for nothing at all, on purpose.')],
+    folder: Folder = Path(),
+    *,
+    system: Annotated[str, Parameter(help="Code system of the target; by default that of its map.")] = "",
+    display: Annotated[str, Parameter(help="Words for the target; by default those of its map.")] = "",
+    note: Annotated[str, Parameter(help="Why; kept with the line. No PHI, please.")] = "",
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Say what a code without a map means, and run again what was held for it.
+
+    The line goes into workbook/maps.csv of your folder, for this sender, as a draft that its owner signs. A running
+    hilum takes it at once. `exceptions show` names candidates.
+    """
+    kind, number = _parse(item)
+    if kind != "E":
+        raise HilumError("only an exception item names a code: E3, as `list` names it", code="item-unknown")
+    with open_folder(folder, environment) as opened:
+        lesson = teach(opened, number, target, system=system, display=display, note=note)
+    if json:
+        print_json(lesson)
+    else:
+        print(f"{lesson.file}: {lesson.map} {lesson.code} of {lesson.sender} means {target or 'nothing, on purpose'}")
+        print(f"{item} is settled; messages asked to run again: {lesson.replayed}")
+        print("messages that were applied without it stay as they are")
+    return 0
+
+
+def _print_candidates(item: str, known: Teachable) -> None:
+    rows = [(one.target, one.display, one.system, f"{one.alike:.2f}", one.why) for one in known.candidates]
+    print(f"\nThe sender calls it `{known.display}`." if known.display else "")
+    print_table(("target", "display", "system", "alike", "why"), rows, empty="no target of its map is like it")
+    print(f"\n`hilum exceptions map {item} TARGET` says what it means, and runs again what was held for it.")
 
 
 def _parse(item: str) -> tuple[str, int]:
