@@ -1,6 +1,7 @@
-"""FHIR reads over loopback on the real encrypted store: 16 connections, every read audited before its first byte.
+"""FHIR over loopback on the real encrypted store, 16 connections.
 
-The client is another process that speaks plain HTTP/1.1 over raw sockets, so that it is not what is measured.
+Every read is audited before its first byte; every create is validated, indexed, audited and on the disk before its
+answer. The client is another process that speaks plain HTTP/1.1 over raw sockets, so that it is not what is measured.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from hilum.store import Store
 CONNECTIONS = 16
 SECONDS = 6.0
 PATIENTS = 2_000
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 
 
 def run() -> dict[str, object]:
@@ -47,27 +49,36 @@ async def _run() -> dict[str, object]:
 
 
 async def _measure(store: Store) -> dict[str, object]:
-    repository, journal = SqliteRepository(store), SqliteJournal(store)
+    journal = SqliteJournal(store)
+    repository = SqliteRepository(store, witness=journal.audit_in)
     tokens = SqliteTokens(store, journal)
     await _fill(repository)
     listener = listen(ApiSettings(port=0))
     log = access_logger(io.StringIO())
     app = create_app(repository, journal, tokens, health=StaticHealth(), base_url=listener.base_url, log=log)
     server = await serve(app, listener)
-    token = tokens.create("bench", Role.READER, 3_600, by="bench").text
+    token = tokens.create("bench", Role.WRITER, 3_600, by="bench").text
     figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
     for name, paths in _workloads().items():
         figures[name] = await _load(listener.port, token, paths)
+    figures["observations_created"] = repository.type_counts()["Observation"] - PATIENTS
     await server.close()
     journal.close()
     return figures
 
 
 def _workloads() -> dict[str, list[str]]:
-    """Paths that each connection picks from."""
+    """What each connection picks from: paths to get, or `path body` to post."""
+    created = json.dumps({"resourceType": "Observation", **_result(1)})
     return {
         "read_by_id_audited": [f"/fhir/Patient/p{n}" for n in range(PATIENTS)],
         "search_by_patient_audited": [f"/fhir/Observation?patient=p{n}" for n in range(PATIENTS)],
+        "search_by_patient_category_date_audited": [
+            f"/fhir/Observation?patient=p{n}&category=laboratory&date=ge2023" for n in range(PATIENTS)
+        ],
+        "create_validated_durable": [
+            f"/fhir/Observation {created.replace('Patient/p1', f'Patient/p{n}')}" for n in range(PATIENTS)
+        ],
         "livez": ["/livez"],
     }
 
@@ -96,14 +107,18 @@ def _patient(n: int) -> Draft:
 
 
 def _observation(n: int) -> Draft:
-    elements = {
+    return Draft("Observation", f"o{n}", {key: Raw(json.dumps(value).encode()) for key, value in _result(n).items()})
+
+
+def _result(n: int) -> dict[str, Any]:
+    return {
         "status": "final",
+        "category": [{"coding": [{"system": CATEGORY, "code": "laboratory"}]}],
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Hemoglobin"}]},
         "subject": {"reference": f"Patient/p{n}"},
         "effectiveDateTime": "2024-01-01T08:00:00Z",
         "valueQuantity": {"value": 13.5, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"},
     }
-    return Draft("Observation", f"o{n}", {key: Raw(json.dumps(value).encode()) for key, value in elements.items()})
 
 
 async def _load(port: int, token: str, paths: list[str]) -> dict[str, object]:
@@ -157,7 +172,7 @@ class _Client(asyncio.Protocol):
             return
         self._buffer = b""
         self.times.append(time.perf_counter() - self._sent)
-        self.failed += not head.startswith(b"HTTP/1.1 200")
+        self.failed += not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201"))
         if self._sent < self._until:
             self._send()
         else:
@@ -168,13 +183,18 @@ class _Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
+def _request(asked: str, token: str) -> bytes:
+    path, _, body = asked.partition(" ")
+    head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nAccept: application/fhir+json\r\n"
+    if not body:
+        return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+    media = f"Content-Type: application/fhir+json\r\nContent-Length: {len(body)}\r\n"
+    return f"POST {path} HTTP/1.1\r\n{head}{media}\r\n{body}".encode()
+
+
 async def _client() -> None:
     asked = json.load(sys.stdin)
-    requests = [
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {asked['token']}\r\n"
-        "Accept: application/fhir+json\r\n\r\n".encode()
-        for path in asked["paths"]
-    ]
+    requests = [_request(one, asked["token"]) for one in asked["paths"]]
     began = time.perf_counter()
     clients = [_Client(requests, began + SECONDS) for _ in range(CONNECTIONS)]
     loop = asyncio.get_running_loop()

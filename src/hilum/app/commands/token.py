@@ -26,7 +26,9 @@ def create(
     *,
     role: Annotated[
         Role,
-        Parameter(help="reader: resources; operator: also metrics and messages; admin: everything."),
+        Parameter(
+            help="reader: resources; writer: also writes them; operator: reads, metrics, messages; admin: everything."
+        ),
     ] = Role.READER,
     expires: Annotated[str, Parameter(help="How long it lives: 12h, 90d, 4w; at most 366d.")] = "90d",
     environment: Environment = None,
