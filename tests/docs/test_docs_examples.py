@@ -163,7 +163,10 @@ def _command_lines() -> Iterator[tuple[str, str]]:
 
 
 def _words(line: str) -> list[str]:
-    line = re.split(r"\s+#|\s[|>&]|\)", line)[0]
+    found = re.match(
+        r'(?:"[^"]*"|(?!\s+#|\s[|>&]|\)).)*', line
+    )  # up to a comment, a pipe or a bracket, outside of quotes
+    line = found[0] if found else ""
     line = re.sub(r"\.\.\.|…|[\[\]<>]", "", line).replace("reader|operator|admin", "reader")
     line = re.sub(r"(?<= )(?:N|MESSAGE|DELIVERY)\b", "7", line)
     return [re.sub(r"^H[N7]$", "H7", word) for word in shlex.split(line)[1:]]
