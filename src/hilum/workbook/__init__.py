@@ -34,6 +34,7 @@ from hilum.workbook.tally import Tally
 from hilum.workbook.teaching import Candidate, MissingCode, candidates, missing_code, taught
 from hilum.workbook.testing import Check, TestReport, TestRun, Verdict
 from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
+from hilum.workbook.v2_tables import V2Tables, read_v2_tables
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ __all__ = [
     "TestReport",
     "TestRun",
     "Upgrade",
+    "V2Tables",
     "Verdict",
     "base_hash",
     "candidates",
@@ -98,6 +100,7 @@ __all__ = [
     "plan_upgrade",
     "read_approvals",
     "read_pin",
+    "read_v2_tables",
     "read_xlsx",
     "refuse_other_base",
     "review_of",

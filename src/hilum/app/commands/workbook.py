@@ -19,6 +19,7 @@ COMMANDS = {
     "test": ("workbook_test", "Run rows on their samples, and whole messages."),
     "coverage": ("workbook_coverage", "Say which fields and codes of messages the tables cover."),
     "diff": ("workbook_diff", "Show what a changed workbook would make of the messages at hand."),
+    "import-v2-tables": ("workbook_import_v2", "Turn HL7's own V2 to FHIR tables into draft rows."),
     "reload": ("workbook_reload", "Let a running hilum take the workbook as it is now."),
 }
 

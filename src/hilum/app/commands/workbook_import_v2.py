@@ -1,0 +1,83 @@
+"""`hilum workbook import-v2-tables`: HL7's own mapping tables as draft rows, with a report of what is left out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hilum.app.printing import print_json, print_table
+from hilum.errors import ConfigError
+from hilum.workbook import V2Tables, read_v2_tables
+
+__all__ = ["command"]
+
+FINDINGS, USAGE = 1, 2
+FILES = ("rows-v2.csv", "maps-v2.csv")
+
+
+def command(
+    tables: Annotated[Path, Parameter(help="The folder with the official CSV files, for example mappings.")],
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder to write the draft tables into.")],
+    force: Annotated[bool, Parameter(help="Replace drafts that are there.", negative="")] = False,
+    json: Annotated[bool, Parameter(help="Print the report with every line as one JSON object.", negative="")] = False,
+) -> int:
+    """Turn a copy of HL7's "V2 to FHIR" tables into draft rows and code maps, and say what could not be translated.
+
+    The drafts are a beginning: the tables leave keys, systems of identifiers, zones and statuses open, and rows without
+    a key row make nothing. Take from them what you need into your own tables. The same files give the same drafts.
+
+    The exit status is 1 when no row came of it.
+    """
+    if not tables.is_dir():
+        print(f"hilum: {tables} is no folder", file=sys.stderr)
+        return USAGE
+    there = [name for name in FILES if (output / name).exists()]
+    if there and not force:
+        message = f"{', '.join(there)} is in {output.name} already; --force replaces it"
+        raise ConfigError(message, code="file-exists")
+    unread: list[str] = []
+    result = read_v2_tables(_files(tables, unread))
+    if result.row_count:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(FILES, (result.rows, result.maps), strict=True):
+            (output / name).write_text(text, encoding="utf-8", newline="")
+    _tell(result, unread, output, as_json=json)
+    return 0 if result.row_count else FINDINGS
+
+
+def _files(tables: Path, unread: list[str]) -> Iterator[tuple[str, str]]:
+    for path in sorted(tables.rglob("*.csv")):
+        try:
+            yield path.name, path.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            unread.append(path.name)
+
+
+def _tell(result: V2Tables, unread: list[str], output: Path, *, as_json: bool) -> None:
+    counts = result.counts()
+    total = sum(counts.values())
+    unreadable = [*unread, *(one.place for one in result.unreadable)]
+    if as_json:
+        reasons = {fate: result.reasons(fate) for fate in ("repaired", "left-out")}
+        facts = {"lines": total, **counts, "rows": result.row_count, "map_entries": result.map_count}
+        print_json({**facts, "unreadable": unreadable, "reasons": reasons, "lint": result.lint})
+        return
+    if not total:
+        print("no official table of a segment was found here")
+    else:
+        usable = 100 * (counts["clean"] + counts["repaired"]) / total
+        print(f"{total} official lines name a FHIR attribute; {usable:.0f} % are clean or were repaired:")
+        print(f"  {counts['clean']} clean, {counts['repaired']} repaired, {counts['left-out']} left out")
+        rows = [
+            (fate, reason, count) for fate in ("repaired", "left-out") for reason, count in result.reasons(fate).items()
+        ]
+        print_table(("fate", "reason", "count"), rows, empty="")
+    for name in unreadable:
+        print(f"cannot be read: {name}")
+    if result.row_count:
+        print(f"wrote {result.row_count} draft rows and {result.map_count} map entries into {output}")

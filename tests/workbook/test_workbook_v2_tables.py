@@ -1,0 +1,152 @@
+"""`hilum workbook import-v2-tables`: official tables become draft rows, and what does not is said with a reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hilum.app.cli import main
+from hilum.mapping import compile_workbook, read_workbook
+from hilum.workbook import read_v2_tables
+from hilum.workbook.v2_conditions import Untranslatable, translate_condition
+from shared_data import SHARED, needs_shared
+
+HEAD = "HL7 v2,,,,,,Condition,,,HL7 FHIR,,,,,,,,,Comments\nSort,Identifier,Name,Type,,,ANTLR,,Narrative,Attribute\n"
+NAME = "HL7 Segment - FHIR R4_ PID[Patient] - PID.csv"
+
+
+def line(field: str, type_: str, attribute: str, fhir: str, **cells: str) -> str:
+    found = [""] * 18
+    found[1], found[3], found[9], found[11] = field, type_, attribute, fhir
+    for name, at in (("when", 6), ("prose", 8), ("mapping", 14), ("vocabulary", 15), ("assignment", 16)):
+        found[at] = cells.get(name, "")
+    return ",".join('"' + cell.replace('"', '""') + '"' if cell else "" for cell in found) + "\n"
+
+
+def lint(*lines: str, files: tuple[tuple[str, str], ...] = ()) -> list[tuple[str, str]]:
+    found = read_v2_tables([(NAME, HEAD + "".join(lines)), *files])
+    return [(one.fate, one.reason) for one in found.lint]
+
+
+@pytest.mark.parametrize(
+    ("official", "ours"),
+    [
+        ("", ""),
+        ("IF PID-19 VALUED", "valued(PID-19)"),
+        ("IF PID-19 IS NOT VALUED", "not valued(PID-19)"),
+        ('IF OBX-2 EQUALS "SN" AND OBX-5.3 IN (":", "/")', 'OBX-2 = "SN" and OBX-5.3 in (":", "/")'),
+        ('IF OBX-5.1 NOT EQUALS "<>" OR OBX-5.2 IS "a"', 'OBX-5.1 != "<>" or OBX-5.2 = "a"'),
+        ("IF OBX-33 COUNT>1", "count(OBX-33) > 1"),
+        ("IF PID-7 LENGTH GREATER THAN 8", "length(PID-7) > 8"),
+        ("IF PRT-5 AND PRT-6 AREA NOT VALUED", "(not valued(PRT-5) and not valued(PRT-6))"),
+        ('IF CX.5 IS "SN"', 'PID-3.5 = "SN"'),
+        ('IF PID.8 IS "F"', 'PID-8 = "F"'),
+    ],
+)
+def test_a_condition_is_translated(official: str, ours: str) -> None:
+    assert translate_condition(official, "PID", "PID-3", "CX") == ours
+
+
+@given(st.text(alphabet='IF ANDORNTVLUE()="PID-123.,XEQS', max_size=40))
+def test_a_condition_is_translated_or_said_to_be_untranslatable(text: str) -> None:
+    said = ""
+    try:
+        translate_condition(text, "PID", "PID-3", "CX")
+    except Untranslatable as error:
+        said = str(error)
+    assert not said or "`" in said or " " in said
+
+
+def test_lines_become_rows_that_compile_with_their_origin() -> None:
+    sex = "Code,Text\nCode,Text\nF,Female,HL70001,,,,female,,Female,http://hl7.org/fhir/administrative-gender\n"
+    text = HEAD + "".join(
+        [
+            line("PID-5", "XPN", "name[1]", "HumanName"),
+            line("PID-7", "DTM", "birthDate", "date", when="IF PID-7 VALUED"),
+            line("PID-8", "CWE", "gender", "code", vocabulary="AdministrativeSex"),
+            line("PID-23", "ST", "extension[1].url", "uri", assignment='"http://hl7.org/fhir/StructureDefinition/x"'),
+            line("PID-23", "ST", "extension[1].valueString", "string"),
+            line("PID", "", "active", "boolean", assignment='"true"'),
+        ]
+    )
+    found = read_v2_tables([(NAME, text), ("HL7 Concept Map_ AdministrativeSex - Sheet1.csv", sex)])
+    assert [one.fate for one in found.lint] == ["clean", "clean", "clean", "repaired", "clean", "clean"]
+    book = read_workbook(
+        [("rows.csv", found.rows), ("maps.csv", found.maps), ("params.csv", "param,value\nzone,UTC\n")]
+    )
+    compile_workbook(book)
+    rows = {row.target: row for row in book.rows}
+    assert rows['Patient.extension("http://hl7.org/fhir/StructureDefinition/x").valueString'].source == "PID-23"
+    assert rows["Patient.gender"].map == "AdministrativeSex"
+    assert rows["Patient.active"].transform == "const(true)"
+    assert rows["Patient.birthDate"].when == "valued(PID-7)"
+    assert {row.status for row in book.rows} == {"draft"}
+    assert rows["Patient.name[+]"].origin == "v2-to-fhir PID[Patient] line 3"
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (line("PID-5", "XPN", "name", "HumanName", prose="when the sender means it"), "condition-is-prose"),
+        (line("PID-5", "XPN", "name", "HumanName", when="IF THE MOON SHINES"), "condition-untranslatable"),
+        (line("PID-5", "XPN", "nickname", "HumanName"), "target-unknown"),
+        (line("PID-5", "XPN", "$this", "HumanName"), "target-unclear"),
+        (line("PID-5", "XPN", "birthDate", "date"), "datatype-unmapped"),
+        (line("PID-5", "XPN", "extension[1].valueString", "string"), "extension-unnamed"),
+        (line("PID-5", "XPN", "gender", "code", assignment="/as the site decides/"), "assignment-is-prose"),
+        (line("PID-5", "XPN", "maritalStatus", "CodeableConcept", assignment='"M"'), "assignment-of-an-object"),
+        (line("", "XPN", "name", "HumanName"), "source-missing"),
+        (line("PID.5", "XPN", "name", "HumanName"), "source-unclear"),
+    ],
+)
+def test_a_line_that_becomes_no_row_has_a_reason(bad: str, reason: str) -> None:
+    assert lint(bad) == [("left-out", reason)]
+
+
+@given(st.lists(st.text(max_size=60), max_size=6))
+def test_no_text_of_a_file_breaks_the_import(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    found = read_v2_tables([(NAME, HEAD + text), (NAME, text), ("HL7 Concept Map_ X - Y.csv", text)])
+    assert sum(found.counts().values()) == len(found.lint)
+
+
+def test_a_file_that_is_no_csv_is_named() -> None:
+    found = read_v2_tables([(NAME, HEAD + "x" * 200_000)])
+    assert [one.place for one in found.unreadable] == [NAME]
+
+
+def test_the_command_writes_drafts_once_and_says_when_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    (source / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 1
+    assert "no official table" in capsys.readouterr().out
+    assert not target.exists()
+    (source / NAME).write_text(HEAD + line("PID-5", "XPN", "name[1]", "HumanName"))
+    assert main(["workbook", "import-v2-tables", str(source), "-o", str(target), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["clean"], report["rows"], report["unreadable"]) == (1, 1, ["binary.csv"])
+    assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 1
+    assert "file-exists" in capsys.readouterr().err
+    before = (target / "rows-v2.csv").read_bytes()
+    assert main(["workbook", "import-v2-tables", str(source), "-o", str(target), "--force"]) == 0
+    assert (target / "rows-v2.csv").read_bytes() == before
+
+
+@needs_shared
+def test_most_lines_of_the_official_tables_become_rows() -> None:
+    paths = sorted((SHARED / "v2-to-fhir" / "mappings").rglob("*.csv"))
+    found = read_v2_tables([(path.name, path.read_text("utf-8-sig")) for path in paths])
+    counts = found.counts()
+    total = sum(counts.values())
+    assert total > 1000
+    assert (counts["clean"] + counts["repaired"]) / total > 0.7
+    assert found.row_count > 600
+    assert found.map_count > 2000
+    assert not found.unreadable
