@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hilum import definitions
 from hilum.errors import FormatError
 from hilum.fhirpath import Element, FhirPathError, Temporal, compile_expression, decode
 
@@ -136,6 +137,38 @@ def test_an_invariant_is_true_false_or_unknown() -> None:
 def test_an_inner_part_of_a_resource_has_a_type_of_its_own() -> None:
     rule = compile_expression("name.exists() or telecom.exists()", type="Patient.contact")
     assert rule.boolean({"name": {"text": "Next"}}) is True
+
+
+def test_a_part_of_a_resource_sees_the_resource_that_holds_it() -> None:
+    rule = compile_expression("%resource.gender = 'female' and use = 'usual'", type="HumanName")
+    assert rule.boolean(PATIENT["name"][1], root=PATIENT) is True
+    inner = compile_expression("%resource.id & '<' & %rootResource.id", type="Organization")
+    assert inner(PATIENT["contained"][0], root=PATIENT) == ["o1<p1"]
+
+
+def test_every_invariant_and_search_parameter_of_r4_compiles() -> None:
+    """But for those that R4 itself gets wrong or that need an XHTML reader."""
+    wrong = {"cid-0", "ras-1", "txt-1", "txt-2"}
+    count, refused = 0, set()
+    for type_ in definitions.types("resource"):
+        for path, constraint in definitions.constraints(type_):
+            if path.count(".") or not constraint.expression:
+                continue
+            element = definitions.element(type_, path)
+            assert element is not None
+            code = element.types[0].code if path and element.types else ""
+            inner = f"{type_}.{path}" if code in ("BackboneElement", "Element") else code or type_
+            count += 1
+            try:
+                compile_expression(constraint.expression, type=inner)
+            except FhirPathError:
+                refused.add(constraint.key)
+        for parameter in definitions.search_parameters(type_):
+            if parameter.expression:
+                count += 1
+                compile_expression(parameter.expression, type=type_)
+    assert count > 3000
+    assert refused <= wrong
 
 
 def test_the_trace_is_shown_to_the_caller() -> None:

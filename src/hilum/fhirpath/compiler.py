@@ -44,10 +44,11 @@ Reach = navigation.Reach
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What `$this`, `$total` and `%resource` are where a node stands, and which variables were defined before it."""
+    """What `$this`, `$total`, `%resource` and `%context` are where a node stands, and what was defined before it."""
 
     this: Shape
     root: Shape
+    context: Shape
     in_loop: bool = False
     total: Shape | None = None
     defined: frozenset[str] = frozenset()
@@ -112,7 +113,8 @@ class Compiler:
     def _environment(self, node: Environment, scope: Scope) -> Code:
         name = node.name
         if name in ROOTS:
-            return Code(ROOTS[name], scope.root if name != "rootResource" else ANY)
+            shapes = {"resource": scope.root, "context": scope.context}
+            return Code(ROOTS[name], shapes.get(name, ANY))
         if name in scope.defined:
             return Code(lambda _this, frame: frame.env[name], ANY)
         url = CONSTANTS.get(name) or url_of(name)

@@ -61,8 +61,8 @@ class Expression:
         """The items of the result.
 
         `resolve`: reference text to resource. `env`: values of `%name`, one each or a list. `root`: the resource that
-        holds this one or this element (`%resource` and `%rootResource`), else it is itself. `member_of`: (code, value
-        set URL) to yes, no or None. `conforms_to`: (resource, profile URL) to yes, no or None. `trace`: takes what
+        holds this element (`%resource`) or contains this resource (`%rootResource`); else it is itself. `member_of`:
+        (code, value set URL) to yes, no or None. `conforms_to`: (resource, profile URL) to yes, no or None. `trace`: takes what
         `trace()` shows.
 
         Raises FhirPathError.
@@ -119,8 +119,14 @@ class Expression:
             raise error.within(self.text) from None
 
     def _frame(self, resource: Json, env: Mapping[str, Any], root: Json) -> Frame:
+        """`%resource` is the resource itself, or for a part of one the root; `%rootResource` is the root."""
         here = [resource]
-        return Frame(here if root is None else [root], here, env)
+        if root is None:
+            return Frame(here, here, env)
+        outer = [root]
+        frame = Frame(here if type(resource) is dict and "resourceType" in resource else outer, here, env)
+        frame.root = outer
+        return frame
 
     def _code_for(self, resource: Json) -> Code:
         """The code for the type of a resource; each type is compiled when it is first met."""
@@ -138,12 +144,19 @@ class Expression:
         shape = Shape(fhir=type_, is_single=True) if known else ANY.single()
         compiler = Compiler(self._model, strict=self._strict, variables=self._variables)
         try:
-            code = compiler.node(self._node, Scope(shape, shape))
+            code = compiler.node(self._node, Scope(shape, self._root(type_, shape), shape))
         except FhirPathError as error:
             raise error.within(self.text) from None
         if known or not type_:
             self._codes[type_] = code
         return code
+
+    def _root(self, type_: str, shape: Shape) -> Shape:
+        """The shape of `%resource`: for `Patient.contact` a Patient, for a datatype any resource."""
+        if self._model is None or self._model.is_resource(type_):
+            return shape
+        owner = type_.partition(".")[0]
+        return Shape(fhir=owner, is_single=True) if self._model.is_resource(owner) else ANY.single()
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r}, type={self.type!r})"
