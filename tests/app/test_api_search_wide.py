@@ -181,7 +181,7 @@ LIMITED = Sight(
 
 @pytest.fixture
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hilum.app.api.application.sight_of", lambda _: LIMITED)
+    monkeypatch.setattr("hilum.app.api.application.sight_of", lambda *_: LIMITED)
 
 
 @pytest.mark.usefixtures("limited")
@@ -246,6 +246,6 @@ async def test_a_paging_link_does_not_carry_the_sight_of_its_maker() -> None:
         page = (await client.get("/fhir/Observation?_count=1")).json()
         url = next(link["url"] for link in page["link"] if link["relation"] == "next")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("hilum.app.api.application.sight_of", lambda _: Sight({"Patient": ((),)}))
+            patch.setattr("hilum.app.api.application.sight_of", lambda *_: Sight({"Patient": ((),)}))
             other = (await client.get(url)).json()
     assert (ids(other), other["total"]) == ([], 0)

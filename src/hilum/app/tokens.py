@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from hilum.errors import HilumError, NotFound
 from hilum.model import AuditEvent
+from hilum.safeguards import Rights
 from hilum.store import Schema
 
 if TYPE_CHECKING:
@@ -100,11 +101,12 @@ class TokenRefused(HilumError):
 
 
 class Grant(Struct, frozen=True):
-    """Who asks, and what they may do."""
+    """Who asks, and what they may do. `rights`: those of an app that has scopes; None: all that the role may see."""
 
     actor: str
     role: Role
     expires: int
+    rights: Rights | None = None
 
     @property
     def permissions(self) -> frozenset[Permission]:

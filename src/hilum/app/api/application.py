@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hilum.app.api.access import Access, access_logger
 from hilum.app.api.auditor import Auditor
-from hilum.app.api.auth import Denied, authorize, is_local, peer
+from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
 from hilum.app.api.capability import Capability
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
@@ -30,13 +30,13 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
 from hilum.app.api.resources import Resources
 from hilum.app.api.searching import Searching
-from hilum.app.api.sight import sight_of
+from hilum.app.api.sight import VERBS, sight_of
 from hilum.app.api.special import Special
 from hilum.app.api.surface import served
 from hilum.app.api.transactions import Transactions
 from hilum.app.api.validating import Validation
 from hilum.app.api.writing import Writing, WritingRules
-from hilum.app.tokens import Permission, Tokens
+from hilum.app.tokens import Grant, Permission, Tokens
 from hilum.journal import Journal
 from hilum.repository import Repository
 
@@ -191,6 +191,7 @@ class _Guard:
     async def _admit(self, call: Call, action: str, permission: Permission) -> str:
         try:
             grant = authorize(call, self._tokens, permission)
+            self._decide(call, action, grant)
         except Denied as denied:
             target, detail = self._asked_for(call), f"peer={peer(call)}"
             if denied.actor:
@@ -198,12 +199,29 @@ class _Guard:
             else:
                 await self._auditor.stranger(action, target, denied.code, detail)
             raise
-        call.sight, call.role, call.permissions = sight_of(grant), grant.role, grant.permissions
         return grant.actor
 
+    def _decide(self, call: Call, action: str, grant: Grant) -> None:
+        """What this call may see and do. Raises Denied 403 `scope-insufficient` where that is nothing of the type."""
+        call.role, call.permissions = grant.role, grant.permissions
+        call.sight_for = lambda verb: sight_of(grant, verb)
+        if action in VERBS:
+            call.sight = call.sight_for(VERBS[action])
+            type_ = self._type_of(call)
+            if grant.rights is not None and type_ and not call.sight.sees_type(type_):
+                denied = out_of_scope(type_)
+                denied.actor = grant.actor
+                raise denied
+
+    def _type_of(self, call: Call) -> str:
+        """The type that a request is about, "" where its address names none that is served."""
+        type_ = call.params.get("type") or call.scope["path"].split("/")[2:3]
+        found = type_ if isinstance(type_, str) else "".join(type_)
+        return found if found in self._types else ""
+
     def _asked_for(self, call: Call) -> str:
-        type_ = call.params.get("type", "")
-        if type_ not in self._types:
+        type_ = self._type_of(call)
+        if not type_:
             return ""
         return f"{type_}/{call.params['id']}" if "id" in call.params else type_
 

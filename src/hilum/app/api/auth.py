@@ -9,7 +9,7 @@ from hilum.app.api.exchange import Call
 from hilum.app.api.outcomes import Problem
 from hilum.app.tokens import Grant, Permission, TokenRefused, Tokens
 
-__all__ = ["Denied", "authorize", "forbidden", "is_local", "peer", "token_in_url"]
+__all__ = ["Denied", "authorize", "forbidden", "is_local", "out_of_scope", "peer", "token_in_url"]
 
 _TOKEN_PARAMETER = re.compile(rb"(?:^|&)access_token=")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -78,6 +78,17 @@ def token_in_url() -> Denied:
         status=400,
         kind="security",
         text="a token in a URL ends in logs: send it in the Authorization header, and revoke this one",
+    )
+
+
+def out_of_scope(type_: str) -> Denied:
+    """The refusal of a whole type or action, which says nothing of any resource."""
+    return Denied(
+        code="scope-insufficient",
+        status=403,
+        kind="forbidden",
+        text=f"no scope of this token allows this on {type_}; ask for one, as in patient/{type_}.rs",
+        headers={"WWW-Authenticate": 'Bearer realm="hilum", error="insufficient_scope"'},
     )
 
 

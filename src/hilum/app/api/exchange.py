@@ -10,8 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from hilum.app.api.negotiation import FHIR_JSON
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.sight import EVERYTHING
+from hilum.app.api.sight import EVERYTHING, Sight
 from hilum.formats.fhir import operation_outcome
+from hilum.safeguards import Interaction
 
 __all__ = ["MAX_RESOURCE", "Call", "Endpoint", "Handler", "Reply", "problem_reply"]
 
@@ -37,6 +38,7 @@ class Call:
         "role",
         "scope",
         "sight",
+        "sight_for",
         "target",
     )
 
@@ -50,6 +52,7 @@ class Call:
         self.action = self.actor = self.role = ""
         self.permissions: frozenset[str] = frozenset()
         self.sight = EVERYTHING
+        self.sight_for: Callable[[Interaction], Sight] = lambda _: EVERYTHING
         self.is_audited = False  # its audit row was committed with what it did
         self._headers: dict[bytes, bytes] | None = None
 

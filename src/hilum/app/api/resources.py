@@ -66,7 +66,9 @@ class Resources:
             cursor = self._paging.history(type_, id_, lowest, count)
             links.append(("next", f"{self._base}/{type_}/{id_}/_history?_cursor={cursor}"))
         call.detail = f"versions={len(versions)}"
-        return Reply(200, bundles.history(self._base, versions, newest.version, links))
+        # how many there are in all is told only to those who may see all of them
+        total = newest.version if call.sight.limits is None else -1
+        return Reply(200, bundles.history(self._base, versions, total, links))
 
     def _place(self, type_: str, id_: str, newest: int, pairs: Pairs) -> tuple[int, int, str]:
         """The version to begin with, how many, and the self link."""

@@ -7,18 +7,23 @@ tested with the same criteria. What a caller may not see is as absent as what ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hilum.repository import Limits, Query, Stored, is_within
+from hilum import definitions
+from hilum.errors import HilumError
+from hilum.formats import fhir
+from hilum.repository import Limits, Query, SearchTerm, Stored, is_within
+from hilum.safeguards import SHARED_TYPES, Allowance, Interaction, Rights, Term, allowances
 
 if TYPE_CHECKING:
     from hilum.app.tokens import Grant
 
-__all__ = ["EVERYTHING", "Sight", "sight_of"]
+__all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "sight_of"]
 
 
 class Sight(Struct, frozen=True):
@@ -46,7 +51,80 @@ class Sight(Struct, frozen=True):
 
 EVERYTHING = Sight()
 
+# What is done to resources by each action of the API.
+VERBS: Mapping[str, Interaction] = {
+    "read": Interaction.READ,
+    "vread": Interaction.READ,
+    "history": Interaction.READ,
+    "validate": Interaction.READ,
+    "launch": Interaction.READ,
+    "search": Interaction.SEARCH,
+    "everything": Interaction.SEARCH,
+    "bundle": Interaction.SEARCH,  # its conditional references; each entry is an action of its own
+    "create": Interaction.CREATE,
+    "update": Interaction.UPDATE,
+    "patch": Interaction.UPDATE,
+    "delete": Interaction.DELETE,
+}
 
-def sight_of(_: Grant) -> Sight:
-    """What a bearer of this grant may see: the tokens that operators make are for whole applications."""
-    return EVERYTHING
+# A group names all of its members; `patient/` scopes must not show one patient the others.
+_OF_MANY = frozenset({"Group"})
+
+
+def sight_of(grant: Grant, interaction: Interaction) -> Sight:
+    """What a bearer of this grant may do so to; tokens that operators make are for whole applications."""
+    return EVERYTHING if grant.rights is None else _compiled(grant.rights, interaction)
+
+
+@lru_cache(maxsize=1_024)
+def can_be_judged(type_: str, terms: tuple[Term, ...]) -> bool:
+    """Whether these constraints are parameters of the type, with values that can be looked for."""
+    limits = (_search_terms(terms),)
+    probe = Stored(type_, "x", 1, 0, b'{"resourceType":"%b","id":"x"}' % type_.encode(), 0)
+    try:
+        is_within(probe, limits)
+    except HilumError:  # a parameter or value that nobody can look for: what cannot be kept is not granted
+        return False
+    return True
+
+
+@lru_cache(maxsize=1_024)
+def _compiled(rights: Rights, interaction: Interaction) -> Sight:
+    found: dict[str, Limits] = {}
+    for type_ in fhir.RESOURCE_TYPES:
+        allowed = allowances(rights, type_, interaction)
+        searches = tuple(one for allowance in allowed for one in _searches(type_, interaction, allowance))
+        if searches:
+            found[type_] = searches
+    return Sight(found)
+
+
+def _searches(type_: str, interaction: Interaction, allowance: Allowance) -> Iterator[tuple[SearchTerm, ...]]:
+    """What a resource must meet for this allowance: one of these."""
+    if not can_be_judged(type_, allowance.terms):
+        return
+    terms = _search_terms(allowance.terms)
+    if not allowance.patient:
+        yield terms
+    elif type_ == "Patient":
+        yield (SearchTerm("_id", (allowance.patient,)), *terms)
+    elif type_ in SHARED_TYPES:
+        if interaction in (Interaction.READ, Interaction.SEARCH):
+            yield terms
+    else:
+        record = f"Patient/{allowance.patient}"
+        for name in _ties(type_):
+            yield (SearchTerm(name, (record,)), *terms)
+
+
+def _search_terms(terms: tuple[Term, ...]) -> tuple[SearchTerm, ...]:
+    return tuple(SearchTerm(name, tuple(value.replace("\\,", ",") for value in values)) for name, values in terms)
+
+
+@lru_cache(maxsize=256)
+def _ties(type_: str) -> tuple[str, ...]:
+    """The parameters by which a type belongs to a patient (R4 compartmentdefinition-patient.html), or its `patient`."""
+    if type_ in _OF_MANY:
+        return ()
+    named = definitions.compartment("Patient").get(type_, ("patient",))
+    return tuple(name for name in named if fhir.find_parameter(type_, name) is not None)

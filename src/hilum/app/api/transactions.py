@@ -47,6 +47,7 @@ _CONDITIONS = {
     "ifNoneMatch": b"if-none-match",
     "ifModifiedSince": b"if-modified-since",
 }
+_VERBS = {"POST": Verb.CREATE, "PUT": Verb.UPDATE, "PATCH": Verb.UPDATE, "DELETE": Verb.DELETE}
 _STATUS = {Did.CREATED: 201, Did.DELETED: 204, Did.ABSENT: 204}
 
 
@@ -172,7 +173,7 @@ class Transactions:
                 raise forbidden(call.role, Permission.WRITE)
             written = await self._write(call, plan)
             for entry, one in zip(plan.entries, written, strict=True):
-                answers[entry.index] = self._answer(one, self._wants_body(call, default=False))
+                answers[entry.index] = self._answer(call, one, self._wants_body(call, default=False))
         for entry in entries:
             if entry.index not in answers:
                 answers[entry.index] = await self._alone(call, entry)
@@ -183,8 +184,7 @@ class Transactions:
         writes = [one for one in entries if one.method in _ORDER]
         for entry in sorted(writes, key=lambda one: (_ORDER[one.method], one.index)):
             try:
-                change = self._change(call, entry)
-                self._writing.check_current(call, change)
+                change = self._writing.checked(call, self._change(call, entry))
             except Problem as problem:
                 raise _at(entry.index, problem) from None
             plan.entries.append(entry)
@@ -200,6 +200,8 @@ class Transactions:
             raise Problem("entry-invalid", 400, "invalid", f"{entry.method} has no such url: write Type or Type/id")
         id_ = rest[0] if rest else ""
         where = None if id_ else self._where(call, type_, entry)
+        if entry.method == "PATCH" and where is None:  # its operations tell what there is: not before it may be seen
+            self._writing.checked(call, Change(Verb.UPDATE, type_, id_))
         change = _MAKE[entry.method](self, entry, type_, id_, where)
         return replace(_guarded(change, entry.conditions), may_create=self._rules.update_creates)
 
@@ -210,7 +212,7 @@ class Transactions:
                 return None
         else:
             text = entry.query
-        return call.sight.narrowed(condition(type_, parse_pairs(text.encode())))
+        return self._writing.narrowed(call, _VERBS[entry.method], condition(type_, parse_pairs(text.encode())))
 
     def _content(self, entry: _Entry, type_: str) -> Content:
         return content_of(entry.resource, self._rules.validate, type_)
@@ -295,7 +297,7 @@ class Transactions:
         self._writing.told()
         return written
 
-    def _answer(self, written: Written, wants_body: bool) -> bytes:
+    def _answer(self, call: Call, written: Written, wants_body: bool) -> bytes:
         response: dict[str, Any] = {"status": _phrase(_STATUS.get(written.did, 200))}
         stored = written.stored
         entry: dict[str, Any] = {}
@@ -305,7 +307,7 @@ class Transactions:
                 address = f"{self._base}/{stored.type}/{stored.id}"
                 response["location"] = f"{address}/_history/{stored.version}"
                 entry["fullUrl"] = address
-                if wants_body:
+                if wants_body and self._writing.may_show(call, stored):
                     entry["resource"] = Raw(stored.body)
         return msgspec.json.encode({**entry, "response": response})
 

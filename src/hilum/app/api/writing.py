@@ -24,6 +24,7 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
 from hilum.model import AuditEvent, Outgoing
 from hilum.repository import Aftermath, Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
+from hilum.safeguards import Interaction
 
 __all__ = ["Writing", "WritingRules", "new_id", "problem_of", "versions_of"]
 
@@ -42,6 +43,9 @@ STATUS = {
     "change-overlaps": (400, "invalid"),
     "create-by-id-refused": (405, "not-supported"),
 }
+
+_VERBS = {Verb.CREATE: Interaction.CREATE, Verb.UPDATE: Interaction.UPDATE, Verb.DELETE: Interaction.DELETE}
+_WRITTEN = {Did.CREATED: Interaction.CREATE, Did.UPDATED: Interaction.UPDATE, Did.UNCHANGED: Interaction.UPDATE}
 
 Route = Callable[[Sequence[Stored]], Sequence[tuple[int, Outgoing]]]
 
@@ -69,7 +73,7 @@ class Writing:
         if call.header("if-none-exist"):
             where = condition(type_, parse_pairs(call.header("if-none-exist").lstrip("?").encode()))
             call.target = terms_named(where)
-        change = Change(Verb.CREATE, type_, new_id(), content.elements, self._seen(call, where))
+        change = Change(Verb.CREATE, type_, new_id(), content.elements, self._seen(call, Verb.CREATE, where))
         return await self._write(call, change, content)
 
     async def update(self, call: Call) -> Reply:
@@ -97,7 +101,7 @@ class Writing:
             type_,
             content.id or new_id(),
             content.elements,
-            self._seen(call, where),
+            self._seen(call, Verb.UPDATE, where),
             is_own_id=bool(content.id),
         )
         return await self._write(call, self._preconditions(call, change), content)
@@ -111,7 +115,7 @@ class Writing:
     async def patch_where(self, call: Call) -> Reply:
         """`PATCH [base]/[type]?[condition]`."""
         type_ = self._type(call)
-        where = self._seen(call, self._condition(call, type_))
+        where = self._seen(call, Verb.UPDATE, self._condition(call, type_))
         assert where is not None
 
         def find() -> Stored:
@@ -136,7 +140,7 @@ class Writing:
     async def delete_where(self, call: Call) -> Reply:
         """`DELETE [base]/[type]?[condition]`: one at most."""
         type_ = self._type(call)
-        where = self._seen(call, self._condition(call, type_))
+        where = self._seen(call, Verb.DELETE, self._condition(call, type_))
         return await self._write(call, self._preconditions(call, Change(Verb.DELETE, type_, "", where=where)), None)
 
     def follow(self, call: Call, action: str, written: Sequence[Written], targets: Sequence[str]) -> Aftermath:
@@ -145,7 +149,7 @@ class Writing:
         audits = []
         for one, target in zip(written, targets, strict=True):
             if one.stored is not None:
-                self._check_sight(call, one.stored)
+                self._check_sight(call, one)
                 target = f"{one.stored.type}/{one.stored.id}"
             version = f" version={one.stored.version}" if one.stored else ""
             audits.append(AuditEvent(now, call.actor, action, target, "ok", f"{one.did.value}{version}"))
@@ -156,22 +160,42 @@ class Writing:
         """A write was committed."""
         self._rules.wake()
 
-    def check_current(self, call: Call, change: Change) -> None:
-        """What a caller may not see is not changed either. Raises Problem 404."""
-        if call.sight.limits is None:
-            return
-        if not call.sight.sees_type(change.type):
-            raise _hidden(change.type)
-        if change.where is None and change.verb is not Verb.CREATE:
-            try:
-                current = self._repository.get(change.type, change.id)
-            except NotFound:
-                return
-            if not current.deleted and not call.sight.sees(current):
-                raise _hidden(change.type)
+    def checked(self, call: Call, change: Change) -> Change:
+        """The change, if the caller may make it: of what is seen, and only as it is now. Raises Problem 404.
 
-    def _check_sight(self, call: Call, stored: Stored) -> None:
-        if not stored.deleted and not call.sight.sees(stored):
+        What is hidden, was deleted or never was gives the same answer, so nobody learns of it by writing: whoever is
+        limited does not create by an id of their own.
+        """
+        sight = call.sight_for(_VERBS[change.verb])
+        if sight.limits is None:
+            return change
+        if not sight.sees_type(change.type):
+            raise _hidden(change.type)
+        if change.where is not None or change.verb is Verb.CREATE:
+            return change
+        try:
+            current = self._repository.get(change.type, change.id)
+        except NotFound:
+            raise _hidden(change.type) from None
+        if not sight.sees(current):
+            raise _hidden(change.type)
+        if current.deleted or change.if_versions is not None:
+            return change
+        return replace(change, if_versions=(current.version,))  # seen as it is: whoever moves it meanwhile wins
+
+    def narrowed(self, call: Call, verb: Verb, where: Query) -> Query:
+        """A condition over what the caller may do so to; a create looks for what there is already."""
+        return call.sight_for(Interaction.SEARCH if verb is Verb.CREATE else _VERBS[verb]).narrowed(where)
+
+    def may_show(self, call: Call, stored: Stored) -> bool:
+        """Whether the answer to a write may hold the resource: who may write it may not always read it."""
+        return call.sight_for(Interaction.READ).sees(stored)
+
+    def _check_sight(self, call: Call, written: Written) -> None:
+        stored = written.stored
+        if stored is None or stored.deleted:
+            return
+        if not call.sight_for(_WRITTEN.get(written.did, Interaction.SEARCH)).sees(stored):
             raise Problem(
                 "out-of-scope",
                 403,
@@ -197,8 +221,8 @@ class Writing:
         call.target = terms_named(where)
         return where
 
-    def _seen(self, call: Call, where: Query | None) -> Query | None:
-        return None if where is None else call.sight.narrowed(where)
+    def _seen(self, call: Call, verb: Verb, where: Query | None) -> Query | None:
+        return None if where is None else self.narrowed(call, verb, where)
 
     def _preconditions(self, call: Call, change: Change) -> Change:
         tags = call.header("if-match")
@@ -213,7 +237,7 @@ class Writing:
         return replace(change, may_create=self._rules.update_creates)
 
     async def _write(self, call: Call, change: Change, content: Content | None) -> Reply:
-        self.check_current(call, change)
+        change = self.checked(call, change)
         target = call.target
         try:
             (written,) = await self._repository.write(
@@ -289,7 +313,8 @@ class Writing:
         status = 201 if written.did is Did.CREATED else 200
         if wanted == "OperationOutcome":
             return Reply(status, operation_outcome([_done(written), *notes]), headers)
-        return Reply(status, b"" if wanted == "minimal" else stored.body, headers)
+        is_shown = wanted != "minimal" and self.may_show(call, stored)
+        return Reply(status, stored.body if is_shown else b"", headers)
 
 
 def new_id() -> str:
