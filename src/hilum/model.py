@@ -31,6 +31,7 @@ __all__ = [
     "Outgoing",
     "Receipt",
     "Severity",
+    "Sighted",
 ]
 
 
@@ -206,6 +207,19 @@ class ExceptionItem(Struct, frozen=True):
     group: str = ""  # e.g. "code-unmapped|EPIC|HL70004|ZZ"; "" is never grouped
 
 
+class Sighted(Struct, frozen=True):
+    """What one message holds that this process has not met before: the repository knows what is new altogether.
+
+    `by` is a sender, or `source NAME`. `things` are a kind and a name of a fixed vocabulary, never content: `field
+    PID-19`, `segment ZPI`, `code AdministrativeSex F`, `event ADT^A08`, `version 2.5.1`, `sender EPIC|HOSP`.
+    """
+
+    by: str
+    things: tuple[str, ...]
+    owner: str = ""
+    learn_days: int = 7  # for so long after its first message nothing of it is news
+
+
 class Outgoing(Struct, frozen=True):
     """One delivery to make: `payload` is the exact body, `idempotency_key` the same for every attempt.
 
@@ -234,6 +248,7 @@ class Effects(Struct):
     exceptions: tuple[ExceptionItem, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     accounting: Accounting = Accounting()
+    sighted: tuple[Sighted, ...] = ()
 
 
 class Held(Struct, frozen=True):
@@ -249,6 +264,7 @@ class Held(Struct, frozen=True):
     behind: bool = False
     other_key: str = ""  # the second key of a merge: its messages wait as well
     items: tuple[ExceptionItem, ...] = ()  # what it is held for, grouped with other messages held for the same
+    sighted: tuple[Sighted, ...] = ()
 
 
 class Receipt(Struct, frozen=True):

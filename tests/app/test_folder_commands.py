@@ -474,3 +474,16 @@ def test_doctor_names_a_wrong_key_and_a_workbook_that_does_not_compile(call: Cal
     key.write_bytes(bytes(reversed(key.read_bytes().strip())) + b"\n")
     found = call.json("doctor", folder, status=1)["checks"]
     assert [one for one in found if one["check"] == "store" and one["state"] == "error"]
+
+
+# --- rates -----------------------------------------------------------------------------------------------------------
+
+
+def test_rates_show_every_feed_and_who_is_silent(call: Call, filled: Path) -> None:
+    feeds = call.json("messages", "rates", filled)["feeds"]
+    assert {(one["source"], one["kind"]) for one in feeds} >= {("adt", "ADT^A08")}
+    assert sum(one["messages"] for one in feeds) == 6
+    assert not any(one["is_silent"] for one in feeds), "nobody is silent who was not known for long"
+    assert call("messages", "rates", filled) == 0
+    assert "ADT^A08" in call.out
+    assert call.json("messages", "rates", "--silent", filled) == {"feeds": []}

@@ -9,7 +9,7 @@ from clinical_samples import Feed, held, patient
 from msgspec.structs import replace
 
 from hilum.errors import NotFound
-from hilum.model import Effects, ExceptionItem, Outgoing, Receipt
+from hilum.model import Effects, ExceptionItem, Outgoing, Receipt, Sighted
 from hilum.repository import RELOAD, DeliveryState, HoldState
 
 pytestmark = pytest.mark.anyio
@@ -252,3 +252,32 @@ async def test_messages_held_for_the_same_code_are_one_item_with_a_count(reposit
     (item,) = repository.exceptions()
     assert (item.code, item.count, item.samples) == ("code-unmapped", 2, (1, 2))
     assert repository.counts().held == 2
+
+
+def sighted(seq: int, *things: str, learn_days: int = 7) -> Effects:
+    return Effects(seq, 0, seq, sighted=(Sighted("EPIC|HOSP", things, "reg", learn_days),))
+
+
+async def test_what_a_sender_does_in_its_first_days_is_no_news(repository: Any) -> None:
+    await repository.apply([sighted(1, "segment PID"), sighted(2, "field PID-19")], {0: 2})
+    assert repository.exceptions() == []
+
+
+async def test_what_a_sender_does_for_the_first_time_after_that_is_one_item(repository: Any) -> None:
+    await repository.apply([sighted(1, "segment PID", learn_days=0)], {0: 1})
+    assert repository.exceptions() == [], "its very first message"
+    await repository.apply([sighted(2, "segment PID", "segment ZPI", learn_days=0)], {0: 2})
+    again = replace(held(3), sighted=(Sighted("EPIC|HOSP", ("segment ZPI", "event ADT^Z01"), "reg", 0),))
+    await repository.apply([again], {0: 3})
+    items = repository.exceptions()
+    assert [(one.code, one.owner, one.count, one.samples) for one in items] == [
+        ("drift-segment", "reg", 1, (2,)),
+        ("drift-event", "reg", 1, (3,)),
+    ]
+    assert "ZPI" in items[0].message
+
+
+async def test_what_no_message_brought_can_be_told_too(repository: Any) -> None:
+    await repository.report([ExceptionItem("feed-silent", "nothing for 5 hours", owner="reg", group="feed-silent|a")])
+    (item,) = repository.exceptions(code="feed-silent")
+    assert (item.owner, item.count) == ("reg", 1)

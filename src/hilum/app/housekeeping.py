@@ -1,4 +1,4 @@
-"""What a running hilum does now and then: seal old messages, and retire what has been kept long enough."""
+"""What a running hilum does now and then: seal old messages, retire what was kept long enough, listen for silence."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import time
 import structlog
 
 from hilum.app.opening import Opened
-from hilum.config import retention_days
+from hilum.config import Tree, retention_days
+from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, silence_items
 from hilum.errors import HilumError
+from hilum.intake import FilesSource, MllpSource
 from hilum.journal import MessageQuery
 
-__all__ = ["DAY", "housekeeping", "retire", "seal"]
+__all__ = ["DAY", "feeds_of", "housekeeping", "retire", "seal", "tell_of_silence"]
 
 DAY = 86_400_000_000  # microseconds
+HOUR = 3_600_000_000
 SEAL_AFTER_DAYS = 30
 EVERY = 3600.0  # seconds
 
@@ -29,9 +32,31 @@ async def housekeeping(opened: Opened) -> None:
             retired = await retire(opened, "engine")
             if sealed or retired:
                 log.info("kept house", sealed=sealed, retired=retired)
+            await tell_of_silence(opened)
         except HilumError as error:
-            log.warning("old messages could not be sealed", code=error.code)
+            log.warning("house could not be kept", code=error.code)
         await asyncio.sleep(EVERY)
+
+
+async def tell_of_silence(opened: Opened) -> int:
+    """An item for each feed that should have been heard of by now; one that was told of is not told of again."""
+    now = time.time_ns() // 1000
+    found = await asyncio.to_thread(feeds_of, opened, now)
+    told = {item.group for item in opened.repository.exceptions(code="feed-silent", is_open=None, limit=10_000)}
+    news = [item for item in silence_items(found, owners_of(opened.tree)) if item.group not in told]
+    if news:
+        await opened.repository.report(news)
+    return len(news)
+
+
+def feeds_of(opened: Opened, now: int) -> list[Feed]:
+    """Every feed of the last weeks."""
+    return feeds(opened.journal.rates(now - LOOK_BACK_HOURS * HOUR), now)
+
+
+def owners_of(tree: Tree) -> dict[str, str]:
+    """Who looks after each source."""
+    return {name: config.owner for name, config in {**tree.all(MllpSource), **tree.all(FilesSource)}.items()}
 
 
 async def seal(opened: Opened, days: int) -> int:

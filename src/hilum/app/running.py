@@ -177,6 +177,7 @@ def _recipe(opened: Opened, settings: Mapping[str, SourceSettings]) -> Recipe:
         {name: one.owner for name, one in settings.items()},
         integration.validation,
         Shelf(folder).contents(),
+        integration.learn_days,
     )
     translator_of(recipe)  # what does not compile is told here, not by another process
     return recipe

@@ -216,6 +216,10 @@ class Integration(Struct, frozen=True, forbid_unknown_fields=True):
         ValidationPolicy,
         Meta(description="Resources made of messages are validated: off, warn (a person is told) or hold."),
     ] = ValidationPolicy.OFF
+    learn_days: Annotated[
+        int,
+        Meta(ge=0, le=366, description="Days from a sender's first message; what is new after them makes an item."),
+    ] = 7
     params: Annotated[
         dict[str, str | int | float | bool], Meta(description="Decisions that the workbook asks for, by name.")
     ] = {}

@@ -5,19 +5,24 @@ from hilum.engine.ledger import Ledger, add_up
 from hilum.engine.making import Maker
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
+from hilum.engine.silence import LOOK_BACK_HOURS, Feed, feeds, silence_items
 from hilum.engine.unmerging import pair_of, unlink
 
 __all__ = [
+    "LOOK_BACK_HOURS",
     "PARTITIONS",
     "AckMode",
     "Contract",
     "Engine",
+    "Feed",
     "Ledger",
     "Maker",
     "Order",
     "SourceSettings",
     "add_up",
+    "feeds",
     "pair_of",
     "partitions_of",
+    "silence_items",
     "unlink",
 ]

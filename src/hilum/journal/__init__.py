@@ -1,6 +1,6 @@
 """The append-only log of messages and audit rows: partitioned, hash-chained, signed, sealed."""
 
-from hilum.journal.found import Found, MessagePage, MessageQuery, RouteCount
+from hilum.journal.found import Found, MessagePage, MessageQuery, Rate, RouteCount
 from hilum.journal.memory import MemoryJournal
 from hilum.journal.sealing import Sealed
 from hilum.journal.seam import Incoming, Journal, JournalCounts, VerifyReport
@@ -16,6 +16,7 @@ __all__ = [
     "MemoryJournal",
     "MessagePage",
     "MessageQuery",
+    "Rate",
     "RouteCount",
     "Sealed",
     "SignedHead",

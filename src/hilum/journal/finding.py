@@ -6,9 +6,11 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from typing import cast
+
 import apsw
 
-from hilum.journal.found import Found, MessagePage, MessageQuery, RouteCount, after_of, next_of
+from hilum.journal.found import Found, MessagePage, MessageQuery, Rate, RouteCount, after_of, next_of
 from hilum.journal.rows import MESSAGE_COLUMNS, REFUSED, Names, Route, partitions_of
 from hilum.journal.seam import JournalCounts
 from hilum.model import Disposition
@@ -150,6 +152,24 @@ def _waiting(connection: apsw.Connection, partition: int, position: int) -> int:
     ).get
     assert isinstance(waiting, int)
     return waiting
+
+
+_RATES = (
+    "SELECT received_at / 3600000000, count(*), max(received_at) FROM message WHERE route = ? AND received_at >= ? "
+    "GROUP BY 1"
+)
+
+
+def count_rates(connection: apsw.Connection, names: Names, since: int) -> list[Rate]:
+    """Messages of each hour by source, sender and kind, refused ones too; live and sealed."""
+    found: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+    for (number,) in connection.execute("SELECT id FROM journal_route").fetchall():
+        route = names.route(connection, cast("int", number))
+        for hour, messages, last_at in connection.execute(_RATES, (number, since)):
+            name = (route.source, route.sender, route.kind, hour)
+            before = found.get(name, (0, 0))
+            found[name] = (before[0] + messages, max(before[1], last_at))
+    return [Rate(*name, *counted) for name, counted in sorted(found.items())]
 
 
 def count_routes(connection: apsw.Connection, names: Names) -> list[RouteCount]:

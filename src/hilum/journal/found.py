@@ -7,7 +7,7 @@ from msgspec import Struct
 from hilum.errors import FormatError
 from hilum.model import Disposition, Envelope
 
-__all__ = ["Found", "MessagePage", "MessageQuery", "RouteCount", "after_of", "next_of"]
+__all__ = ["Found", "MessagePage", "MessageQuery", "Rate", "RouteCount", "after_of", "next_of"]
 
 
 class MessageQuery(Struct, frozen=True):
@@ -51,6 +51,17 @@ class RouteCount(Struct, frozen=True):
     kind: str
     disposition: Disposition
     messages: int
+
+
+class Rate(Struct, frozen=True):
+    """How many messages of one kind one sender gave through one source in one hour (hours since 1970)."""
+
+    source: str
+    sender: str
+    kind: str
+    hour: int
+    messages: int
+    last_at: int  # microseconds: the last of that hour
 
 
 def next_of(found: Found) -> str:

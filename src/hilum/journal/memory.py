@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from hilum.errors import NotFound
-from hilum.journal.found import Found, MessagePage, MessageQuery, RouteCount, after_of, next_of
+from hilum.journal.found import Found, MessagePage, MessageQuery, Rate, RouteCount, after_of, next_of
 from hilum.journal.records import DuplicateRecord, Group, MessageRecord, content_bytes, group_records, link
 from hilum.journal.rows import REFUSED
 from hilum.journal.seam import Incoming, JournalCounts, VerifyReport
@@ -133,6 +133,17 @@ class MemoryJournal:
             RouteCount(source, sender, kind, Disposition(disposition), messages)
             for (source, sender, kind, disposition), messages in sorted(found.items())
         ]
+
+    def rates(self, since: int) -> list[Rate]:
+        """Messages by hour, source, sender and kind, of those received since then (microseconds)."""
+        found: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+        for message in self._messages:
+            e = message.envelope
+            if e.received_at >= since:
+                name = (e.source, e.sender, e.kind, e.received_at // 3_600_000_000)
+                before = found.get(name, (0, 0))
+                found[name] = (before[0] + 1, max(before[1], e.received_at))
+        return [Rate(*name, *counted) for name, counted in sorted(found.items())]
 
     async def verify(self, head: SignedHead | None = None) -> VerifyReport:
         """Walk the chain from the first group to the last."""

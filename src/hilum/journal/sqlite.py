@@ -16,7 +16,7 @@ from hilum.errors import NotFound, StoreCorrupt, StoreError, StoreFull
 from hilum.journal import finding, verifying
 from hilum.journal.appending import Prepared, Work, add_work, prepare
 from hilum.journal.bodies import FIRST_DICTIONARY, Packer, train
-from hilum.journal.found import MessagePage, MessageQuery, RouteCount
+from hilum.journal.found import MessagePage, MessageQuery, Rate, RouteCount
 from hilum.journal.reading import read_audits, read_entries, read_message
 from hilum.journal.rows import Names, read_tip
 from hilum.journal.sealing import Sealed, Segments
@@ -184,6 +184,10 @@ class SqliteJournal:
     def route_counts(self) -> list[RouteCount]:
         """Messages by source, sender, kind and disposition."""
         return self._store.read(lambda connection: finding.count_routes(connection, self._names))
+
+    def rates(self, since: int) -> list[Rate]:
+        """Messages by hour, source, sender and kind, of those received since then (microseconds)."""
+        return self._store.read(lambda connection: finding.count_rates(connection, self._names, since))
 
     # --- chain ---
 

@@ -93,10 +93,15 @@ def read_fields(rules: Iterable[Rule]) -> dict[str, int]:
 class Fates:
     """The fates of one segment's fields for one kind and sender, remembered by what is valued and what was written."""
 
-    __slots__ = ("_ignored", "_owner", "_read", "_sender", "known", "name")
+    __slots__ = ("_ignored", "_owner", "_read", "_seen", "_sender", "_sighted", "known", "name")
 
-    def __init__(self, name: str, ignored: Ignored, read: int, sender: str, owner: str) -> None:
+    def __init__(
+        self, name: str, ignored: Ignored, read: int, sender: str, owner: str, sighted: list[str] | None = None
+    ) -> None:
+        """Fields that are valued for the first time are named in `sighted`."""
         self.name = name
+        self._seen = 0
+        self._sighted = sighted
         self._ignored, self._read, self._sender, self._owner = ignored, read, sender, owner
         self.known: dict[tuple[bytes, int], Fate] = {}
 
@@ -105,8 +110,12 @@ class Fates:
         split = self.split(key)
         mapped, ignored, left = split.mapped, split.ignored, split.left
         items = tuple(self._item(number) for number in range(1, len(key[0])) if left >> number & 1)
-        valued = (mapped | ignored | left).bit_count()
-        fate = Fate(valued, mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
+        valued = mapped | ignored | left
+        if self._sighted is not None and valued & ~self._seen:
+            fresh = valued & ~self._seen
+            self._sighted += [f"field {self.name}-{n}" for n in range(fresh.bit_length()) if fresh >> n & 1]
+            self._seen |= valued
+        fate = Fate(valued.bit_count(), mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
         if len(self.known) >= REMEMBERED:
             self.known.clear()
         self.known[key] = fate

@@ -100,7 +100,11 @@ class State:
         if found is None:
             shown = name if len(name) == 3 and name.isalnum() and name.isupper() else "???"  # a name may be anything
             none = Ignored(0, whole=False)
-            found = Fates(shown, self.ignored.get(name, none), self.kind.read.get(name, 0), self.env.sender, "")
+            sighted = self.env.sighted
+            sighted.append(f"segment {shown}")
+            found = Fates(
+                shown, self.ignored.get(name, none), self.kind.read.get(name, 0), self.env.sender, "", sighted
+            )
             if len(self.tables) < KNOWN_NAMES:
                 self.tables[name] = found
         return found
@@ -254,7 +258,9 @@ class State:
         if not self.kind.has_rows:
             held = Problem("no-rows", "MSH-9", f"the workbook has no rows for {_shown(self.kind.kind)}")
         accounting = Accounting(valued, mapped, ignored, exceptions)
-        return Mapped(drafts, merges, context.sent_at, accounting, items, held)
+        sighted = tuple(self.env.sighted)
+        self.env.sighted.clear()
+        return Mapped(drafts, merges, context.sent_at, accounting, items, held, sighted)
 
     def _items(self, fates: tuple[ExceptionItem, ...]) -> tuple[tuple[ExceptionItem, ...], Problem | None]:
         """All items, each group once; and why the message is held, if it is."""

@@ -9,12 +9,12 @@ import apsw
 import msgspec
 from msgspec.structs import replace
 
-from hilum.model import Accounting, ExceptionItem, Held
+from hilum.model import Accounting, ExceptionItem, Held, Sighted
 from hilum.store import Store
 
 from .outbox import Outbox, enqueue
 from .plan import Plan
-from .rules import missing, with_sample
+from .rules import drift_item, is_learned, missing, with_sample
 from .seam import RELOAD, DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
 from .sql import Row, as_json, number, row, rows
 
@@ -140,6 +140,10 @@ class Desk(Outbox):
             raise missing("exception", id_)
         return _exception(found)
 
+    async def report(self, items: Sequence[ExceptionItem]) -> None:
+        at = self._clock()
+        await self._store.write(lambda connection: _count_exceptions(connection, [(0, one) for one in items], at))
+
     async def settle(self, id_: int, by: str, note: str) -> None:
         values = (self._clock(), by, note, id_)
 
@@ -187,8 +191,9 @@ def record_work(connection: apsw.Connection, plan: Plan, now: int) -> None:
         connection.executemany("DELETE FROM replay_request WHERE seq = ?", [(seq,) for seq in plan.settled])
     if plan.held:
         connection.executemany(_HELD, [_held(held, now) for held in plan.held.values()])
-    if plan.exceptions:
-        _count_exceptions(connection, plan.exceptions, now)
+    news = [item for seq, sighted in plan.sighted for item in _sight(connection, seq, sighted, now)]
+    if plan.exceptions or news:
+        _count_exceptions(connection, [*plan.exceptions, *news], now)
     if plan.outgoing:
         enqueue(connection, plan.outgoing, now)
 
@@ -227,6 +232,19 @@ def _end_holds(connection: apsw.Connection, seqs: Iterable[int], state: HoldStat
         "UPDATE hold SET state = ?, settled_at = ?, settled_by = ?, note = ? WHERE seq = ? AND state = 'open'",
         [(state.value, at, by, note, seq) for seq in seqs],
     )
+
+
+def _sight(connection: apsw.Connection, seq: int, sighted: Sighted, now: int) -> list[tuple[int, ExceptionItem]]:
+    """Remember these things of somebody; items for those that are news."""
+    first_at = connection.execute("SELECT min(at) FROM sighting WHERE by = ?", (sighted.by,)).get
+    learned = is_learned(first_at, now, sighted.learn_days)
+    news = []
+    for thing in sighted.things:
+        row_ = (sighted.by, thing, seq, now)
+        connection.execute("INSERT OR IGNORE INTO sighting (by, thing, seq, at) VALUES (?, ?, ?, ?)", row_)
+        if learned and connection.changes():
+            news.append((seq, drift_item(sighted.by, thing, sighted.owner)))
+    return news
 
 
 def _count_exceptions(connection: apsw.Connection, items: Iterable[tuple[int, ExceptionItem]], now: int) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from hilum.model import Accounting, Held, Receipt
+from hilum.model import Accounting, ExceptionItem, Held, Receipt, Sighted
 
 from .plan import Plan
-from .rules import missing, with_sample
+from .rules import drift_item, is_learned, missing, with_sample
 from .seam import (
     RELOAD,
     Delivery,
@@ -35,6 +35,7 @@ class MemoryDesk:
         self._applied: dict[int, Accounting] = {}
         self._holds: dict[int, Hold] = {}
         self._exceptions: dict[int, ExceptionRecord] = {}
+        self._sighted: dict[str, dict[str, int]] = {}  # things by whom they were seen of -> when first
         self._deliveries: dict[int, Delivery] = {}
         self._requests: dict[int, ReplayRequest] = {}
 
@@ -46,16 +47,22 @@ class MemoryDesk:
             self._settle_hold(seq, HoldState.APPLIED, "engine", "")
         for held in plan.held.values():
             self._hold(held)
-        for seq, item in plan.exceptions:
-            record = ExceptionRecord(
-                0, item.code, item.message, item.location, item.owner, item.row, item.group, 0, now, now, ()
-            )
-            self._count_exception(record, seq)
+        news = [(seq, item) for seq, sighted in plan.sighted for item in self._sight(sighted, now)]
+        for seq, item in (*plan.exceptions, *news):
+            self._count_exception(_record(item, now), seq)
         for seq, outgoing in plan.outgoing:
             known = {(one.outgoing.destination, one.outgoing.idempotency_key) for one in self._deliveries.values()}
             if (outgoing.destination, outgoing.idempotency_key) not in known:
                 id_ = len(self._deliveries) + 1
                 self._deliveries[id_] = Delivery(id_, seq, outgoing, DeliveryState.DUE, 0, 0, "", now)
+
+    def _sight(self, sighted: Sighted, now: int) -> list[ExceptionItem]:
+        """Remember these things of somebody; items for those that are news."""
+        known = self._sighted.setdefault(sighted.by, {})
+        learned = is_learned(min(known.values(), default=None), now, sighted.learn_days)
+        fresh = [thing for thing in sighted.things if thing not in known]
+        known.update(dict.fromkeys(fresh, now))
+        return [drift_item(sighted.by, thing, sighted.owner) for thing in fresh] if learned else []
 
     # holds and replays
 
@@ -197,6 +204,10 @@ class MemoryDesk:
             raise missing("exception", id_)
         return self._exceptions[id_]
 
+    async def report(self, items: Sequence[ExceptionItem]) -> None:
+        for item in items:
+            self._count_exception(_record(item, self._clock()), 0)
+
     async def settle(self, id_: int, by: str, note: str) -> None:
         record = self.exception(id_)
         if not record.is_open:
@@ -303,3 +314,7 @@ class MemoryDesk:
 def _attempts(one: Delivery) -> int:
     """An attempt that was not claimed before it was made counts when its outcome is told."""
     return one.attempts + (one.state is DeliveryState.DUE)
+
+
+def _record(item: ExceptionItem, now: int) -> ExceptionRecord:
+    return ExceptionRecord(0, item.code, item.message, item.location, item.owner, item.row, item.group, 0, now, now, ())

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hilum.errors import MappingError
 from hilum.formats import fhir
-from hilum.model import Accounting, Draft, Effects, ExceptionItem, Held, Merge, Outgoing
+from hilum.model import Accounting, Draft, Effects, ExceptionItem, Held, Merge, Outgoing, Sighted
 
 from .body import PLAIN, Overlay, unpack
 from .links import MergeOp, fold, root
@@ -143,6 +143,7 @@ class Plan(Struct):
     held: dict[int, Held] = {}
     exceptions: list[tuple[int, ExceptionItem]] = []
     outgoing: list[tuple[int, Outgoing]] = []
+    sighted: list[tuple[int, Sighted]] = []
     ops: list[MergeOp] = []
     links: dict[str, str | None] = {}  # retired -> survivor; None takes a link away
 
@@ -171,12 +172,14 @@ class Planner:
             self.plan.held[seq] = work
             if state is None:  # held again after a replay is the same news
                 self.plan.exceptions.extend((seq, item) for item in work.items)
+            self.plan.sighted.extend((seq, one) for one in work.sighted)
             return
         self.plan.held.pop(seq, None)
         if state is HoldState.OPEN:
             self.plan.settled.append(seq)
         self.plan.applied[seq] = work.accounting
         self.plan.exceptions.extend((seq, item) for item in work.exceptions)
+        self.plan.sighted.extend((seq, one) for one in work.sighted)
         self._save(work)
 
     def _save(self, effects: Effects) -> None:

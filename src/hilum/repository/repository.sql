@@ -155,6 +155,15 @@ CREATE TABLE IF NOT EXISTS exception_item (
   settled_by TEXT NOT NULL DEFAULT '',
   note TEXT NOT NULL DEFAULT ''
 );
+
+-- What each sender was seen to do: `by` is a sender or `source NAME`, `thing` is `field PID-19`, `event ADT^A08`...
+CREATE TABLE IF NOT EXISTS sighting (
+  by TEXT NOT NULL,
+  thing TEXT NOT NULL,
+  seq INTEGER NOT NULL,          -- the first message
+  at INTEGER NOT NULL,           -- microseconds
+  PRIMARY KEY (by, thing)
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS exception_item_by_group ON exception_item ("group") WHERE "group" <> '';
 CREATE INDEX IF NOT EXISTS exception_item_open ON exception_item (id) WHERE is_open = 1;
 

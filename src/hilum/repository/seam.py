@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from hilum.model import Accounting, Effects, Held, Outgoing, Receipt
+from hilum.model import Accounting, Effects, ExceptionItem, Held, Outgoing, Receipt
 
 from .merging import MergeRecord
 
@@ -297,6 +297,10 @@ class Repository(Protocol):
 
     def exception(self, id_: int) -> ExceptionRecord:
         """Raises NotFound `exception-unknown`."""
+        ...
+
+    async def report(self, items: Sequence[ExceptionItem]) -> None:
+        """Tell a person of what no message brought: a sender that went silent."""
         ...
 
     async def settle(self, id_: int, by: str, note: str) -> None:

@@ -40,7 +40,7 @@ __all__ = ["SCHEMA", "SqliteRepository"]
 
 SCHEMA = Schema(
     name="repository",
-    version=2,
+    version=3,
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 
@@ -235,6 +235,8 @@ class SqliteRepository(Desk):
         written = [self._written(connection, one, planner, now, remembered) for one in done]
         more = then(written)
         enqueue(connection, more.outgoing, now * 1000)
+        if more.also is not None:
+            more.also(connection)
         if more.audits:
             if self._witness is None:
                 raise ValueError("there is no witness to write audit rows")

@@ -23,12 +23,13 @@ class Recipe(Struct, frozen=True):
     owners: dict[str, str] = {}  # by source
     validation: ValidationPolicy = ValidationPolicy.OFF
     packages: dict[str, bytes] = {}  # FHIR packages in the order in which they were added: SHA-256 -> content
+    learn_days: int = 7  # of a sender, before anything new of it is news
 
 
 def translator_of(recipe: Recipe) -> Translator:
     """Compile it. Raises ConfigError or MappingError with findings."""
     plan = compile_workbook(recipe.book, params=recipe.params)
-    return Translator(plan, make_route(recipe.rules), recipe.owners, _judge(recipe))
+    return Translator(plan, make_route(recipe.rules), recipe.owners, _judge(recipe), recipe.learn_days)
 
 
 def _judge(recipe: Recipe) -> Judge | None:

@@ -11,6 +11,7 @@ from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
 from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
+from hilum.translator.sightings import Sightings
 
 __all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
 
@@ -38,9 +39,12 @@ class Judge(Struct, frozen=True):
 class Translator:
     """The pure part of the journey. Nothing here remembers a message."""
 
-    def __init__(self, plan: Mapper, route: Route, owners: Mapping[str, str], judge: Judge | None = None) -> None:
+    def __init__(
+        self, plan: Mapper, route: Route, owners: Mapping[str, str], judge: Judge | None = None, learn_days: int = 7
+    ) -> None:
         """`owners` says who looks after what each source sends, where no row names somebody."""
         self._plan, self._route, self._owners, self._judge = plan, route, owners, judge
+        self._sightings = Sightings(owners, learn_days)
 
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
@@ -51,10 +55,12 @@ class Translator:
             return self._held(message, error.code, error.message, error.location)
         except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
             return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
+        sighted = self._sightings.of(message, record, mapped)
         if mapped.held is not None:
             problem = mapped.held
             held = self._held(message, problem.code, problem.message, problem.location, problem.owner)
-            return structs.replace(held, items=tuple(one for one in mapped.exceptions if one.code in TAUGHT))
+            items = tuple(one for one in mapped.exceptions if one.code in TAUGHT)
+            return structs.replace(held, items=items, sighted=sighted)
         faults = () if self._judge is None else self._judge.errors(mapping.render(mapped))
         if faults and self._judge is not None and self._judge.holds:
             text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"
@@ -70,6 +76,7 @@ class Translator:
             exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
             outgoing=tuple(self._route(message, record, mapped)),
             accounting=mapped.accounting,
+            sighted=sighted,
         )
 
     def _reports(self, message: Message) -> Iterator[ExceptionItem]:

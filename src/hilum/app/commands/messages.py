@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
+from msgspec import structs
 
 from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.housekeeping import feeds_of
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.errors import NotFound
@@ -20,6 +24,7 @@ __all__ = ["app", "state_of"]
 
 app = App(name="messages", help="List, show, search and replay the messages that were received.")
 
+_BARS = "·▁▂▃▄▅▆▇█"
 MOST = 2**63 - 1  # the highest number a store can count to
 COLUMNS = ("message", "received", "source", "kind", "control id", "state", "codes")  # what fits; --json has all
 
@@ -59,6 +64,48 @@ def search(
         return 2
     query = MessageQuery(key=patient, control_id=control_id, limit=limit, after=after)
     return _print_page(folder, environment, query, as_json=json)
+
+
+@app.command
+def rates(
+    folder: Folder = Path(),
+    *,
+    silent: Annotated[bool, Parameter(help="Only feeds that should have been heard of by now.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Show how many messages of each kind each sender gives, and who has gone silent.
+
+    A feed is silent when it says nothing for more than twice its longest pause of the last four weeks. A running hilum
+    looks every hour and makes an item (`feed-silent`) for the owner of the source.
+    """
+    with open_folder(folder, environment) as opened:
+        found = [one for one in feeds_of(opened, time.time_ns() // 1000) if one.is_silent or not silent]
+    if json:
+        print_json({"feeds": [{**structs.asdict(one), "is_silent": one.is_silent} for one in found]})
+        return 0
+    columns = ("source", "sender", "kind", "messages", "last 24 hours", "longest pause", "last", "silent")
+    rows = [
+        (
+            one.source,
+            one.sender,
+            one.kind,
+            one.messages,
+            _bars(one.by_hour),
+            f"{one.longest_pause} h",
+            when(one.last_at),
+            f"{one.silent_hours} h" if one.is_silent else "",
+        )
+        for one in found
+    ]
+    print_table(columns, rows, empty="nobody is silent" if silent else "nothing was received in the last four weeks")
+    return 0
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """A bar for each count, as high as it is."""
+    highest = max(counts)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // highest)] if highest else _BARS[0] for count in counts)
 
 
 @app.command

@@ -65,6 +65,7 @@ class Env:
 
     __slots__ = (
         "_escape",
+        "_sighted",
         "_systems",
         "app_facility",
         "codesystems",
@@ -76,6 +77,7 @@ class Env:
         "pending",
         "repetition",
         "sender",
+        "sighted",
         "subcomponent",
         "unescape",
     )
@@ -98,6 +100,8 @@ class Env:
         self.params = params
         self.pending: list[Report] = []
         self.entries: list[MapEntry] | None = None  # map entries used, while tracing
+        self.sighted: list[str] = []  # what this sender was not seen to use before
+        self._sighted: set[tuple[str, str]] = set()
         self.unescape: Callable[[str], str] = str
         app, _, facility = sender.partition("|")
         self.app_facility = (app, facility)
@@ -155,8 +159,13 @@ class Env:
     def mapped(self, name: str, code: str) -> MapEntry | None:
         """The map entry of a code, noted when tracing."""
         entry = self.maps.find(name, code)
-        if entry is not None and self.entries is not None:
+        if entry is None:
+            return None
+        if self.entries is not None:
             self.entries.append(entry)
+        elif (name, entry.code) not in self._sighted:
+            self._sighted.add((name, entry.code))
+            self.sighted.append(f"code {name} {entry.code}")
         return entry
 
     def system(self, spec: Spec, namespace: str, universal: str = "", type_: str = "") -> str:

@@ -1,0 +1,41 @@
+"""What a sender does for the first time, as far as this process knows. The repository knows what is new altogether."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from hilum.formats import hl7v2
+from hilum.mapping import Mapped
+from hilum.model import Message, Sighted
+
+__all__ = ["Sightings"]
+
+_VERSION = re.compile(r"2(\.[0-9]){0,3}")
+MOST = 10_000  # remembered; then it starts over, and the repository hears of them again
+
+
+class Sightings:
+    """Remembers kinds, versions and senders; fields, segments and codes are remembered by the mapping."""
+
+    def __init__(self, owners: Mapping[str, str], learn_days: int) -> None:
+        self._owners, self._learn_days = owners, learn_days
+        self._met: set[tuple[str, str, str, str]] = set()
+
+    def of(self, message: Message, record: hl7v2.Hl7Message, mapped: Mapped) -> tuple[Sighted, ...]:
+        """Empty for nearly every message."""
+        envelope = message.envelope
+        version = record.get("MSH-12.1")
+        met = (envelope.source, envelope.sender, envelope.kind, version)
+        if met in self._met and not mapped.sighted:
+            return ()
+        found = list(mapped.sighted)
+        if met not in self._met:
+            if len(self._met) >= MOST:
+                self._met.clear()
+            self._met.add(met)
+            found += [f"event {envelope.kind}", f"version {version if _VERSION.fullmatch(version) else 'other'}"]
+        owner = self._owners.get(envelope.source, "")
+        by_sender = Sighted(envelope.sender, tuple(dict.fromkeys(found)), owner, self._learn_days)
+        by_source = Sighted(f"source {envelope.source}", (f"sender {envelope.sender}",), owner, self._learn_days)
+        return (by_sender, by_source)
