@@ -31,6 +31,7 @@ COMMANDS = {
     "deliveries": "List what is sent on and what was given up; send it again.",
     "explain": "Say which message, field and workbook row a stored value comes from.",
     "patients": "Show which records were merged; take a wrong merge back.",
+    "load": "Load FHIR resources from files; go on after a kill; see what was held.",
     "token": "Create, list and revoke the tokens that open the API.",
     "journal": "Verify that the journal is what was written.",
     "backup": "Copy the store while hilum runs.",

@@ -38,6 +38,8 @@ _PAGES: dict[tuple[str, ...], str] = {
     ("formats", "fhir"): "fhir",
     ("delivery", "policy.py"): "engine",
     ("app", "api"): "api",
+    ("app", "bulk"): "bulk",
+    ("app", "subscriptions"): "subscriptions",
     ("app", "tokens.py"): "api",
 }
 _GENERAL = frozenset({"delivery-failed", "format-invalid", "mapping-failed", "not-found"})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from hilum.app.bulk import BULK_SCHEMA
 from hilum.app.sections import SECTIONS
 from hilum.app.tokens import TOKENS_SCHEMA, SqliteTokens
 from hilum.config import Integration, Tree, load
@@ -70,7 +71,8 @@ def open_folder(
         key = key_from_secret(settings.key.resolve())
     else:
         key = key_from_file(path.with_suffix(".key"), store=path)
-    store = Store.open(path, key=key, schemas=(JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA), exclusive=exclusive)
+    schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA)
+    store = Store.open(path, key=key, schemas=schemas, exclusive=exclusive)
     try:
         journal = SqliteJournal(store)
         try:

@@ -116,6 +116,8 @@ class MemoryRepository(MemoryDesk):
         now = max(self._clock() // 1000, self._now)
         written = [self._written(one, planner, now) for one in done]
         more = then(written)
+        if more.also is not None:
+            raise ValueError("there is no store to put rows of one's own into")
         if more.audits:
             if self._witness is None:
                 raise ValueError("there is no witness to write audit rows")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -102,6 +103,7 @@ class Aftermath(Struct, frozen=True):
 
     audits: Sequence[AuditEvent] = ()
     outgoing: Sequence[tuple[int, Outgoing]] = ()
+    also: Callable[[Any], None] | None = None  # rows of the caller's own, put in with the store's connection
 
 
 class WriteRefused(HilumError):

@@ -1,0 +1,24 @@
+"""Many resources at once: `hilum load` from files into the store, and `$export` from the store into files.
+
+Both go on after a kill where they were: how far they are is committed with what they did.
+"""
+
+from hilum.app.bulk.holding import HeldBody, discard_held, held_bodies, retry_held
+from hilum.app.bulk.judging import Policy
+from hilum.app.bulk.loading import LoadResult, load, loads_folder
+from hilum.app.bulk.sources import SourceFile, find_files
+from hilum.app.bulk.tables import BULK_SCHEMA
+
+__all__ = [
+    "BULK_SCHEMA",
+    "HeldBody",
+    "LoadResult",
+    "Policy",
+    "SourceFile",
+    "discard_held",
+    "find_files",
+    "held_bodies",
+    "load",
+    "loads_folder",
+    "retry_held",
+]
