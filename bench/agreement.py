@@ -28,9 +28,9 @@ from hilum.formats import hl7v2
 from hilum.mapping import Context, Plan, compile_workbook, load_workbook, render
 
 try:
-    from bench.agreement_rules import RULES, UNMADE
+    from bench.agreement_rules import RULES, unmade
 except ModuleNotFoundError:  # run as a file
-    from agreement_rules import RULES, UNMADE  # type: ignore[no-redef]
+    from agreement_rules import RULES, unmade  # type: ignore[no-redef]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "hl7v2"
 # The zone in which each project reads a time without one.
@@ -193,6 +193,19 @@ def matched(expected: list[Any], ours: list[Any], least: float = 0.5) -> list[tu
     return found
 
 
+def again(expected: Resource, ours: list[Resource]) -> Resource | None:
+    """Ours for a resource that is expected twice: a place, organisation or person that we have once."""
+    if expected["resourceType"] not in ("Location", "Organization", "Practitioner"):
+        return None
+    wanted = {(path, str(plain(path, value))) for path, value in leaves(expected) if path in _TELLING}
+    scores = [
+        (weight(expected, one), at)
+        for at, one in enumerate(ours)
+        if wanted and wanted <= {(path, str(plain(path, value))) for path, value in leaves(one)}
+    ]
+    return ours[max(scores)[1]] if scores else None
+
+
 class Comparison:
     """One message: its expected resources against ours."""
 
@@ -204,12 +217,13 @@ class Comparison:
         for kind in kinds:
             wanted = [one for one in expected if one["resourceType"] == kind]
             have = [one for one in ours if one["resourceType"] == kind]
-            if not have and kind in UNMADE:
-                out.unmade[kind] += len(wanted)
-                continue
             paired = dict(matched(wanted, have))
             for at, one in enumerate(wanted):
-                partner = have[paired[at]] if at in paired else None
+                partner = have[paired[at]] if at in paired else again(one, have)
+                reason = unmade(one) if partner is None else ""
+                if reason:
+                    out.unmade[f"{reason} ({kind})"] += 1
+                    continue
                 self.pairs.append((one, partner))
                 if partner is not None and "id" in one:
                     self.partner[f"{kind}/{one['id']}"] = f"{kind}/{partner['id']}"
@@ -226,7 +240,7 @@ class Comparison:
         """A resource that we do not have: each of its fields is missing."""
         for path, value in leaves(expected):
             if not path.endswith("reference"):
-                self._note(expected["resourceType"], f"(resource).{path}", value, None, resource=expected)
+                self._note(expected["resourceType"], f"(resource).{path}", value, None)
 
     def _object(self, type_: str, path: str, expected: Any, ours: Any) -> None:
         for name, member in expected.items():
@@ -294,19 +308,17 @@ class Comparison:
         tail = reference.replace("urn:uuid:", "").split("/")
         return f"{self.types.get(tail[-1], tail[0])}/{tail[-1]}"
 
-    def _note(
-        self, type_: str, path: str, expected: Any, ours: Any, *, equal: bool | None = None, resource: Any = None
-    ) -> None:
+    def _note(self, type_: str, path: str, expected: Any, ours: Any, *, equal: bool | None = None) -> None:
         if equal is None:
             equal = ours is not None and str(plain(path, expected)) == str(plain(path, ours))
-        verdict = "equal" if equal else listed(self.folder, type_, path, expected, ours, resource)
+        verdict = "equal" if equal else listed(self.folder, type_, path, expected, ours)
         self.out.fields.append(Field(self.folder, self.name, type_, path, expected, ours, verdict))
 
 
-def listed(folder: str, type_: str, path: str, expected: Any, ours: Any, resource: Any) -> str:
+def listed(folder: str, type_: str, path: str, expected: Any, ours: Any) -> str:
     """The code of the difference on purpose that this is, else `different`."""
     for rule in RULES:
-        if rule.holds(folder, f"{type_}.{path}", expected, ours, resource):
+        if rule.holds(folder, f"{type_}.{path}", expected, ours):
             return rule.code
     return "different"
 

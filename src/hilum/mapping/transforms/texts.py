@@ -9,7 +9,7 @@ import re
 from hilum.mapping.lookup import universal_uri
 from hilum.mapping.transforms.codes import codeable
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
-from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, decimal_text, structured
+from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, quantity_json, structured
 from hilum.mapping.transforms.people import words_of
 from hilum.mapping.transforms.times import as_datetime, as_time, moment, period_json
 
@@ -226,8 +226,7 @@ def as_value(spec: Spec, env: Env) -> Evaluator:
         return "String", text_(raw)
 
     def number(raw: str, unit: str) -> Typed:
-        bare = raw.split(env.component, 1)[0].lstrip("<>= ")
-        if not decimal_text(env.text(bare)):
+        if not quantity_json(env.text(raw.split(env.component, 1)[0]), b""):
             return plain(raw)
         return "Quantity", numeric(raw, unit)
 
