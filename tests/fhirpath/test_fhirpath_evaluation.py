@@ -187,7 +187,9 @@ def test_the_trace_is_shown_to_the_caller() -> None:
         ("1.repeat($this + 1)", "fhirpath-too-much"),
         ("'x'.repeatAll($this & $this)", "fhirpath-too-much"),
         ("'aaaa'.replaceMatches('(a+)+$', 'b')", "fhirpath-regex"),
+        ("'" + "a" * 500 + "'.replaceMatches('a*a*b', '')", "fhirpath-regex"),
         ("'a'.matches('(?=a)')", "fhirpath-regex"),
+        ("'\\ud800'", "fhirpath-syntax"),
         ("conformsTo('urn:nowhere')", "fhirpath-unknown-profile"),
     ],
 )
@@ -197,6 +199,17 @@ def test_what_cannot_be_evaluated_is_a_coded_error(text: str, code: str, monkeyp
         result(text)
     assert raised.value.code == code
     assert raised.value.expression == text
+
+
+def test_a_resource_that_nests_without_end_is_no_crash() -> None:
+    item: dict[str, Any] = {"linkId": "end"}
+    for _ in range(5000):
+        item = {"item": [item]}
+    deep = {"resourceType": "Questionnaire", "item": [item]}
+    assert result("descendants().count()", deep) == [5002]
+    with pytest.raises(FhirPathError) as raised:
+        result("item.distinct()", deep | {"item": [item, item]})
+    assert raised.value.code == "fhirpath-too-deep"
 
 
 def test_a_regular_expression_cannot_hang() -> None:

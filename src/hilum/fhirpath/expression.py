@@ -62,8 +62,8 @@ class Expression:
 
         `resolve`: reference text to resource. `env`: values of `%name`, one each or a list. `root`: the resource that
         holds this element (`%resource`) or contains this resource (`%rootResource`); else it is itself. `member_of`:
-        (code, value set URL) to yes, no or None. `conforms_to`: (resource, profile URL) to yes, no or None. `trace`: takes what
-        `trace()` shows.
+        (code, value set URL) to yes, no or None. `conforms_to`: (resource, profile URL) to yes, no or None. `trace`:
+        takes what `trace()` shows.
 
         Raises FhirPathError.
         """
@@ -88,6 +88,8 @@ class Expression:
             return code.run(frame.context, frame)
         except FhirPathError as error:
             raise error.within(self.text) from None
+        except RecursionError:
+            raise self._too_deep() from None
 
     def typed(self, resource: Json, resolve: Resolver | None = None, env: Mapping[str, Any] = _NOTHING) -> list[Any]:
         """As a call, with every FHIR item as an `Element` that says its type."""
@@ -117,6 +119,12 @@ class Expression:
             return truth(code, 0)(frame.context, frame)
         except FhirPathError as error:
             raise error.within(self.text) from None
+        except RecursionError:
+            raise self._too_deep() from None
+
+    def _too_deep(self) -> FhirPathError:
+        message = "the resource is nested deeper than a comparison can follow"
+        return FhirPathError(message, code="fhirpath-too-deep", expression=self.text)
 
     def _frame(self, resource: Json, env: Mapping[str, Any], root: Json) -> Frame:
         """`%resource` is the resource itself, or for a part of one the root; `%rootResource` is the root."""

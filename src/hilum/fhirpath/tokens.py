@@ -86,6 +86,8 @@ def tokenize(text: str) -> list[Token]:
     """All tokens, with one of kind END at the end. Raises FhirPathError `fhirpath-syntax`, `fhirpath-too-long`."""
     if len(text) > LONGEST:
         raise fail(f"an expression has at most {LONGEST:,} characters", "fhirpath-too-long")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise fail("the text of the expression is no UTF-8", "fhirpath-syntax", 0)
     tokens, at = [], 0
     while at < len(text):
         match = _TOKEN.match(text, at)
@@ -129,4 +131,12 @@ def _unescape(raw: str, at: int) -> str:
             )
         return _ESCAPES[body]
 
-    return _ESCAPE.sub(one, raw) if "\\" in raw else raw
+    return _whole(_ESCAPE.sub(one, raw), at) if "\\" in raw else raw
+
+
+def _whole(text: str, at: int) -> str:
+    """The text with pairs of `\\uXXXX` that are one sign put together; half of a pair is an error."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise fail("\\uXXXX with half of a pair: this sign needs both", "fhirpath-syntax", at) from None

@@ -1,7 +1,8 @@
 """Regular expressions that cannot hang (FHIRPath N1, 5.6).
 
 matches() and matchesFull() run on an engine whose time grows with the length of the text only. Replacing needs groups,
-which that engine does not give here: it runs on Python's, and takes neither repeats inside of repeats nor long texts.
+which that engine does not give here: it runs on Python's, takes no repeats inside of repeats, and the more repeats
+stand side by side, the shorter a text it takes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from hilum.fhirpath.failure import fail
 __all__ = ["matcher", "replacer"]
 
 LONGEST_PATTERN = 2000
-LONGEST_REPLACED = 20_000  # characters of a text in which matches are replaced
-MOST_REPEATS = 4  # unbounded repeats side by side in a pattern that replaces
+MOST_STEPS = 10**8  # about a second
 
 
 @lru_cache(maxsize=512)
@@ -40,20 +40,28 @@ def matcher(pattern: str, *, whole: bool) -> Callable[[str], bool]:
     return found
 
 
+def replacer(pattern: str, length: int) -> re.Pattern[str]:
+    """A pattern to replace by in a text of some length.
+
+    Raises FhirPathError `fhirpath-regex` for one that cannot be read or could take too long.
+    """
+    found, repeats = _replacing(pattern)
+    if length ** (repeats + 1) > MOST_STEPS:
+        raise fail(
+            "a regular expression with too many repeats to replace by in a text of this length", "fhirpath-regex"
+        )
+    return found
+
+
 @lru_cache(maxsize=512)
-def replacer(pattern: str) -> re.Pattern[str]:
-    """A pattern to replace by. Raises FhirPathError `fhirpath-regex` for one that cannot be read or could hang."""
+def _replacing(pattern: str) -> tuple[re.Pattern[str], int]:
+    """The compiled pattern and how many repeats it has."""
     matcher(pattern, whole=False)
     try:
         found = re.compile(pattern, re.DOTALL)
     except (re.error, RecursionError, OverflowError):
         raise fail("a regular expression that cannot be read", "fhirpath-regex") from None
-    if _may_hang(pattern):
-        raise fail(
-            "a regular expression to replace by has no repeats inside of repeats, and few side by side",
-            "fhirpath-regex",
-        )
-    return found
+    return found, _repeats(pattern)
 
 
 def _check_length(pattern: str) -> None:
@@ -65,8 +73,8 @@ _PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()]|[*+?]\??|\{\d*(?:,\d*)
 _REPEAT = re.compile(r"[*+]|\{\d*,\d*\}|\{\d{2,}\}")
 
 
-def _may_hang(pattern: str) -> bool:
-    """Whether a group with repeats or alternatives inside is itself repeated, or many repeats stand side by side."""
+def _repeats(pattern: str) -> int:
+    """How many repeats stand side by side. Raises for a group with repeats or alternatives that is itself repeated."""
     groups, repeats = [False], 0
     closed = False
     for part in _PARTS.findall(pattern):
@@ -78,10 +86,10 @@ def _may_hang(pattern: str) -> bool:
             continue
         elif _REPEAT.match(part):
             if closed:
-                return True
+                raise fail("a regular expression to replace by has no repeats inside of repeats", "fhirpath-regex")
             groups[-1] = True
             repeats += 1
         elif part == "|":
             groups[-1] = True
         closed = False
-    return repeats > MOST_REPEATS
+    return repeats

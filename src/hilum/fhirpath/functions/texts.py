@@ -14,7 +14,7 @@ from hilum.fhirpath.code import Applied, Items
 from hilum.fhirpath.failure import fail
 from hilum.fhirpath.frame import Frame
 from hilum.fhirpath.functions.building import Build, expect, of_texts, one, refuse_parts
-from hilum.fhirpath.functions.regexes import LONGEST_REPLACED, matcher, replacer
+from hilum.fhirpath.functions.regexes import matcher, replacer
 from hilum.fhirpath.operators import LONGEST_TEXT
 from hilum.fhirpath.shapes import STRING, Shape
 from hilum.fhirpath.syntax import Call
@@ -91,9 +91,9 @@ def _replace_matches(text: str, pattern: Any, new: Any) -> str:
     """`$1` and `${name}` in the replacement stand for groups, `$$` for a dollar; an empty pattern changes nothing."""
     if not _given(pattern, str, "text"):
         return text
-    if len(text) > LONGEST_REPLACED:
-        raise fail(f"replaceMatches() takes texts of at most {LONGEST_REPLACED:,} characters", "fhirpath-too-much")
-    template, found = _given(new, str, "text"), replacer(pattern)
+    template, found = _given(new, str, "text"), replacer(pattern, len(text))
+    if (len(text) + 1) * (len(template) + 1) > LONGEST_TEXT:
+        raise fail(f"replaceMatches() may build a text of more than {LONGEST_TEXT:,} characters", "fhirpath-too-much")
 
     def fill(match: re.Match[str]) -> str:
         def group(one: re.Match[str]) -> str:
