@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from msgspec import Raw, Struct
 
 from hilum import mapping
+from hilum.app.outward_show import show_outward
 from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
@@ -42,21 +43,33 @@ class MappedMessage(Struct, frozen=True):
 
 
 def command(
-    *files: Annotated[Path, Parameter(help="Files with one message or many, or batches.")],
+    *files: Annotated[
+        Path,
+        Parameter(help="Files with one message or many, or batches; with --to, FHIR resources or Bundles in JSON."),
+    ],
     folder: Annotated[
         Path | None, Parameter(help="Use the workbook and the params of this integration folder.")
     ] = None,
+    to: Annotated[
+        str, Parameter(help="The other way: make HL7 v2 of this kind, such as ADT^A08, of FHIR resources.")
+    ] = "",
+    about: Annotated[
+        str, Parameter(help="With --to: what the message is about, such as Encounter/1, where there are several.")
+    ] = "",
+    receiver: Annotated[
+        str, Parameter(help="With --to: who gets it, as APP|FACILITY; maps and namespaces may differ by receiver.")
+    ] = "",
     trace: Annotated[
         bool, Parameter(help="Say for every value which field and which row it comes from.", negative="")
     ] = False,
     json: Annotated[bool, Parameter(help="One JSON object per message and line.", negative="")] = False,
 ) -> int:
-    """Show the FHIR resources that HL7 v2 files turn into.
+    """Show the FHIR resources that HL7 v2 files turn into, or with `--to` the HL7 v2 that FHIR resources turn into.
 
     Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times
     without a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
 
-    The exit status is 0 when every message would be applied, 1 when one would be held or refused.
+    The exit status is 0 when every message would be applied (or sent), 1 when one would be held or refused.
     """
     if not files:
         print("hilum: name at least one file to map", file=sys.stderr)
@@ -64,6 +77,9 @@ def command(
     if folder is not None and not folder.is_dir():
         print(f"hilum: {folder} is no folder", file=sys.stderr)
         return USAGE
+    if to:
+        book, params = mapping.load_workbook(folder), _params(folder)
+        return show_outward(book, params, to, files, about=about, receiver=receiver, trace=trace, as_json=json)
     try:
         plan = mapping.compile_workbook(mapping.load_workbook(folder), params=_params(folder))
     except ConfigError as error:

@@ -11,7 +11,7 @@ from hilum.mapping.outward.lines import Lines, SegmentLine, Test
 from hilum.mapping.outward.resources import Resource, View
 from hilum.mapping.outward.sharing import Sharing
 
-__all__ = ["Composer", "Pool", "fits_chain", "reference_of", "references"]
+__all__ = ["Composer", "Pool", "fits", "fits_chain", "reference_of", "references"]
 
 
 def reference_of(view: View) -> str:
@@ -173,15 +173,16 @@ class Composer:
     ) -> Iterator[tuple[dict[str, Resource], tuple[str, View] | None, str]]:
         """One for each item of a list: of a label, of one row, or of every row that is anchored here."""
         each = line.each
+        near = parent if parent.own or parent.parent is None else parent.parent
         for entry in self._entries:
             rule = entry.rule
-            resource = parent.bound(rule.target.resource)
+            resource = near.own.get(rule.target.resource) if each.how == "items" else parent.bound(rule.target.resource)
             if resource is None:
                 continue
             if each.how == "row":
                 if rule.row.row_id != each.other:
                     continue
-            elif not any(fits_chain(anchor.chain, line.name, parent) for anchor in rule.anchors):
+            elif not any(fits(anchor.chain, anchor.direct, Holder(line.name, None, parent)) for anchor in rule.anchors):
                 continue
             step = next((step for step in entry.steps if step.item is not None), None)
             if step is None or (entry.source is None and entry.kind != "ref"):
@@ -264,7 +265,8 @@ class Composer:
             return references == ({other.reference} if other is not None else set())
         if test.operator == "valued":
             return bool(views)
-        return any(str(view.value) in test.values for view in views)
+        inside = [str(view.value) in test.values for view in views]
+        return not all(inside) if test.operator == "besides" else any(inside)
 
 
 def _item_of(view: View, resource: Resource, entry: Entry) -> View:
@@ -273,6 +275,13 @@ def _item_of(view: View, resource: Resource, entry: Entry) -> View:
     dots = sum(1 for step in entry.steps[: depth + 1])
     path = ".".join(view.path.split(".")[:dots])
     return View(None, path, resource)
+
+
+def fits(chain: tuple[str, ...], direct: bool, holder: Holder) -> bool:
+    """Whether a segment is what an anchor names; `direct`: right below the segment before it in the chain."""
+    if direct and (holder.chain() or [""])[0] != chain[-2]:
+        return False
+    return fits_chain(chain, holder.name, holder.parent)
 
 
 def fits_chain(chain: tuple[str, ...], name: str, parent: Holder | None) -> bool:

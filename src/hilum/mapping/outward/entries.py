@@ -72,6 +72,7 @@ class Entry(Struct, frozen=True):
     kind: str  # value, const, ref, event, none
     constant: Any
     implied: tuple[Implied, ...]
+    denied: tuple[Implied, ...]  # what must not stand there
     order: int
     names: tuple[str, ...]  # JSON member of each step
 
@@ -150,7 +151,17 @@ def _entry(rule: Rule, params: Mapping[str, str], names: set[str], order: int, c
         kind = "none"
     steps = rule.target.steps
     members = tuple(json_name(steps, at) for at in range(len(steps)))
-    return Entry(rule, _spec(rule, source), source, kind, constant, tuple(_implied(rule.when)), order, members)
+    return Entry(
+        rule,
+        _spec(rule, source),
+        source,
+        kind,
+        constant,
+        tuple(_implied(rule.when)),
+        tuple(_denied(rule.when)),
+        order,
+        members,
+    )
 
 
 class Index:
@@ -166,10 +177,21 @@ class Index:
                     self._fields.setdefault(segment, {}).setdefault(number, []).append(entry)
                 else:
                     self._segments.setdefault(segment, []).append(entry)
+        self.unsaid: dict[tuple[str, tuple[str, ...]], list[Any]] = {}  # what stands for "not said", by element
+        for entry in entries:
+            words_alone = isinstance(entry.constant, dict) and entry.constant.keys() == {"text"}
+            if words_alone and entry.rule.when is not None:
+                key = entry.rule.target.resource, entry.names
+                self.unsaid.setdefault(key, []).append(entry.constant)
         self.plain_fields = {
             (entry.source.segment, entry.source.field)
             for entry in entries
             if entry.source is not None and entry.source.segment and not entry.rule.anchors[0].field
+        }
+        self.valued_fields = {
+            (entry.source.segment, entry.source.field)
+            for entry in entries
+            if entry.source is not None and entry.source.segment
         }
 
     def at_segment(self, name: str) -> Sequence[Entry]:
@@ -239,6 +261,18 @@ def _implied(condition: Expression | None) -> list[Implied]:
         elif isinstance(part, Membership) and not part.negated and isinstance(part.left, Path):
             texts = tuple(choice.text for choice in part.choices if isinstance(choice, Literal))
             found.append(Implied(part.left, texts))
+    return found
+
+
+def _denied(condition: Expression | None) -> list[Implied]:
+    found = []
+    for part in _parts(condition):
+        inner = part.part if isinstance(part, Negation) else None
+        if isinstance(inner, Membership) and not inner.negated and isinstance(inner.left, Path):
+            texts = tuple(choice.text for choice in inner.choices if isinstance(choice, Literal))
+            found.append(Implied(inner.left, texts))
+        if isinstance(part, Binary) and part.operator == "!=" and isinstance(part.right, Literal):
+            found += [Implied(part.left, (part.right.text,))] if isinstance(part.left, Path) else []
     return found
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hilum.mapping.outward.composing import fits_chain, reference_of
+from hilum.mapping.outward.composing import fits, reference_of
 from hilum.mapping.outward.entries import Entry
 from hilum.mapping.outward.holders import Holder
 from hilum.mapping.outward.naming import Naming, Slot
 from hilum.mapping.outward.resources import Resource, View
+from hilum.mapping.outward.writing import is_mapped
 from hilum.mapping.syntax import Path
 
 __all__ = ["Filler"]
@@ -24,21 +25,27 @@ class Filler(Naming):
                 if entry.rule.row.row_id == holder.row:
                     self._run(holder, entry, may_imply=True)
             return
+        if holder.item is not None and holder.item[1].resource.is_settled(holder.item[1].path):
+            return  # another segment has said it
         here = [entry for entry in self._index.at_segment(holder.name) if self._runs(entry, holder)]
         here.sort(key=lambda entry: len(entry.rule.alternatives) > 1)  # what has a choice goes where room is left
         own = [entry for entry in here if entry.rule.target.resource in holder.own]
         inherited = [entry for entry in here if entry.rule.target.resource not in holder.own]
         self._fill_fields(holder, beside=False)
+        if holder.item is not None:
+            self._fill_fields(holder, beside=True)  # it came for this item: what the item says goes first
         for entry in own:
             self._run(holder, entry, may_imply=True)
-        self._fill_fields(holder, beside=True)
+        if holder.item is None:
+            self._fill_fields(holder, beside=True)
         for entry in inherited:
             self._run(holder, entry, may_imply=False)
+        self._settle()
 
     def _runs(self, entry: Entry, holder: Holder) -> bool:
         anchors = entry.rule.anchors
         return holder.bound(entry.rule.target.resource) is not None and any(
-            _fits(anchor.chain, anchor.direct, holder) for anchor in anchors
+            fits(anchor.chain, anchor.direct, holder) for anchor in anchors
         )
 
     def _run(self, holder: Holder, entry: Entry, *, may_imply: bool) -> None:
@@ -48,11 +55,13 @@ class Filler(Naming):
         index = 0
         for view in views:
             if entry.kind == "const":
-                self._claim_constant(holder, entry, view, may_imply=may_imply)
+                self._claim_constant(holder, entry, view)
             elif entry.kind == "event":
                 self._claim_event(entry, view)
             elif entry.kind == "ref":
                 index += self._refer(holder, entry, view, index)
+            elif view.value in self._index.unsaid.get((entry.rule.target.resource, entry.names), ()):
+                continue  # what stands for "not said" is not said: its own row claims it
             elif entry.kind == "value" and self._is_open(holder, view):
                 if not may_imply and not self._is_said(holder, entry):
                     continue
@@ -139,14 +148,14 @@ class Filler(Naming):
         for entry, view in pairs:
             if entry.kind == "value" and entry.source is not None and entry.source.segment:
                 pending = len(self._out.pending)
-                fresh = view.fresh()
-                self._write(holder, entry, fresh, 0, may_imply=True)
-                if len(self._out.pending) > pending:
+                self._write(holder, entry, view, 0, may_imply=True)
+                if not is_mapped(view):
+                    del self._out.pending[pending:]
                     return False
         wrote = False
         for entry, view in pairs:
             if entry.kind == "const":
-                self._claim_constant(holder, entry, view, may_imply=True)
+                self._claim_constant(holder, entry, view)
             elif entry.kind == "ref" and entry.source is None:
                 target = self._pool.find(reference_of(view))
                 if target is not None and self._fill_slot(Slot(holder, number, index, {entry.reference: target})):
@@ -165,12 +174,6 @@ class Filler(Naming):
 
 def _item_path(path: str, depth: int) -> str:
     return ".".join(path.split(".")[: depth + 1])
-
-
-def _fits(chain: tuple[str, ...], direct: bool, holder: Holder) -> bool:
-    if direct and (holder.chain() or [""])[0] != chain[-2]:
-        return False
-    return fits_chain(chain, holder.name, holder.parent)
 
 
 def _is_repetition(entry: Entry) -> bool:

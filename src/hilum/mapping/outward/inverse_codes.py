@@ -26,6 +26,7 @@ class Triple(Struct):
     text: str = ""
     system: str = ""
     version: str = ""
+    by_map: bool = False  # the code that a map gives back, and no coding of the sender
 
 
 def _own(coding: View, out: Out) -> Triple:
@@ -35,11 +36,11 @@ def _own(coding: View, out: Out) -> Triple:
 
 
 def _triples(codings: list[View], spec: Spec, out: Out) -> list[Triple] | None:
-    """At most two codings for one CWE; None when one of them must not be sent."""
+    """At most three codings for one CWE; None when one of them must not be sent."""
     mapped = [
         coding
         for coding in codings
-        if spec.map and out.codes.knows(spec.map, coding.peek("system"), coding.peek("code"))
+        if spec.map and out.codes.knows(spec.map, coding.peek("code"), coding.peek("system"))
     ]
     found: list[Triple] = []
     for coding in codings:
@@ -57,36 +58,36 @@ def _triples(codings: list[View], spec: Spec, out: Out) -> list[Triple] | None:
         target, system = coding.peek("code"), coding.peek("system")
         code = out.code(spec, target, system, quiet=spec.unmapped not in INVERTIBLE_CODES)
         if code:
-            found.insert(0, Triple(code, "", out.systems.find(system) if code == target else ""))
+            found.insert(0, Triple(code, "", out.systems.find(system) if code == target else "", by_map=True))
             coding.take()
     if not found and codings and spec.unmapped in INVERTIBLE_CODES:
         if not mapped:
             out.code(spec, codings[0].peek("code"))
         return None
-    return found[:2]
+    return found[:3]
 
 
 def concept_parts(view: View, spec: Spec, out: Out) -> Parts:
-    """The components of a CodeableConcept: CWE.1 to .8 for two codings, CWE.2 or .9 for its text."""
+    """The components of a CodeableConcept: CWE.1 to .8 and .10 to .13 for three codings, .2 or .9 for its text."""
     triples = _triples(view.items("coding"), spec, out)
     if triples is None:
         return {}
     words = view.text("text")
     parts: Parts = {}
-    for triple, at in zip(triples, (1, 4), strict=False):
+    for triple, at in zip(triples, (1, 4, 10), strict=False):
         parts |= {(at, 1): triple.code, (at + 1, 1): triple.text, (at + 2, 1): triple.system}
-    for triple, at in zip(triples, (7, 8), strict=False):
+    for triple, at in zip(triples, (7, 8, 13), strict=False):
         parts[at, 1] = triple.version
     return _with_words(parts, triples, words)
 
 
 def _with_words(parts: Parts, triples: list[Triple], words: str) -> Parts:
     shows = next((triple.text for triple in triples if triple.text), "")
-    if not words and not shows and len(triples) == 1:
+    if not words and len(triples) == 1 and triples[0].by_map:
         parts.pop((3, 1), "")  # a bare code: the field has its own table
     if not words or words == shows:
         return parts
-    if not triples or (not shows and len(triples) == 1):
+    if not triples or triples[0].by_map:
         parts[2, 1] = words
     else:
         parts[9, 1] = words
@@ -127,7 +128,7 @@ def coding(view: View, spec: Spec, out: Out) -> Inverted | None:
 def plain_code(view: View, spec: Spec, out: Out) -> Inverted | None:
     """The v2 code of the map, or with `code(raw)` the code itself."""
     text = view.text()
-    if spec.unmapped == f"fixed:{text}" and not out.codes.knows(spec.map, "", text):
+    if spec.unmapped == f"fixed:{text}" and not out.codes.knows(spec.map, text):
         view.commit()  # what stands for "not said" is not said
         return None
     return one(out.code(spec, text) if spec.map and text else text)

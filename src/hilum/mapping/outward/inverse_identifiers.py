@@ -32,11 +32,22 @@ def _type(view: View, spec: Spec, out: Out) -> str:
     for coding in type_.items("coding"):
         code, system = coding.text("code"), coding.text("system")
         coding.text("display")
-        if code and spec.map and out.codes.knows(spec.map, system, code):
+        if code and spec.map and out.codes.knows(spec.map, code, system):
             return out.code(spec, code, system)
         if code and system in (_TYPE_SYSTEM, ""):
             return code
     return text
+
+
+def _checks(view: View) -> tuple[str, str]:
+    """Check digit and its scheme."""
+    found = {"identifier-checkDigit": "", "namingsystem-checkDigit": ""}
+    for item in view.items("extension"):
+        name = item.peek("url").rpartition("/")[2]
+        if name in found:
+            item.text("url")
+            found[name] = item.text("valueString")
+    return found["identifier-checkDigit"], found["namingsystem-checkDigit"]
 
 
 @inverts("CX", "XON_ID", "XCN_ID", "EI", "EIP")
@@ -61,9 +72,11 @@ def identifier(view: View, spec: Spec, out: Out) -> Inverted | None:
         parts = {(1, 1): value, (9, 1): authority[0], (10, 1): authority[1], (11, 1): authority[2]}
     elif kind == "XCN":
         parts[1, 1], parts[13, 1] = value, type_
+        parts[11, 1], parts[12, 1] = _checks(view)
         _hd(parts, authority, 9)
     else:
         parts[1, 1], parts[5, 1] = value, type_
+        parts[2, 1], parts[3, 1] = _checks(view)
         _hd(parts, authority, 4)
         period = view.get("period")
         if period is not None:

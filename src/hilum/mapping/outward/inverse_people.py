@@ -24,6 +24,19 @@ def _use(view: View, spec: Spec, out: Out, table: dict[str, str]) -> str:
     return out.code(spec, use) if spec.map else table.get(use, "")
 
 
+_EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
+_SURNAMES = ("own-prefix", "own-name", "partner-prefix", "partner-name")  # FN.2 to FN.5
+
+
+def _extension(view: View | None, name: str) -> str:
+    """The text of an extension by its short name."""
+    for item in view.items("extension") if view is not None else []:
+        if item.peek("url") == _EXTENSION + name:
+            item.text("url")
+            return item.text("valueString")
+    return ""
+
+
 def _period(view: View, start: int, end: int) -> Parts:
     period = view.get("period")
     if period is None:
@@ -45,12 +58,15 @@ def human_name(view: View, spec: Spec, out: Out) -> Inverted | None:
         (at + 3, 1): " ".join(given[1:]),
         (at + 4, 1): suffixes[0] if suffixes else "",
         (at + 5, 1): " ".join(item.text() for item in view.items("prefix")),
-        (at + 6, 1): " ".join(suffixes[1:]),
+        (at + 6, 1): suffixes[1] if len(suffixes) > 1 else "",
     }
     if not any(parts.values()):
         return None
+    for sub, name in enumerate(_SURNAMES, 2):
+        parts[at + 1, sub] = _extension(view.get("_family"), f"humanname-{name}")
     parts[(10 if person else 7), 1] = _use(view, spec, out, _NAME_TYPES)
-    return Inverted([parts if person else parts | _period(view, 12, 13)])
+    parts[(21 if person else 14), 1] = " ".join(suffixes[2:])
+    return Inverted([parts | (_period(view, 19, 20) if person else _period(view, 12, 13))])
 
 
 @inverts("XAD", "SAD")
@@ -76,7 +92,7 @@ def address(view: View, spec: Spec, out: Out) -> Inverted | None:
         code = "M"
     if code == "M" or view.peek("type") != "postal":
         view.text("type")
-    parts[7, 1] = code
+    parts[7, 1], parts[10, 1] = code, _extension(view, "iso21090-ADXP-censusTract")
     return Inverted([parts | _period(view, 13, 14)])
 
 
@@ -99,10 +115,11 @@ def contact_point(view: View, spec: Spec, out: Out) -> Inverted | None:
     for name in ("system", "use", "value"):
         view.text(name)
     kind = "" if use == "mobile" else _CODES.get(use, "")
+    more: Parts = {(9, 1): _extension(view, "contactpoint-comment"), (18, 1): view.text("rank")} | _period(view, 13, 14)
     if system == "email":
         stated = use == out.constant(spec, "use") or not kind
-        return Inverted([{(2, 1): "NET" if stated else kind, (3, 1): "Internet", (4, 1): value}])
-    parts: Parts = {(1, 1): value, (2, 1): kind or ("PRN" if use else ""), (3, 1): _EQUIPMENT[system]}
+        return Inverted([{(2, 1): "NET" if stated else kind, (3, 1): "Internet", (4, 1): value} | more])
+    parts: Parts = more | {(1, 1): value, (2, 1): kind or ("PRN" if use else ""), (3, 1): _EQUIPMENT[system]}
     if use == "mobile" and system == "phone":
         parts[3, 1] = "CP"
     found = _NUMBER.fullmatch(value)

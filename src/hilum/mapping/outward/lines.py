@@ -39,7 +39,7 @@ class Test(Struct, frozen=True):
 
     resource: str  # "" is the resource of the segment
     path: tuple[str, ...]
-    operator: str  # is, valued, in, same, referenced
+    operator: str  # valued, in, besides, same, referenced
     values: tuple[str, ...] = ()
     negated: bool = False
 
@@ -99,7 +99,7 @@ _ITEM = re.compile(r"([A-Z]\w+(?::[\w-]+)?)\.([\w.]+)\[([\w-]+)\]")
 _LABEL = re.compile(r"[A-Z]\w+(?::[\w-]+)?")
 _TEST = re.compile(
     r"(?P<not>not\s+)?(?:referenced\((?P<by>[A-Z][\w:-]*\.[\w.]+)\)|(?P<path>[A-Za-z][\w.:-]*)"
-    r"(?:\s*(?P<op>=|!=|not\s+in|in|is)\s*(?P<values>\([^)]*\)|[\w.:-]+))?)"
+    r"(?:\s*(?P<op>=|!=|not\s+in|in|is|besides)\s*(?P<values>\([^)]*\)|[\w.:-]+))?)"
 )
 
 

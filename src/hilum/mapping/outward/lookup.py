@@ -46,10 +46,14 @@ class CodesOut:
             raise Ambiguous(name)
         return target if len(codes) > 1 else codes[0] if codes else ""
 
-    def knows(self, name: str, system: str, target: str) -> bool:
-        """Whether some entry of the map writes this code."""
+    def knows(self, name: str, target: str, system: str | None = None) -> bool:
+        """Whether some entry of the map writes this code; `system` is that of a coding, None for a bare code.
+
+        A coding without a system is nobody's code: an unknown local `L` is not the `L` that a map writes.
+        """
         return any(
-            not system or not entry.system or entry.system == system for _, entry in self._back.get((name, target), ())
+            system is None or not entry.system or entry.system == system
+            for _, entry in self._back.get((name, target), ())
         )
 
     def forward(self, name: str, code: str) -> MapEntry | None:

@@ -84,7 +84,7 @@ class Naming(Writing):
 
     def _fill_slot(self, slot: Slot) -> bool:
         """Rows of the field anchor for resources of the repetition, and those that they are part of."""
-        entries = self._at_field(slot.holder, slot.field)
+        entries = sorted(self._at_field(slot.holder, slot.field), key=lambda entry: len(entry.rule.alternatives) > 1)
         own = dict(slot.own)
         wrote, going = False, True
         done: set[int] = set()
@@ -97,7 +97,7 @@ class Naming(Writing):
                 done.add(entry.order)
                 for view in self._sharing.values(entry, resource)[: None if self._takes_more(entry) else 1]:
                     if entry.kind == "const":
-                        self._claim_constant(slot.holder, entry, view, may_imply=False)
+                        self._claim_constant(slot.holder, entry, view)
                     elif entry.kind == "ref":
                         target = self._pool.find(reference_of(view))
                         if target is not None and entry.reference not in own and _is_level(target, entry, entries):
@@ -111,6 +111,9 @@ class Naming(Writing):
     def _write_slot(self, slot: Slot, entry: Entry, view: View) -> bool:
         inverse = inverse_of(entry.spec.transform)
         if inverse is None or entry.source is None:
+            return False
+        if len(entry.rule.alternatives) > 1:
+            self._claim_part(slot, entry, view)
             return False
         if entry.source.segment:
             target = slot.holder.find(entry.source.segment)
@@ -133,6 +136,16 @@ class Naming(Writing):
             self._note(one, number, at, entry, f"{view.resource.reference} {view.path}", more)
         view.commit()
         return bool(parts)
+
+    @staticmethod
+    def _claim_part(slot: Slot, entry: Entry, view: View) -> None:
+        """A text that came from one of several parts: mapped when one of them holds it; which, is not made up."""
+        paths = [one for one in entry.rule.alternatives if isinstance(one, Path) and not one.segment]
+        there = slot.holder.fields.get(slot.field, [])
+        said = there[slot.index] if slot.index < len(there) else {}
+        if view.peek() in [said.get((path.component, max(path.sub, 1))) for path in paths]:
+            view.take()
+            view.commit()
 
     @staticmethod
     def _place_words(slot: Slot, parts: Parts) -> Parts:

@@ -138,7 +138,7 @@ def _held(reports: Sequence[Report], doubts: Sequence[str], kept: Sequence[Holde
         if report.hold:
             return Problem(report.item.code, report.item.location, report.item.message, report.item.owner)
     for holder in kept:
-        if holder.line is not None and holder.line.always and holder.name in ("PID", "SCH") and holder.is_empty:
+        if holder.name in ("PID", "SCH") and not holder.own:
             return Problem("root-missing", holder.name, f"there is no resource that {holder.name} is about")
     return None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Number", "Resource", "View", "read_resource", "shown"]
+__all__ = ["Number", "Resource", "View", "leaves", "read_resource", "shown"]
 
 
 class Number(str):
@@ -75,6 +75,13 @@ class Resource:
                 inside = path.removesuffix("url")
                 if any(other == "mapped" and one.startswith(inside) for one, other in self.fates.items()):
                     self.fates[path] = "mapped"
+
+    def is_settled(self, path: str) -> bool:
+        """Whether all leaves at and below a path are mapped."""
+        inside = [
+            fate for leaf, fate in self.fates.items() if leaf == path or leaf.startswith((path + ".", path + "["))
+        ]
+        return bool(inside) and all(fate == "mapped" for fate in inside)
 
     def mark(self, path: str, fate: str = "mapped") -> None:
         """Settle one leaf; what is mapped stays mapped."""

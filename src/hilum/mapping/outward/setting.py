@@ -72,7 +72,10 @@ class Setter:
         for holder in holders:
             lines = [line for line in self._lines if line.source == "counter" and _is_for(line, holder)]
             if lines:
-                key = (id(holder.parent), holder.name)
+                group = holder.parent
+                while group is not None and group.name == holder.name:
+                    group = group.parent
+                key = (id(group), holder.name)
                 numbers[key] = numbers.get(key, 0) + 1
             for line in lines:
                 holder.put(line.field.field, 0, {(1, 1): str(numbers[key])})

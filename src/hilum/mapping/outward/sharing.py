@@ -65,6 +65,12 @@ class Sharing:
         self._by_label: dict[str, list[Entry]] = {}
         for entry in entries:
             self._by_label.setdefault(entry.rule.target.resource, []).append(entry)
+        self._constants: dict[tuple[str, tuple[str, ...]], list[tuple[str, Any]]] = {}
+        for label, group in self._by_label.items():
+            for entry in group:
+                if entry.kind == "const" and isinstance(entry.constant, Mapping):
+                    key = entry.rule.target.type, entry.names
+                    self._constants.setdefault(key, []).append((label, entry.constant))
         self._lines: dict[str, list[SegmentLine]] = {}
         for line in lines:
             self._lines.setdefault(line.name, []).append(line)
@@ -189,7 +195,14 @@ class Sharing:
             return 0.0
         if at < len(entry.steps) and entry.steps[-1].name == "text":
             return None if item.items("coding") else 1.5  # words alone: a code beside them would be lost
+        if self._speaks_for_another(inner[0], entry):
+            return None
         return self._fits_value(inner[0], entry)
+
+    def _speaks_for_another(self, view: View, entry: Entry) -> bool:
+        """Whether an item is what makes a resource one of another label: `GUAR` of a guarantor, seen as next of kin."""
+        others = self._constants.get((entry.rule.target.type, entry.names), ())
+        return any(label != entry.rule.target.resource and same_code(view.value, one) for label, one in others)
 
     def _fits_value(self, view: View, entry: Entry) -> float | None:
         spec, out = entry.spec, self._out
@@ -219,12 +232,13 @@ class Sharing:
 
     def _fits_map(self, view: View, entry: Entry) -> float:
         spec = entry.spec
+        codes: list[tuple[str, str | None]]
         if isinstance(view.value, str):
-            codes = [("", view.value)]
+            codes = [(view.value, None)]
         else:
             codings = view.items("coding") if spec.transform == "CWE" else [view]
-            codes = [(one.peek("system"), one.peek("code")) for one in codings]
-        if any(self._out.codes.knows(spec.map, system, code) for system, code in codes):
+            codes = [(one.peek("code"), one.peek("system")) for one in codings]
+        if any(self._out.codes.knows(spec.map, code, system) for code, system in codes):
             return 3.0
         return -3.0 if spec.unmapped in INVERTIBLE_CODES else -1.0
 

@@ -8,11 +8,11 @@ from hilum.mapping.outward.composing import Pool
 from hilum.mapping.outward.entries import REPEATING, Entry, Index
 from hilum.mapping.outward.frame import Inverted, Out, Parts, inverse_of
 from hilum.mapping.outward.holders import Holder
-from hilum.mapping.outward.resources import View
+from hilum.mapping.outward.resources import View, leaves
 from hilum.mapping.outward.sharing import Sharing, same_code
 from hilum.mapping.syntax import Path
 
-__all__ = ["Note", "Writing", "shifted"]
+__all__ = ["Note", "Writing", "is_mapped", "shifted"]
 
 _COMPOSITE_WORDS = "CWE CE CNE CF CX EI XON XCN CNN XPN CQ HD PL DLN EIP"
 _COMPOSITE = frozenset(_COMPOSITE_WORDS.split())
@@ -39,12 +39,18 @@ def shifted(parts: Parts, path: Path, type_: str) -> Parts:
     return {(path.component, max(path.sub, 1)): text for text in list(parts.values())[:1]}
 
 
+def is_mapped(view: View) -> bool:
+    """Whether all of a value has found its place, here or in another segment."""
+    return all(view.resource.fates.get(leaf) == "mapped" for leaf in leaves(view.value, view.path))
+
+
 class Writing:
     """Writes values, claims what the message says anyway, and notes what it wrote."""
 
     def __init__(self, index: Index, out: Out, pool: Pool, sharing: Sharing) -> None:
         self._index, self._out, self._pool, self._sharing = index, out, pool, sharing
         self.notes: list[Note] = []
+        self._waiting: list[tuple[Holder, Entry, View]] = []
 
     @staticmethod
     def _is_open(holder: Holder, view: View) -> bool:
@@ -53,13 +59,23 @@ class Writing:
     def _takes_more(self, entry: Entry) -> bool:
         return entry.rule.repeats == "each" or any(step.item is not None for step in entry.steps)
 
-    def _claim_constant(self, holder: Holder, entry: Entry, view: View, *, may_imply: bool) -> None:
+    def _claim_constant(self, holder: Holder, entry: Entry, view: View) -> None:
+        """What a row writes whatever the message says: mapped where its condition stands, or can be made to stand."""
         if not same_code(view.value, entry.constant):
             return
-        if may_imply and not self._imply(holder, entry, "", write=True):
+        if entry.implied:
+            self._waiting.append((holder, entry, view))
             return
         view.take()
         view.commit()
+
+    def _settle(self) -> None:
+        """The constants whose conditions speak of fields: now all of those are written that will be."""
+        for holder, entry, view in self._waiting:
+            if self._imply(holder, entry, "", write=True):
+                view.take()
+                view.commit()
+        self._waiting.clear()
 
     def _claim_event(self, entry: Entry, view: View) -> None:
         """What the event itself says: `A03` finishes an encounter."""
@@ -78,8 +94,8 @@ class Writing:
             if there in implied.texts:
                 continue
             target = holder.find(implied.path.segment) if implied.path.segment else None
-            if there or target is None:
-                return False
+            if there or target is None or (implied.path.segment, implied.path.field) in self._index.valued_fields:
+                return False  # what a value belongs into is never made up for a condition
             if write:
                 chosen = implied.texts[0]
                 if "TX" in implied.texts and ("\n" in text or len(text) > _LONG):
@@ -102,12 +118,14 @@ class Writing:
         self._out.start = target.text(entry.source)
         before = len(self._out.pending)
         found = inverse(view, entry.spec, self._out)
-        if found is None:
+        if found is None or self._is_denied(holder, entry, found):
             return 0
         if entry.rule.row.transform.startswith("text(join") and self._joined(target, entry, view, found):
             return 0
         if not self._place(holder, target, entry, view, index, found):
             del self._out.pending[before:]
+            if not is_mapped(view):
+                self._conflict(entry)
             return 0
         if may_imply:
             text = "".join(next(iter(found.repetitions), {}).values()) if len(found.repetitions) < 2 else "\n"
@@ -115,6 +133,18 @@ class Writing:
         view.commit()
         holder.written.add(f"{view.resource.reference} {view.path}")
         return len(found.repetitions)
+
+    @staticmethod
+    def _is_denied(holder: Holder, entry: Entry, found: Inverted) -> bool:
+        """Whether the row's condition forbids what stands in a field, or what this value would write there."""
+        for denied in entry.denied:
+            texts = {holder.text(denied.path)}
+            for name, path in entry.rule.transform.named:
+                if isinstance(path, Path) and (path.segment, path.field) == (denied.path.segment, denied.path.field):
+                    texts.update(found.extra.get(name, {}).values())
+            if texts & set(denied.texts):
+                return True
+        return False
 
     def _joined(self, target: Holder, entry: Entry, view: View, found: Inverted) -> bool:
         """A text joined of all repetitions, where other rows have written those already: it adds words to them."""
@@ -172,12 +202,12 @@ class Writing:
             at = (max(path.repetition, 1) - 1 if path.repetition > 0 else index) + number
             while not target.fits(path.field, at, placed):
                 if (target.name, path.field) not in REPEATING or self._is_wide(entry):
-                    return self._conflict(entry)
+                    return False
                 at += 1
             plan.append((target, path.field, at, placed))
         beside = self._beside(holder, entry, found)
         if beside is None:
-            return self._conflict(entry)
+            return False
         plan += beside
         for one, field, at, parts in plan:
             self._note(one, field, at, entry, f"{view.resource.reference} {view.path}", parts)
@@ -201,10 +231,9 @@ class Writing:
     def _is_wide(entry: Entry) -> bool:
         return entry.source is not None and entry.source.component > 0
 
-    def _conflict(self, entry: Entry) -> bool:
+    def _conflict(self, entry: Entry) -> None:
         message = "another element has written this field already, and says something else"
         self._out.report(entry.spec, "field-taken", message, hold=False)
-        return False
 
     def _note(self, holder: Holder, field: int, index: int, entry: Entry, element: str, parts: Parts) -> None:
         holder.put(field, index, parts)
