@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,10 @@ def run_view(
         with duckdb.connect(":memory:", config=_settings(work)) as connection:
             _prepare(connection, files, work)
             rows = _waiting(connection, lambda: _write(connection, query, target, form, table), progress)
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:
+        # Ctrl-C while DuckDB has the thread comes out as an error of its own.
+        if isinstance(error, duckdb.InterruptException) or type(error) is RuntimeError:
+            raise KeyboardInterrupt from None
         raise _told(error) from None
     _publish(target, output)
     return Done(str(output), table if form == "duckdb" else "", rows, view.columns)
@@ -162,24 +165,31 @@ def _waiting(connection: duckdb.DuckDBPyConnection, work: Callable[[], int], pro
     """Do the work in a thread, so that progress can be shown and Ctrl-C is heard."""
     found: list[int] = []
     failed: list[BaseException] = []
+    ended = threading.Event()  # join() believes that a thread has ended when Ctrl-C breaks it off
 
     def job() -> None:
         try:
             found.append(work())
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             failed.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=job, name="view")
     thread.start()
     try:
-        while thread.is_alive():
-            thread.join(_POLL)
+        while not ended.wait(_POLL):
             if progress is not None:
-                progress(max(connection.query_progress(), 0.0))
+                with suppress(Exception):  # no progress is known while DuckDB plans or shuts down
+                    progress(max(connection.query_progress(), 0.0))
     except BaseException:
-        connection.interrupt()
-        thread.join()
+        while not ended.is_set():
+            with suppress(Exception):  # it cannot be heard just now: said again until the thread ends
+                connection.interrupt()
+            ended.wait(_POLL)
         raise
+    finally:
+        thread.join()
     if failed:
         raise failed[0]
     return found[0]
