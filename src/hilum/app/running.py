@@ -23,6 +23,7 @@ from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
 from hilum.app.sending import format_of, maker_of
+from hilum.app.smart import Authorization
 from hilum.config import Tree
 from hilum.definitions import Shelf
 from hilum.delivery import (
@@ -118,12 +119,21 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
         await engine.start()
         stack.push_async_callback(engine.stop)
         state = Running(opened, engine, sources, listener)
+        smart = Authorization(
+            opened.store,
+            opened.journal,
+            opened.repository,
+            opened.tokens,
+            opened.integration.smart,
+            listener.base_url,
+        )
         app = create_app(
             opened.repository,
             opened.journal,
-            opened.tokens,
+            smart.tokens,
             health=state,
             base_url=listener.base_url,
+            authorization=smart,
             max_count=opened.integration.api.max_count,
             writing=writing_rules(opened, _rules(opened)),
         )

@@ -30,6 +30,7 @@ from hilum.config.load import examine, load
 from hilum.config.reference import reference
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
+from hilum.config.smart import Smart, SmartProvider
 from hilum.config.tree import Tree
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "Route",
     "Secret",
     "Section",
+    "Smart",
+    "SmartProvider",
     "StoreSettings",
     "System",
     "Tls",

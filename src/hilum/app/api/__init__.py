@@ -8,7 +8,9 @@ await server.close()                           # drains
 
 from hilum.app.api.access import access_logger
 from hilum.app.api.application import create_app
+from hilum.app.api.auditor import Auditor
 from hilum.app.api.contents import by_definitions
+from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import ArrivalCount, Check, DeliveryCount, Health, StaticHealth, Totals
 from hilum.app.api.server import Listener, Server, listen, serve
 from hilum.app.api.writing import WritingRules
@@ -17,10 +19,15 @@ from hilum.config import Api as ApiSettings
 __all__ = [
     "ApiSettings",
     "ArrivalCount",
+    "Auditor",
+    "Call",
     "Check",
     "DeliveryCount",
+    "Endpoint",
+    "Handler",
     "Health",
     "Listener",
+    "Reply",
     "Server",
     "StaticHealth",
     "Totals",

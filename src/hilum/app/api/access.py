@@ -131,7 +131,9 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *_HEADERS, (b"x-request-id", self.request_id.encode())]
+            own = {name for name, _ in message["headers"]}  # a page for people says itself what it may load
+            safe = [one for one in _HEADERS if one[0] not in own]
+            headers = [*message["headers"], *safe, (b"x-request-id", self.request_id.encode())]
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append(_NO_STORE)
             if self._secure:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
@@ -20,6 +21,7 @@ from hilum.app.api.access import Access, access_logger
 from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
 from hilum.app.api.capability import Capability
+from hilum.app.api.cors import Cors
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
 from hilum.app.api.inner import Inner
@@ -39,8 +41,9 @@ from hilum.app.api.writing import Writing, WritingRules
 from hilum.app.tokens import Grant, Permission, Tokens
 from hilum.journal import Journal
 from hilum.repository import Repository
+from hilum.safeguards import Interaction
 
-__all__ = ["create_app"]
+__all__ = ["AuthorizationServer", "create_app"]
 
 
 class _IdConvertor(Convertor[str]):
@@ -75,12 +78,13 @@ def create_app(
     max_count: int = 500,
     log: FilteringBoundLogger | None = None,
     writing: WritingRules | None = None,
+    authorization: AuthorizationServer | None = None,
 ) -> Starlette:
     """The HTTP surface of hilum: FHIR R4 under /fhir, health, metrics and an OpenAPI document beside it.
 
     `base_url` is where callers reach this app, without /fhir; links are made from it, never from a Host header.
     `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error). `writing` says
-    how writes are validated and what follows from them.
+    how writes are validated and what follows from them. `authorization` lets apps in, beside operators' tokens.
     """
     base = f"{base_url.rstrip('/')}/fhir"
     rules = writing or WritingRules()
@@ -92,12 +96,15 @@ def create_app(
     searching = Searching(repository, surface.types, paging, base, max_count)
     special = Special(repository, searching, paging, surface.types, base, max_count)
     operations = Operations(health, http)
-    capability = Capability(surface, base, update_creates=rules.update_creates)
+    security = authorization.capability() if authorization is not None else None
+    capability = Capability(surface, base, update_creates=rules.update_creates, security=security)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         await guard.close()
+        if authorization is not None:
+            await authorization.close()
         searching.close()
         operations.close()
 
@@ -141,15 +148,39 @@ def create_app(
         _route("/metrics", GET=guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
         _route("/openapi.json", GET=OpenApi(surface, base_url)),
     ]
+    middleware = [Middleware(Access, metrics=http, log=log or access_logger())]
+    if authorization is not None:
+        routes[:0] = authorization.routes(read)
+        middleware.insert(0, Middleware(Cors, is_known=authorization.has_origin))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Access, metrics=http, log=log or access_logger())],
+        middleware=middleware,
         exception_handlers={HTTPException: _unrouted},
         lifespan=lifespan,
     )
     # a redirect would be built from the Host header, and is not an OperationOutcome
     app.router.redirect_slashes = False
     return app
+
+
+class AuthorizationServer(Protocol):
+    """What lets apps in: its tokens are among those that the app is made with."""
+
+    def routes(self, around: Callable[[str, Handler], Handler]) -> list[Route]:
+        """Its own addresses; `around` puts token and audit around a handler."""
+        ...
+
+    def has_origin(self, origin: str) -> bool:
+        """Whether a page of this origin is an app's."""
+        ...
+
+    def capability(self) -> dict[str, object]:
+        """CapabilityStatement.rest.security."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
 
 
 class _Guard:
@@ -205,13 +236,12 @@ class _Guard:
         """What this call may see and do. Raises Denied 403 `scope-insufficient` where that is nothing of the type."""
         call.role, call.permissions = grant.role, grant.permissions
         call.sight_for = lambda verb: sight_of(grant, verb)
-        if action in VERBS:
-            call.sight = call.sight_for(VERBS[action])
-            type_ = self._type_of(call)
-            if grant.rights is not None and type_ and not call.sight.sees_type(type_):
-                denied = out_of_scope(type_)
-                denied.actor = grant.actor
-                raise denied
+        call.sight = call.sight_for(VERBS.get(action, Interaction.SEARCH))
+        type_ = self._type_of(call)
+        if grant.rights is not None and type_ and not call.sight.sees_type(type_):
+            denied = out_of_scope(type_)
+            denied.actor = grant.actor
+            raise denied
 
     def _type_of(self, call: Call) -> str:
         """The type that a request is about, "" where its address names none that is served."""

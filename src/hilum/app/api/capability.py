@@ -16,14 +16,17 @@ from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
 __all__ = ["Capability", "statement"]
 
 FHIR_VERSION = "4.0.1"
+_OPERATORS = "A bearer token made by `hilum token create`, in the Authorization header only."
 INTERACTIONS = ("read", "vread", "history-instance", "search-type", "create", "update", "patch", "delete")
 
 
 class Capability:
     """Serves `metadata`, also without a token: it holds no PHI (R4 http.html 3.1.0.5)."""
 
-    def __init__(self, surface: Surface, base: str, *, update_creates: bool = True) -> None:
-        self._body = msgspec.json.encode(statement(surface, base, update_creates=update_creates))
+    def __init__(
+        self, surface: Surface, base: str, *, update_creates: bool = True, security: dict[str, object] | None = None
+    ) -> None:
+        self._body = msgspec.json.encode(statement(surface, base, update_creates=update_creates, security=security))
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
 
     async def metadata(self, call: Call) -> Reply:
@@ -35,7 +38,9 @@ class Capability:
         return Reply(200, self._body, headers)
 
 
-def statement(surface: Surface, base: str, *, update_creates: bool = True) -> dict[str, object]:
+def statement(
+    surface: Surface, base: str, *, update_creates: bool = True, security: dict[str, object] | None = None
+) -> dict[str, object]:
     """The CapabilityStatement as a tree. `base` is the FHIR base."""
     return {
         "resourceType": "CapabilityStatement",
@@ -51,9 +56,7 @@ def statement(surface: Surface, base: str, *, update_creates: bool = True) -> di
             {
                 "mode": "server",
                 "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
-                "security": {
-                    "description": "A bearer token made by `hilum token create`, in the Authorization header only."
-                },
+                "security": security or {"description": _OPERATORS},
                 "resource": [_resource(resource, update_creates=update_creates) for resource in surface.resources],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
             }

@@ -1,0 +1,373 @@
+"""What people see: sign-in, the choice of a patient, consent; and where the answer to the app begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from hilum.app.api.auditor import Auditor
+from hilum.app.api.auth import peer
+from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.query import parse_pairs
+from hilum.app.smart import pages
+from hilum.app.smart.apps import Apps
+from hilum.app.smart.asking import Ask, answer_url, ask_of, destination, once
+from hilum.app.smart.discovery import Addresses
+from hilum.app.smart.ledger import Consent, Ledger, Session
+from hilum.app.smart.problems import OAuthProblem
+from hilum.app.smart.provider import Provider
+from hilum.app.smart.records import App, Context, User, actor_of, fresh
+from hilum.app.smart.seal import Seal
+from hilum.app.smart.service import form_of
+from hilum.app.smart.users import Users
+from hilum.errors import HilumError, NotFound
+from hilum.formats import fhir
+from hilum.repository import Query, Repository, SearchTerm, Stored
+from hilum.safeguards import Person, Scopes, parse_scopes
+
+__all__ = ["Front"]
+
+SHOWN = 20  # patients in a list to choose from
+HTML = "text/html; charset=utf-8"
+_SAME = "the name or the password is not right; after several tries in a row there is a wait"
+_TOLD = {
+    "sign-in-busy": "many people sign in just now; try again in a moment",
+    "provider-refused": "the other place did not confirm who you are; try again",
+    "provider-stranger": "you are known there, but have no access here; ask the people who run this server",
+}
+
+
+class Front:
+    """Answers HTML and redirects."""
+
+    def __init__(
+        self,
+        at: Addresses,
+        apps: Apps,
+        users: Users,
+        ledger: Ledger,
+        seal: Seal,
+        auditor: Auditor,
+        repository: Repository,
+        provider: Provider | None,
+    ) -> None:
+        self._at, self._apps, self._users, self._ledger = at, apps, users, ledger
+        self._seal, self._auditor, self._repository, self._provider = seal, auditor, repository, provider
+        self._is_secure = at.issuer.startswith("https:")
+        self._cookie = "__Host-hilum" if self._is_secure else "hilum"
+
+    async def authorize(self, call: Call) -> Reply:
+        """`GET` and `POST /smart/authorize`."""
+        return await self._shown(call, self._authorize)
+
+    async def login(self, call: Call) -> Reply:
+        """`POST /smart/login`."""
+        return await self._shown(call, self._login)
+
+    async def provider(self, call: Call) -> Reply:
+        """`POST /smart/provider`: off to the OpenID Connect provider."""
+        return await self._shown(call, self._to_provider)
+
+    async def callback(self, call: Call) -> Reply:
+        """`GET /smart/callback`: back from there."""
+        return await self._shown(call, self._from_provider)
+
+    async def patient(self, call: Call) -> Reply:
+        """`POST /smart/patient`: a search for one, or the choice."""
+        return await self._shown(call, self._patient)
+
+    async def consent(self, call: Call) -> Reply:
+        """`POST /smart/consent`: the decision."""
+        return await self._shown(call, self._consent)
+
+    async def style(self, _: Call) -> Reply:
+        """`GET /smart/style.css`."""
+        return Reply(200, pages.STYLE.encode(), {"Cache-Control": "public, max-age=3600"}, content_type="text/css")
+
+    # steps
+
+    async def _authorize(self, call: Call) -> Reply:
+        given = once(parse_pairs(call.query)) if call.scope["method"] != "POST" else await form_of(call)
+        app = self._apps.find(given.get("client_id", ""))
+        redirect = destination(given, app)
+        assert app is not None
+        try:
+            ask = ask_of(given, app, self._at.fhir)
+            ask = replace(ask, context=self._context(ask))
+        except OAuthProblem as problem:
+            return await self._refuse(call, problem, redirect, given.get("state", ""))
+        session = self._session(call)
+        if session is None or ask.must_sign_in:
+            cookie = self._sent(call) or fresh("hilums")
+            return self._page(self._login_page(app, ask, cookie), ask, cookie)
+        return await self._next(call, ask, session, self._sent(call))
+
+    def _context(self, ask: Ask) -> Context:
+        """What the launch is about that the request began with. Raises OAuthProblem `invalid_request`."""
+        context = self._ledger.launch(ask.launch, ask.app) if ask.launch else Context()
+        if context is None:
+            text = "this launch was used, is too old, or is another app's; open the app again"
+            raise OAuthProblem("invalid_request", text, code="launch-unknown")
+        return context
+
+    async def _login(self, call: Call) -> Reply:
+        form, cookie = await self._form(call)
+        ask, _ = self._seal.open(form.get("request", ""), cookie, "login")
+        name = form.get("name", "").strip()
+        user, code = await self._users.sign_in(name, form.get("password", ""))
+        app = self._app(ask)
+        if user is None:
+            known = self._users.find(name)
+            if known is not None:
+                await self._auditor.record(f"user/{name}", "sign-in", known.record, code, f"peer={peer(call)}")
+            else:
+                await self._auditor.stranger("sign-in", "", code, f"peer={peer(call)}")
+            told = _TOLD.get(code, _SAME)
+            return self._page(self._login_page(app, ask, cookie, told=told, name=name[:64]), ask, cookie)
+        return await self._signed_in(call, ask, user)
+
+    async def _signed_in(self, call: Call, ask: Ask, user: User) -> Reply:
+        cookie = await self._ledger.open_session(user)
+        session = self._ledger.session(cookie)
+        if session is None:
+            raise OAuthProblem("access_denied", "this account was ended", code="sign-in-locked")
+        return await self._next(call, replace(ask, must_sign_in=False), session, cookie)
+
+    async def _next(self, call: Call, ask: Ask, session: Session, cookie: str) -> Reply:
+        """The next page for somebody who is signed in: which patient, or consent."""
+        app, user = self._app(ask), session.user
+        if user.person is Person.PATIENT:
+            if ask.context.patient not in ("", user.own):
+                text = "the app was opened for another patient than the one who is signed in"
+                problem = OAuthProblem("access_denied", text, code="patient-mismatch", actor=f"user/{user.name}")
+                return await self._refuse(call, problem, ask.redirect, ask.state)
+            if ask.needs_patient:
+                ask = replace(ask, context=replace(ask.context, patient=user.own))
+        elif ask.needs_patient and not ask.context.patient:
+            return self._page(pages.patients(app, self._seal.close(ask, cookie, "patient"), None), ask, cookie)
+        shown = ""
+        if ask.context.patient:
+            found = self._patient_of(ask.context.patient)
+            if found is None:
+                text = "the patient that this is about is not here (any more)"
+                problem = OAuthProblem("access_denied", text, code="patient-gone", actor=f"user/{user.name}")
+                return await self._refuse(call, problem, ask.redirect, ask.state)
+            await self._auditor.record(actor_of(app.id, user.name), "consent-show", f"Patient/{found.id}")
+            shown = _shown(found)
+        sealed = self._seal.close(ask, cookie, "consent")
+        return self._page(pages.consent(app, user, ask.asked, sealed, patient=shown), ask, cookie)
+
+    async def _patient(self, call: Call) -> Reply:
+        form, cookie = await self._form(call)
+        ask, _ = self._seal.open(form.get("request", ""), cookie, "patient")
+        session = self._must_session(call)
+        if session.user.person is Person.PATIENT:
+            raise OAuthProblem("access_denied", "patients choose nobody else", code="patient-mismatch")
+        chosen = form.get("patient", "")
+        if chosen and self._patient_of(chosen) is not None:
+            return await self._next(call, replace(ask, context=replace(ask.context, patient=chosen)), session, cookie)
+        looked_for = form.get("q", "").strip()[:100]
+        found = await asyncio.to_thread(self._find, looked_for) if looked_for else []
+        ids = ",".join(one.id for one in found)
+        actor = actor_of(ask.app, session.user.name)
+        await self._auditor.record(
+            actor, "search", "Patient?name,identifier", "ok", f"returned={len(found)} Patient:{ids}"
+        )
+        sealed = self._seal.close(ask, cookie, "patient")
+        shown = [(one.id, _shown(one)) for one in found]
+        return self._page(pages.patients(self._app(ask), sealed, shown, looked_for), ask, cookie)
+
+    async def _consent(self, call: Call) -> Reply:
+        pairs, cookie = await self._pairs(call)
+        form = {name: value for name, value in pairs if name != "scope"}
+        ask, _ = self._seal.open(form.get("request", ""), cookie, "consent")
+        session = self._must_session(call)
+        actor = actor_of(ask.app, session.user.name)
+        ticked = _ticked(ask.asked, [value for name, value in pairs if name == "scope"])
+        if form.get("decision") != "allow" or not (ticked.resources or "openid" in ticked.plain):
+            problem = OAuthProblem("access_denied", "the person did not allow it", code="consent-denied", actor=actor)
+            return await self._refuse(call, problem, ask.redirect, ask.state)
+        agreed = Consent(ask.app, session, ticked, ask.context, ask.redirect, ask.challenge, ask.nonce, ask.launch)
+        try:
+            code = await self._ledger.grant_code(agreed)
+        except OAuthProblem as problem:
+            return await self._refuse(call, problem, ask.redirect, ask.state)
+        return _redirect(answer_url(ask.redirect, code=code, state=ask.state))
+
+    async def _to_provider(self, call: Call) -> Reply:
+        form, cookie = await self._form(call)
+        ask, _ = self._seal.open(form.get("request", ""), cookie, "login")
+        if self._provider is None:
+            raise OAuthProblem("invalid_request", "there is no other place to sign in", code="page-stale")
+        secrets = self._provider.new_secrets()
+        url = await self._provider.url(self._seal.close(ask, cookie, "provider", secrets), secrets)
+        return _redirect(url)
+
+    async def _from_provider(self, call: Call) -> Reply:
+        given = once(parse_pairs(call.query))
+        cookie = self._sent(call)
+        ask, secrets = self._seal.open(given.get("state", ""), cookie, "provider")
+        if self._provider is None:
+            raise OAuthProblem("invalid_request", "there is no other place to sign in", code="page-stale")
+        try:
+            subject = await self._provider.subject(given, secrets)
+        except HilumError as error:
+            await self._auditor.stranger("sign-in", "", error.code, f"peer={peer(call)} provider")
+            return self._page(
+                self._login_page(self._app(ask), ask, cookie, told=_TOLD["provider-refused"]), ask, cookie
+            )
+        user = self._users.of_subject(subject)
+        if user is None or user.locked:
+            code = "provider-stranger" if user is None else "sign-in-locked"
+            await self._auditor.stranger("sign-in", "", code, f"peer={peer(call)} provider")
+            told = _TOLD["provider-stranger"]
+            return self._page(self._login_page(self._app(ask), ask, cookie, told=told), ask, cookie)
+        return await self._signed_in(call, ask, user)
+
+    # around every step
+
+    async def _shown(self, call: Call, step: Callable[[Call], Awaitable[Reply]]) -> Reply:
+        """A step whose refusals a person reads."""
+        try:
+            return await step(call)
+        except OAuthProblem as problem:
+            await self._tell(call, problem)
+            return self._html(pages.problem(problem.text), 400)
+        except Problem as problem:
+            if problem.status >= 500 or problem.status == 429:
+                raise
+            return self._html(pages.problem(problem.issues[0].text), problem.status)
+
+    async def _refuse(self, call: Call, problem: OAuthProblem, redirect: str, state: str) -> Reply:
+        """Tell the app. Only to an address that it is registered with."""
+        await self._tell(call, problem)
+        said = f"{problem.code}: {problem.text}"
+        return _redirect(answer_url(redirect, error=problem.error, error_description=said, state=state))
+
+    async def _tell(self, call: Call, problem: OAuthProblem) -> None:
+        if problem.actor:
+            await self._auditor.record(problem.actor, "authorize", "", problem.code, f"peer={peer(call)}")
+        else:
+            await self._auditor.stranger("authorize", "", problem.code, f"peer={peer(call)}")
+
+    async def _form(self, call: Call) -> tuple[dict[str, str], str]:
+        self._check_origin(call)
+        return await form_of(call), self._sent(call)
+
+    async def _pairs(self, call: Call) -> tuple[list[tuple[str, str]], str]:
+        """A form in which `scope` may stand several times."""
+        self._check_origin(call)
+        pairs = parse_pairs(await call.body(), status=413)
+        once([one for one in pairs if one[0] != "scope"])
+        return pairs, self._sent(call)
+
+    def _check_origin(self, call: Call) -> None:
+        """A second guard beside seal and SameSite: browsers say which page a form came from."""
+        origin = call.header("origin")
+        parts = urlsplit(self._at.issuer)
+        if origin and origin not in (f"{parts.scheme}://{parts.netloc}", "null"):
+            raise OAuthProblem("invalid_request", "this form came from another site; start again", code="page-stale")
+
+    def _app(self, ask: Ask) -> App:
+        app = self._apps.find(ask.app)
+        if app is None or ask.redirect not in app.redirects:
+            raise OAuthProblem("invalid_client", "this app was removed", code="app-unknown")
+        return app
+
+    def _sent(self, call: Call) -> str:
+        """The cookie of this browser."""
+        found = [part.strip().partition("=") for part in call.header("cookie").replace(",", ";").split(";")]
+        values = [value for name, _, value in found if name == self._cookie]
+        return values[0] if len(values) == 1 and len(values[0]) <= 100 else ""
+
+    def _session(self, call: Call) -> Session | None:
+        cookie = self._sent(call)
+        return self._ledger.session(cookie) if cookie else None
+
+    def _must_session(self, call: Call) -> Session:
+        session = self._session(call)
+        if session is None:
+            raise OAuthProblem("access_denied", "you are not signed in any more; start again", code="page-stale")
+        return session
+
+    # looks
+
+    def _login_page(self, app: App, ask: Ask, cookie: str, *, told: str = "", name: str = "") -> str:
+        sealed = self._seal.close(ask, cookie, "login")
+        other = self._provider.title if self._provider else ""
+        return pages.login(app, sealed, told=told, name=name, provider=other)
+
+    def _page(self, html: str, ask: Ask, cookie: str) -> Reply:
+        return self._html(html, 200, cookie=cookie, redirect=ask.redirect)
+
+    def _html(self, html: str, status: int, *, cookie: str = "", redirect: str = "") -> Reply:
+        # browsers hold a form to form-action along its redirects, too: the app's address is the last of them
+        target = urlsplit(redirect)
+        to = f" {target.scheme}://{target.netloc}" if target.netloc else f" {target.scheme}:" if target.scheme else ""
+        if self._provider is not None:
+            to += f" {self._provider.origin}"
+        headers = {
+            "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
+            f"frame-ancestors 'none'; form-action 'self'{to}",
+        }
+        if cookie:
+            secure = "; Secure" if self._is_secure else ""
+            headers["Set-Cookie"] = f"{self._cookie}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}"
+        return Reply(status, html.encode(), headers, content_type=HTML)
+
+    def _patient_of(self, id_: str) -> Stored | None:
+        if not fhir.is_id(id_):
+            return None
+        try:
+            stored = self._repository.get("Patient", id_)
+        except NotFound:
+            return None
+        return None if stored.deleted else stored
+
+    def _find(self, text: str) -> list[Stored]:
+        """By number or by name, whichever finds somebody."""
+        found: dict[str, Stored] = {}
+        for name, value in (("identifier", text), ("name", text)):
+            words = (text,) if name == "identifier" else tuple(value.split())
+            terms = tuple(SearchTerm(name, (word,)) for word in words)
+            page = self._repository.search(Query("Patient", terms, SHOWN, with_total=False))
+            found |= {one.id: one for one in page.matches}
+        return list(found.values())[:SHOWN]
+
+
+def _ticked(asked: Scopes, places: list[str]) -> Scopes:
+    """What is left of what was asked for."""
+    choices = [scope for scope, _ in pages.sorts_of(asked)]
+    kept = {
+        choices[int(place)] for place in places if place.isdecimal() and place.isascii() and int(place) < len(choices)
+    }
+    silent = [word for word in asked.plain if word not in choices]
+    left = parse_scopes(" ".join(scope for scope in choices if scope in kept))
+    return Scopes((*left.plain, *silent), left.resources)
+
+
+def _shown(patient: Stored) -> str:
+    """Name, birth date and one number: enough to tell two people apart."""
+    body = fhir.decode(patient.body)
+    names = _dicts(body, "name")
+    name = ""
+    if names:
+        given = " ".join(str(part) for part in names[0].get("given", []) if isinstance(part, str))
+        name = str(names[0].get("text") or f"{given} {names[0].get('family', '')}".strip())
+    number = next((str(one["value"]) for one in _dicts(body, "identifier") if one.get("value")), "")
+    facts = [name or "without a name", str(body.get("birthDate", "")), f"no. {number}" if number else ""]
+    return ", ".join(filter(None, facts))
+
+
+def _dicts(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = body.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _redirect(url: str) -> Reply:
+    return Reply(303, b"", {"Location": url})

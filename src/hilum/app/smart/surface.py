@@ -1,0 +1,141 @@
+"""The authorization server as the API takes it in: its routes, its tokens beside those of operators, its origins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.routing import Route
+
+from hilum.app.api import Auditor, Call, Endpoint, Handler, Reply
+from hilum.app.api.negotiation import JSON
+from hilum.app.smart.apps import Apps
+from hilum.app.smart.clients import Clients
+from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
+from hilum.app.smart.front import Front
+from hilum.app.smart.keys import RemoteKeys
+from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
+from hilum.app.smart.provider import Provider
+from hilum.app.smart.seal import Seal
+from hilum.app.smart.service import Service
+from hilum.app.smart.signing import Signer, signing_key
+from hilum.app.smart.users import Users
+from hilum.app.tokens import Grant, NewToken, Role, TokenRow, Tokens
+from hilum.config import Smart
+
+if TYPE_CHECKING:
+    from hilum.journal import SqliteJournal
+    from hilum.repository import Repository
+    from hilum.store import Store
+
+__all__ = ["AllTokens", "Authorization", "ledger_of"]
+
+MINUTE, DAY = 60, 86_400
+_PUBLIC = {"Cache-Control": "public, max-age=300"}
+
+
+def ledger_of(store: Store, journal: SqliteJournal, settings: Smart) -> Ledger:
+    """The ledger of a folder."""
+    return Ledger(
+        store, journal, access_seconds=settings.access_minutes * MINUTE, refresh_seconds=settings.refresh_days * DAY
+    )
+
+
+class AllTokens:
+    """Tokens of operators, and access tokens of apps: told apart by their first letters."""
+
+    def __init__(self, own: Tokens, ledger: Ledger) -> None:
+        self._own, self._ledger = own, ledger
+        self.paging_key: Callable[[], bytes] = own.paging_key
+
+    def create(self, name: str, role: Role, seconds: int, *, by: str) -> NewToken:
+        return self._own.create(name, role, seconds, by=by)
+
+    def authenticate(self, text: str) -> Grant:
+        """Raises TokenRefused."""
+        return (self._ledger if text.startswith(ACCESS_PREFIX) else self._own).authenticate(text)
+
+    def rows(self) -> list[TokenRow]:
+        return self._own.rows()
+
+    def revoke(self, name: str, *, by: str) -> TokenRow:
+        return self._own.revoke(name, by=by)
+
+
+class Authorization:
+    """Routes and what they need. `base_url` is where callers reach this server, without /fhir."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: SqliteJournal,
+        repository: Repository,
+        tokens: Tokens,
+        settings: Smart,
+        base_url: str,
+        *,
+        provider: Provider | None = None,
+        remote_keys: RemoteKeys | None = None,
+    ) -> None:
+        at = self.addresses = Addresses(base_url.rstrip("/"))
+        self.apps, self.users = Apps(store, journal), Users(store, journal)
+        self.ledger = ledger_of(store, journal, settings)
+        self.tokens = AllTokens(tokens, self.ledger)
+        self._auditor = Auditor(journal)
+        signer = Signer(signing_key(settings.signing_key, store.path.with_suffix(".signing.pem")))
+        if provider is None and settings.provider is not None:
+            provider = Provider(settings.provider, at.callback)
+        seal = Seal(store.derive("smart-pages"))
+        clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), at.token)
+        self._service = Service(at, self.apps, self.ledger, clients, signer, self._auditor, self.tokens, repository)
+        self._front = Front(at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider)
+        self._documents = {
+            "/fhir/.well-known/smart-configuration": smart_configuration(at),
+            "/.well-known/smart-configuration": smart_configuration(at),
+            "/.well-known/openid-configuration": openid_configuration(at),
+            "/smart/jwks.json": signer.public(),
+        }
+
+    def has_origin(self, origin: str) -> bool:
+        """Whether a page of this origin is an app's."""
+        return self.apps.has_origin(origin)
+
+    def capability(self) -> dict[str, object]:
+        """CapabilityStatement.rest.security (SMART App Launch 1, "Conformance")."""
+        return security(self.addresses)
+
+    async def close(self) -> None:
+        """Write what the audit still holds back."""
+        await self._auditor.close()
+
+    def routes(self, around: Callable[[str, Handler], Handler]) -> list[Route]:
+        """Everything under /smart, and the documents that say so. `around` puts token and audit around a handler."""
+        front, service = self._front, self._service
+        return [
+            *(_route(path, GET=_document(said)) for path, said in self._documents.items()),
+            _route("/smart/authorize", GET=front.authorize, POST=front.authorize),
+            _route("/smart/login", POST=front.login),
+            _route("/smart/provider", POST=front.provider),
+            _route("/smart/callback", GET=front.callback),
+            _route("/smart/patient", POST=front.patient),
+            _route("/smart/consent", POST=front.consent),
+            _route("/smart/style.css", GET=front.style),
+            _route("/smart/token", POST=service.token),
+            _route("/smart/revoke", POST=service.revoke),
+            _route("/smart/introspect", POST=service.introspect),
+            _route("/smart/launch", POST=around("launch", service.launch)),
+        ]
+
+
+def _route(path: str, **handlers: Handler) -> Route:
+    return Route(path, Endpoint(path, handlers), methods=list(handlers))
+
+
+def _document(said: object) -> Handler:
+    body = msgspec.json.encode(said)
+
+    async def answer(_: Call) -> Reply:
+        return Reply(200, body, _PUBLIC, content_type=JSON)
+
+    return answer
