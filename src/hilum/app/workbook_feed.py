@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -178,8 +179,11 @@ def run_parts(feed: Feed, work: Work[Result], *, processes: int = 0) -> Iterator
         except BrokenProcessPool:
             message = "a process that runs messages ended; with less memory in use elsewhere it may go through"
             raise HilumError(message, code="process-ended") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:  # Ctrl-C, or a reader who has seen enough: nobody waits for parts that are under way
+            for child in multiprocessing.active_children():
+                child.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager
@@ -198,7 +202,8 @@ def _begin(feed: Feed, work: Work[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the first process, which ends the others
     work.prepare()
     stack = ExitStack()
-    _HERE.update(work=work, opened=stack.enter_context(_opened(feed)), stack=stack)
+    _HERE.update(work=work, opened=stack.enter_context(_opened(feed)))
+    Finalize(None, stack.close, exitpriority=10)  # a process does not end while the store's threads run
 
 
 def _take(part: Part) -> tuple[int, Any]:
