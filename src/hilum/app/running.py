@@ -19,6 +19,7 @@ from hilum.app.api import (
     serve,
 )
 from hilum.app.api_writing import writing_rules
+from hilum.app.bulk import Exports
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
@@ -136,6 +137,7 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             authorization=smart,
             max_count=opened.integration.api.max_count,
             writing=writing_rules(opened, _rules(opened)),
+            exports=Exports(opened.store),
         )
         server = await serve(app, listener)
         stack.push_async_callback(server.close)

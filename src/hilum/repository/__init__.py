@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .desk import count
+from .feed import Feed, Moment, Step, Version
 from .matching import is_within
 from .memory import MemoryRepository
 from .merging import MergeRecord, MergeState
@@ -34,12 +35,14 @@ __all__ = [
     "DeliveryState",
     "Did",
     "ExceptionRecord",
+    "Feed",
     "Hold",
     "HoldState",
     "Limits",
     "MemoryRepository",
     "MergeRecord",
     "MergeState",
+    "Moment",
     "Page",
     "Query",
     "ReplayRequest",
@@ -47,8 +50,10 @@ __all__ = [
     "RepositoryCounts",
     "SearchTerm",
     "SqliteRepository",
+    "Step",
     "Stored",
     "Verb",
+    "Version",
     "WriteRefused",
     "Written",
     "count",

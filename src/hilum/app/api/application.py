@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
@@ -20,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from hilum.app.api.access import Access, access_logger
 from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
+from hilum.app.api.bulk_export import BulkExport
 from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
@@ -42,6 +43,9 @@ from hilum.app.tokens import Grant, Permission, Tokens
 from hilum.journal import Journal
 from hilum.repository import Repository
 from hilum.safeguards import Interaction
+
+if TYPE_CHECKING:  # it imports from this package
+    from hilum.app.bulk import Exports
 
 __all__ = ["AuthorizationServer", "create_app"]
 
@@ -78,6 +82,7 @@ def create_app(
     max_count: int = 500,
     log: FilteringBoundLogger | None = None,
     writing: WritingRules | None = None,
+    exports: Exports | None = None,
     authorization: AuthorizationServer | None = None,
 ) -> Starlette:
     """The HTTP surface of hilum: FHIR R4 under /fhir, health, metrics and an OpenAPI document beside it.
@@ -85,6 +90,7 @@ def create_app(
     `base_url` is where callers reach this app, without /fhir; links are made from it, never from a Host header.
     `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error). `writing` says
     how writes are validated and what follows from them. `authorization` lets apps in, beside operators' tokens.
+    `exports` makes bulk exports; without it there are none.
     """
     base = f"{base_url.rstrip('/')}/fhir"
     rules = writing or WritingRules()
@@ -97,11 +103,17 @@ def create_app(
     special = Special(repository, searching, paging, surface.types, base, max_count)
     operations = Operations(health, http)
     security = authorization.capability() if authorization is not None else None
-    capability = Capability(surface, base, update_creates=rules.update_creates, security=security)
+    capability = Capability(
+        surface, base, update_creates=rules.update_creates, security=security, exports=exports is not None
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if exports is not None:
+            exports.start()
         yield
+        if exports is not None:
+            await exports.close()
         await guard.close()
         if authorization is not None:
             await authorization.close()
@@ -146,8 +158,11 @@ def create_app(
         _route("/livez", GET=operations.alive),
         _route("/readyz", GET=operations.ready),
         _route("/metrics", GET=guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
-        _route("/openapi.json", GET=OpenApi(surface, base_url)),
+        _route("/openapi.json", GET=OpenApi(surface, base_url, exports=exports is not None)),
     ]
+    if exports is not None:
+        for path, handlers in BulkExport(exports, repository, base).addresses().items():
+            routes.append(_route(path, **{method: read("export", one) for method, one in handlers.items()}))
     middleware = [Middleware(Access, metrics=http, log=log or access_logger())]
     if authorization is not None:
         routes[:0] = authorization.routes(read)

@@ -24,9 +24,16 @@ class Capability:
     """Serves `metadata`, also without a token: it holds no PHI (R4 http.html 3.1.0.5)."""
 
     def __init__(
-        self, surface: Surface, base: str, *, update_creates: bool = True, security: dict[str, object] | None = None
+        self,
+        surface: Surface,
+        base: str,
+        *,
+        update_creates: bool = True,
+        security: dict[str, object] | None = None,
+        exports: bool = False,
     ) -> None:
-        self._body = msgspec.json.encode(statement(surface, base, update_creates=update_creates, security=security))
+        tree = statement(surface, base, update_creates=update_creates, security=security, exports=exports)
+        self._body = msgspec.json.encode(tree)
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
 
     async def metadata(self, call: Call) -> Reply:
@@ -39,9 +46,15 @@ class Capability:
 
 
 def statement(
-    surface: Surface, base: str, *, update_creates: bool = True, security: dict[str, object] | None = None
+    surface: Surface,
+    base: str,
+    *,
+    update_creates: bool = True,
+    security: dict[str, object] | None = None,
+    exports: bool = False,
 ) -> dict[str, object]:
-    """The CapabilityStatement as a tree. `base` is the FHIR base."""
+    """The CapabilityStatement as a tree. `base` is the FHIR base; `exports`: whether there are bulk exports."""
+    bulk = {"operation": [_operation("export", _EXPORTS["System"])]} if exports else {}
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -57,14 +70,21 @@ def statement(
                 "mode": "server",
                 "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
                 "security": security or {"description": _OPERATORS},
-                "resource": [_resource(resource, update_creates=update_creates) for resource in surface.resources],
+                "resource": [
+                    _resource(resource, update_creates=update_creates, exports=exports)
+                    for resource in surface.resources
+                ],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                **bulk,
             }
         ],
     }
 
 
-def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, object]:
+def _resource(resource: ResourceSurface, *, update_creates: bool, exports: bool) -> dict[str, object]:
+    operations = [_operation(name, url) for name, url in operations_of(resource.type)]
+    if exports and resource.type in _EXPORTS:
+        operations.append(_operation("export", _EXPORTS[resource.type]))
     written: dict[str, object] = {
         "type": resource.type,
         "interaction": [{"code": code} for code in INTERACTIONS],
@@ -75,7 +95,7 @@ def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, o
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "single",
-        "operation": [{"name": name, "definition": url} for name, url in operations_of(resource.type)],
+        "operation": operations,
     }
     lists = {
         "searchInclude": list(resource.includes),
@@ -84,6 +104,14 @@ def _resource(resource: ResourceSurface, *, update_creates: bool) -> dict[str, o
     }
     # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
     return written | {name: items for name, items in lists.items() if items}
+
+
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_EXPORTS = {"System": f"{_BULK}/export", "Patient": f"{_BULK}/patient-export", "Group": f"{_BULK}/group-export"}
+
+
+def _operation(name: str, definition: str) -> dict[str, str]:
+    return {"name": name, "definition": definition}
 
 
 def operations_of(type_: str) -> list[tuple[str, str]]:

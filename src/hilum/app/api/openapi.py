@@ -49,6 +49,7 @@ _TEXT = {
     415: "The body is of another media type",
     422: "The resource may not be stored",
     429: "Too many requests without a valid token",
+    500: "The export failed",
     503: "The access could not be audited, or the store cannot answer",
 }
 
@@ -215,19 +216,39 @@ _ROUTES = [
 ]
 
 
+_ASYNC = _header("Prefer", {"type": "string"}) | {"required": True, "example": "respond-async"}
+_EXPORT = [_ASYNC, *[_query(n, {"type": "string"}) for n in ("_type", "_since", "_elements", "_typeFilter")]]
+_STATUS, _FILE = "/fhir/$export-status/{job}", "/fhir/$export-file/{job}/{name}"
+_JOB = {"name": "job", "in": "path", "required": True, "schema": _ID}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_BULK = [
+    _Route(method, path, f"{id_}{method.title()}", text, _EXPORT, errors, (202,), body)
+    for path, id_, text in (
+        ("/fhir/$export", "export", "Export everything in bulk"),
+        ("/fhir/Patient/$export", "exportPatients", "Export what belongs to patients in bulk"),
+        ("/fhir/Group/{id}/$export", "exportGroup", "Export what belongs to the members of a group in bulk"),
+    )
+    for method, errors, body in (("get", _READ, None), ("post", _BODY, _AS_RESOURCE))
+] + [
+    _Route("get", _STATUS, "exportStatus", "How far an export is, or its manifest", [_JOB], (404, 500), (202,)),
+    _Route("delete", _STATUS, "exportCancel", "End an export and delete its files", [_JOB], (404,), (202,)),
+    _Route("get", _FILE, "exportFile", "A file of an export, as NDJSON", [_JOB, _NAME], (404,), ()),
+]
+
+
 class OpenApi:
     """Serves `/openapi.json`."""
 
-    def __init__(self, surface: Surface, base_url: str) -> None:
-        self._body = msgspec.json.encode(document(surface, base_url))
+    def __init__(self, surface: Surface, base_url: str, *, exports: bool = False) -> None:
+        self._body = msgspec.json.encode(document(surface, base_url, exports=exports))
 
     async def __call__(self, _: Call) -> Reply:
         """The document; it holds no PHI and needs no token."""
         return Reply(200, self._body, {"Cache-Control": "no-cache"}, content_type=JSON)
 
 
-def document(surface: Surface, base_url: str) -> dict[str, Any]:
-    """The whole document as a tree."""
+def document(surface: Surface, base_url: str, *, exports: bool = False) -> dict[str, Any]:
+    """The whole document as a tree. `exports`: whether there are bulk exports."""
     paths: dict[str, Any] = {
         "/livez": {"get": _open("alive", "Whether the process answers", {})},
         "/readyz": {"get": _open("ready", "Whether messages are taken in and applied", {503: _problem(503)})},
@@ -235,7 +256,7 @@ def document(surface: Surface, base_url: str) -> dict[str, Any]:
         "/openapi.json": {"get": _open("openapi", "This document", {})},
         "/fhir/metadata": {"get": _operation(_METADATA, (200, 304))},
     }
-    for route in _ROUTES:
+    for route in [*_ROUTES, *(_BULK if exports else ())]:
         made = _operation(route, route.answers) | {"security": [{"token": []}]}
         paths.setdefault(route.path, _shared(route.path))[route.method] = made
     return {
@@ -274,6 +295,9 @@ def _operation(route: _Route, answers: tuple[int, ...]) -> dict[str, Any]:
     schema = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": kind}}
     refusals = () if route is _METADATA else _REFUSED
     responses: dict[str, Any] = {}
+    if route.path in (_FILE, _STATUS) and route.method == "get":
+        media = "application/fhir+ndjson" if route.path == _FILE else JSON
+        responses["200"] = {"description": "The file, or the manifest", "content": {media: {}}}
     for status in answers:
         content = {"content": {_FHIR: {"schema": schema}}} if status in (200, 201) else {}
         responses[str(status)] = {"description": _SAID[status], **content}
@@ -288,6 +312,7 @@ def _operation(route: _Route, answers: tuple[int, ...]) -> dict[str, Any]:
 _SAID = {
     200: "Done; with Prefer: return=minimal without a body",
     201: "Created",
+    202: "Under way; Content-Location and Retry-After say where and when to ask",
     204: "There is none any more",
     304: "The caller has it already",
 }

@@ -1,0 +1,196 @@
+"""`$export` (Bulk Data Access IG 2.0): kick-off, status, files, cancellation.
+
+An export belongs to the token that asked for it: to all others it is as absent as one that never was. What is in its
+files is decided by what that token may see, when it is asked for and again when a file is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from hilum.app.api.bundles import instant
+from hilum.app.api.contents import check_media, decode_json
+from hilum.app.api.exchange import Call, Handler, Reply
+from hilum.app.api.negotiation import JSON, check_format, is_strict
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.query import parse_pairs
+from hilum.app.bulk.asking import Export, asked_for, pairs_of_parameters
+from hilum.app.bulk.exporting import FAILED, ExportFile, ExportJob
+from hilum.errors import NotFound
+from hilum.formats import fhir
+from hilum.repository import Repository
+from hilum.safeguards import Interaction
+
+if TYPE_CHECKING:  # it imports from this package
+    from hilum.app.bulk.exports import Exports
+
+__all__ = ["BulkExport"]
+
+NDJSON = "application/fhir+ndjson"
+WAIT_SECONDS = 2  # that a client is asked to wait between two looks
+AT_ONCE = 1024 * 1024  # bytes of a file that are decrypted in one go
+
+
+class BulkExport:
+    """Answers for exports."""
+
+    def __init__(self, exports: Exports, repository: Repository, base: str) -> None:
+        self._exports, self._repository, self._base = exports, repository, base
+
+    def addresses(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Paths of routes, with what they take."""
+        return {
+            "/fhir/$export": {"GET": self.of_system, "POST": self.of_system},
+            "/fhir/Patient/$export": {"GET": self.of_patients, "POST": self.of_patients},
+            "/fhir/Group/{id:fhirid}/$export": {"GET": self.of_group, "POST": self.of_group},
+            "/fhir/$export-status/{job:fhirid}": {"GET": self.status, "DELETE": self.cancel},
+            "/fhir/$export-file/{job:fhirid}/{name}": {"GET": self.file},
+        }
+
+    async def of_system(self, call: Call) -> Reply:
+        """`[base]/$export`."""
+        return await self._begin(call, "$export", is_of_patients=False, patients=None)
+
+    async def of_patients(self, call: Call) -> Reply:
+        """`[base]/Patient/$export`: the compartments of all patients."""
+        return await self._begin(call, "Patient/$export", is_of_patients=True, patients=None)
+
+    async def of_group(self, call: Call) -> Reply:
+        """`[base]/Group/[id]/$export`: the compartments of its members."""
+        id_ = call.params["id"]
+        call.target = f"Group/{id_}/$export"
+        return await self._begin(call, call.target, is_of_patients=True, patients=self._members(call, id_))
+
+    async def status(self, call: Call) -> Reply:
+        """202 while it is under way, 200 with the manifest when it is done."""
+        job = self._job(call)
+        if job.state == FAILED:
+            text = "the export could not be written and was given up: have the disk looked at, and export again"
+            raise Problem("export-failed", 500, "exception", text)
+        if not job.ended:
+            headers = {"X-Progress": f"{job.share:.0%} done", "Retry-After": str(WAIT_SECONDS)}
+            return Reply(202, b"", headers)
+        expires = formatdate(self._exports.expires(job) / 1e6, usegmt=True)
+        return Reply(200, msgspec.json.encode(self._manifest(job)), {"Expires": expires}, content_type=JSON)
+
+    async def cancel(self, call: Call) -> Reply:
+        """`DELETE` of a status address: ends the export, or deletes its files."""
+        await self._exports.cancel(self._job(call).id)
+        return Reply(202, b"")
+
+    async def file(self, call: Call) -> Reply:
+        """One file of a manifest."""
+        job = self._job(call)
+        found = next((one for one in job.files if one.name == call.params["name"]), None)
+        if found is None or not job.ended:
+            raise _absent()
+        now = call.sight_for(Interaction.SEARCH)
+        if now.limits is not None and now.limits != job.asked.limits:
+            text = "this token may not see all that was exported: export again with it"
+            raise Problem("export-scope-changed", 403, "forbidden", text)
+        call.target = f"$export/{job.id}/{found.name}"
+        call.detail = f"count={found.count}"
+        return FileReply(found, self._exports.read(job, found))
+
+    async def _begin(self, call: Call, address: str, *, is_of_patients: bool, patients: Sequence[str] | None) -> Reply:
+        call.target = address
+        if "respond-async" not in [one.strip().lower() for one in call.header("prefer").replace(";", ",").split(",")]:
+            text = "an export is made beside the request: send Prefer: respond-async"
+            raise Problem("export-not-async", 400, "required", text)
+        check_format(call.header("accept"), None)
+        pairs = list(parse_pairs(call.query))
+        if call.scope["method"] == "POST":
+            check_media(call.header("content-type"))
+            body = await call.body()
+            pairs += pairs_of_parameters(decode_json(body)) if body else []
+        written = call.query.decode("latin-1")
+        asked = asked_for(
+            f"{self._base}/{address}{'?' if written else ''}{written}",
+            pairs,
+            is_of_patients=is_of_patients,
+            patients=patients,
+            strict=is_strict(call.header("prefer")),
+        )
+        sight = call.sight_for(Interaction.SEARCH)
+        limits = None if sight.limits is None else dict(sight.limits)
+        types = tuple(one for one in asked.types if sight.sees_type(one))
+        job = await self._exports.take(call.actor, msgspec.structs.replace(asked, types=types, limits=limits))
+        call.detail = f"export={job.id} types={len(types)}"
+        return Reply(202, b"", {"Content-Location": f"{self._base}/$export-status/{job.id}"})
+
+    def _members(self, call: Call, id_: str) -> list[str]:
+        """R4 group.html: members of the Group that are patients and not inactive."""
+        try:
+            stored = self._repository.get("Group", id_)
+        except NotFound:
+            stored = None
+        if stored is None or stored.deleted or not call.sight_for(Interaction.READ).sees(stored):
+            raise Problem("resource-unknown", 404, "not-found", "there is no Group with this id")
+        found = []
+        for one in fhir.decode(stored.body).get("member", ()):
+            reference = fhir.parse_reference(str(one.get("entity", {}).get("reference", "")))
+            if reference is not None and reference.type == "Patient" and not one.get("inactive"):
+                found.append(reference.id)
+        return found
+
+    def _job(self, call: Call) -> ExportJob:
+        call.target = "$export"
+        job = self._exports.find(call.params["job"])
+        if job is None or job.actor != call.actor:
+            raise _absent()
+        call.target = f"$export/{job.id}"
+        return job
+
+    def _manifest(self, job: ExportJob) -> dict[str, object]:
+        asked: Export = job.asked
+        listed: dict[str, list[dict[str, object]]] = {"output": [], "deleted": [], "error": []}
+        for one in job.files:
+            url = f"{self._base}/$export-file/{job.id}/{one.name}"
+            listed[one.kind].append({"type": one.type, "url": url, "count": one.count})
+        return {
+            "transactionTime": instant(job.moment.at * 1000),
+            "request": asked.request,
+            "requiresAccessToken": True,
+            **listed,
+        }
+
+
+class FileReply(Reply):
+    """A file as a stream: nothing of it is in memory but the piece that is sent."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, file: ExportFile, pieces: Iterator[bytes]) -> None:
+        super().__init__(200, b"")
+        self._pieces = pieces
+        length = str(file.size.plain).encode()
+        self.headers = [(b"content-type", NDJSON.encode()), (b"content-length", length)]
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        while scope["method"] != "HEAD":
+            text = await asyncio.to_thread(self._some)
+            if not text:
+                break
+            await send({"type": "http.response.body", "body": text, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _some(self) -> bytes:
+        found, size = [], 0
+        for piece in self._pieces:
+            found.append(piece)
+            size += len(piece)
+            if size >= AT_ONCE:
+                break
+        return b"".join(found)
+
+
+def _absent() -> Problem:
+    text = "there is no such export, or its files have expired: export again"
+    return Problem("export-unknown", 404, "not-found", text)
