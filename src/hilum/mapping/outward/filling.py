@@ -9,6 +9,7 @@ from hilum.mapping.outward.entries import Entry
 from hilum.mapping.outward.holders import Holder
 from hilum.mapping.outward.naming import Naming, Slot
 from hilum.mapping.outward.resources import Resource, View
+from hilum.mapping.outward.sharing import inside
 from hilum.mapping.outward.writing import is_mapped
 from hilum.mapping.syntax import Path
 
@@ -51,7 +52,12 @@ class Filler(Naming):
     def _run(self, holder: Holder, entry: Entry, *, may_imply: bool) -> None:
         resource = holder.bound(entry.rule.target.resource)
         assert resource is not None
-        views = self._sharing.values(entry, resource, holder.item)
+        if entry.kind == "ref" and entry.source is None and holder.item is None:
+            views = list(
+                inside(resource.view(), entry.steps, 0)
+            )  # whoever shares it: it is what is bound, or it is not
+        else:
+            views = self._sharing.values(entry, resource, holder.item)
         index = 0
         for view in views:
             if entry.kind == "const":

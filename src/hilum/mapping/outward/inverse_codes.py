@@ -121,7 +121,8 @@ def coding(view: View, spec: Spec, out: Out) -> Inverted | None:
     first = triples[0]
     if spec.type in _SIMPLE:
         return one(first.code)
-    return Inverted([{(1, 1): first.code, (2, 1): first.text, (3, 1): first.system}])
+    system = "" if first.by_map else first.system
+    return Inverted([{(1, 1): first.code, (2, 1): first.text, (3, 1): system}])
 
 
 @inverts("code")

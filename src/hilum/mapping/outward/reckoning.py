@@ -40,10 +40,12 @@ def reckon(pool: Pool, ignored: Iterable[tuple[str, str]], receiver: str) -> tup
 
 
 def _behind(pool: Pool, special: set[tuple[str, str]]) -> set[str]:
-    """Resources that only ignored ones speak of: the organization that sent a message, behind its Provenance."""
+    """Resources that only ignored ones speak of: who sent a message, behind its Provenance; not what that is about."""
     named: dict[bool, set[str]] = {True: set(), False: set()}
     for resource in pool.resources:
-        named[(resource.type, "") in special] |= set(references(resource.body))
+        is_left_out = (resource.type, "") in special
+        body = {name: value for name, value in resource.body.items() if name != "target" or not is_left_out}
+        named[is_left_out] |= set(references(body))
     return {one.reference for one in pool.resources if not one.used} & named[True] - named[False]
 
 

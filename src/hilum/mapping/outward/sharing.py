@@ -16,7 +16,7 @@ from hilum.mapping.outward.lines import SegmentLine
 from hilum.mapping.outward.resources import Resource, View
 from hilum.mapping.transforms.identifiers import _LICENCE
 
-__all__ = ["Sharing", "same_code"]
+__all__ = ["Sharing", "inside", "same_code"]
 
 _OVERFLOWING = ("items", "item", "row")
 
@@ -32,7 +32,7 @@ def same_code(value: Any, constant: Any) -> bool:
     return bool(value == constant)
 
 
-def _inside(view: View, steps: tuple[Any, ...], at: int) -> Iterator[View]:
+def inside(view: View, steps: tuple[Any, ...], at: int) -> Iterator[View]:
     """Values at the rest of a path, whoever they belong to."""
     if at == len(steps):
         yield view
@@ -40,7 +40,7 @@ def _inside(view: View, steps: tuple[Any, ...], at: int) -> Iterator[View]:
     for inner in members(view, json_name(steps, at)):
         for item in inner.each() if steps[at].item is not None or steps[at].name == "extension" else [inner]:
             if not steps[at].url or item.peek("url") == steps[at].url:
-                yield from _inside(item, steps, at + 1)
+                yield from inside(item, steps, at + 1)
 
 
 def members(view: View, name: str) -> list[View]:
@@ -142,7 +142,7 @@ class Sharing:
         first = group[0]
         if first.kind in ("const", "event", "none") and len(group) == 1:
             return many
-        if first.kind == "ref" and first.source is None:
+        if first.kind == "ref" and first.source is None and first.steps[depth].item == "+":
             return many
         if first.steps[depth].url and first.steps[depth].item is None:
             return 1
@@ -182,7 +182,7 @@ class Sharing:
         return total
 
     def _fit(self, item: View, entry: Entry, at: int, constants: dict[tuple[str, ...], list[bool]]) -> float | None:
-        inner = list(_inside(item, entry.steps, at))
+        inner = list(inside(item, entry.steps, at))
         if entry.kind == "const":
             strict = isinstance(entry.constant, Mapping) and entry.rule.when is None
             path = ("!" if strict or not entry.steps[at:] else "?", *(step.name for step in entry.steps[at:]))
