@@ -6,6 +6,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,20 +34,6 @@ __all__ = [
 ]
 
 _PACKAGE = Path(__file__).parents[1]
-# Pages of docs/codes that are not named after their package.
-_PAGES: dict[tuple[str, ...], str] = {
-    ("formats", "hl7v2"): "hl7",
-    ("formats", "fhir"): "fhir",
-    ("delivery", "policy.py"): "engine",
-    ("app", "api"): "api",
-    ("app", "bulk"): "bulk",
-    ("app", "subscriptions"): "subscriptions",
-    ("app", "tokens.py"): "api",
-}
-_GENERAL = frozenset({"delivery-failed", "format-invalid", "mapping-failed", "not-found"})
-# Packages whose codes are explained by subject, which is how they begin.
-_SHARED = frozenset({"intake", "delivery", "protocols", "journal"})
-_SUBJECTS = {"files": "files", "mllp": "mllp", "store": "store", "tls": "mllp", "webhook": "webhook"}
 
 
 def report_error(error: HilumError, *, as_json: bool, docs: str) -> None:
@@ -130,21 +118,17 @@ def finding_as_json(finding: Finding) -> dict[str, object]:
     }
 
 
-def page_of(module: Path, code: str) -> str:
-    """Name of the page in docs/codes that explains what a module (inside the package hilum) says by this code."""
-    if code in _GENERAL:
-        return "errors"
-    subject = _SUBJECTS.get(code.partition("-")[0])
-    if subject and module.parts[0] in _SHARED:
-        return subject
-    return _PAGES.get(module.parts[:2], module.parts[0])
+def page_of(code: str) -> str:
+    """Name of the page in docs/codes that explains a code; "" when none does."""
+    return _pages().get(code, "")
+
+
+@lru_cache(maxsize=1)
+def _pages() -> dict[str, str]:
+    lines = resources.files(__package__).joinpath("code_pages.txt").read_text("utf-8").splitlines()
+    return {code: page for page, _, codes in (line.partition(": ") for line in lines) for code in codes.split()}
 
 
 def _page(error: HilumError) -> str:
-    """The page of the module that raised the error, under docs/codes; none for what others raised."""
-    modules = [
-        Path(frame.filename).relative_to(_PACKAGE)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(_PACKAGE)
-    ]
-    return f"/{page_of(modules[-1], error.code)}.md" if modules else ""
+    page = page_of(error.code)
+    return f"/{page}.md" if page else ""
