@@ -1,4 +1,4 @@
-"""Keeps code_pages.txt current, which says where each code is explained: `python -m hilum.app.code_pages docs/codes`."""
+"""Keeps code_pages.txt current (where each code is explained): `python -m hilum.app.code_pages docs/codes`."""
 
 from __future__ import annotations
 
