@@ -260,6 +260,7 @@ def _settings(name: str, config: SourceConfig) -> SourceSettings:
         contract=Contract(ack.contract) if ack else Contract.ACCEPTED,
         order=Order(config.order),
         owner=config.owner,
+        records=config.format if isinstance(config, FilesSource) else None,
         is_waited_for=isinstance(config, MllpSource),
     )
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from hilum.engine.partition import partitions_of
+from hilum.engine.record_admission import record_messages
 from hilum.engine.settings import SourceSettings
-from hilum.formats import hl7v2
+from hilum.errors import FormatError
+from hilum.formats import hl7v2, records
 from hilum.journal import Incoming
 from hilum.model import Arrival, Disposition, Envelope, Finding, Severity
 
@@ -53,6 +55,8 @@ def admit(arrival: Arrival, source: SourceSettings) -> Admitted:
 def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     if arrival.fault is not None:
         return Admitted(arrival, (_refusal(arrival, arrival.body, arrival.fault, Disposition.AR),))
+    if source.records is not None:
+        return _records(arrival, source.records)
     if not hl7v2.is_batch(arrival.body):
         return Admitted(arrival, (_framed(_item(arrival, arrival.body, source), arrival, source),))
     batch = hl7v2.split_batch(arrival.body, source.rules.tolerances)
@@ -67,6 +71,16 @@ def _admit(arrival: Arrival, source: SourceSettings) -> Admitted:
     elif batch.findings:  # said of the whole, and so told once
         items[:1] = [_at_least(item, Disposition.WARNING, batch.findings) for item in items[:1]]
     return Admitted(arrival, tuple(items), batch=True, findings=batch.findings)
+
+
+def _records(arrival: Arrival, format_: records.Format) -> Admitted:
+    try:
+        found = tuple(record_messages(arrival, format_))
+    except FormatError as error:
+        finding = Finding(error.code, error.message, error.location)
+        return Admitted(arrival, (_refusal(arrival, arrival.body, finding, Disposition.AR),), batch=True)
+    items = tuple(Item(incoming, incoming.envelope.disposition, finding, None) for incoming, finding in found)
+    return Admitted(arrival, items, batch=True)
 
 
 def _item(arrival: Arrival, body: bytes, source: SourceSettings) -> Item:

@@ -11,6 +11,7 @@ from hilum.engine.admission import Admitted, Item
 from hilum.engine.settings import AckMode, Contract, SourceSettings
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
+from hilum.formats.records import is_record_kind
 from hilum.model import Ack, Appended, Disposition, Finding
 
 __all__ = ["Answers"]
@@ -110,7 +111,7 @@ def _no(item: Item, source: SourceSettings, commit: str, application: str, findi
 
 def _build(item: Item, code: str, finding: Finding | None, *, wanted: bool) -> Ack:
     """An answer; with an empty body when the sender asked not to hear it."""
-    if not wanted:
+    if not wanted or is_record_kind(item.incoming.envelope.kind):  # nobody reads an answer to a record
         return Ack(code, b"", finding)
     header = item.record if item.record is not None else item.incoming.body
     return Ack(code, hl7v2.acknowledge(header, code, finding=finding, now=time.time_ns() // 1000), finding)

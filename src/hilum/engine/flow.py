@@ -16,9 +16,11 @@ import structlog
 from hilum.engine.admission import Admitted, admit
 from hilum.engine.answers import Answers
 from hilum.engine.partition import PARTITIONS
+from hilum.engine.record_admission import still_bad
 from hilum.engine.settings import SourceSettings
 from hilum.errors import Outcome, StoreError
 from hilum.formats import hl7v2
+from hilum.formats.records import is_record_kind
 from hilum.journal import Incoming, Journal
 from hilum.model import Appended, Arrival, Disposition, Effects, Finding, Held, Message
 from hilum.repository import Repository
@@ -120,6 +122,9 @@ class Flow:
         """Whether the rules of today still hold a message that the door once held."""
         if message.envelope.disposition is not Disposition.HOLD:
             return None
+        if is_record_kind(message.envelope.kind):
+            bad = still_bad(message.body)
+            return self._held(message, bad) if bad else None
         source = self._sources[message.envelope.source]
         admission = hl7v2.admit(
             message.body, source.rules, source=source.name, received_at=message.envelope.received_at

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from hilum.formats import hl7v2
+from hilum.formats import hl7v2, records
 from hilum.model import Disposition
 
 __all__ = ["AckMode", "Contract", "Order", "SourceSettings"]
@@ -46,4 +46,5 @@ class SourceSettings(Struct, frozen=True):
     order: Order = Order.WAIT
     owner: str = ""
     framing: Mapping[str, Disposition] = {}  # what the wire tolerated -> what becomes of the message; else a warning
+    records: records.Format | None = None  # what its files hold; None: HL7 v2
     is_waited_for: bool = True  # whether somebody waits for each answer, and starts to guess after two seconds

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from hilum.formats.records import Format
 from hilum.model import Disposition
 from hilum.protocols import ServerTls
 
@@ -119,7 +120,7 @@ class FilesLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class FilesSource(_Source, frozen=True, kw_only=True, tag_field="kind", tag="files"):
-    """HL7 v2 messages and batches that somebody puts into a folder."""
+    """HL7 v2 messages and batches, or files of records, that somebody puts into a folder."""
 
     folder: Annotated[Path, Meta(description="folder to watch, not its subfolders; made when only itself is missing")]
     pattern: Annotated[str, Meta(min_length=1, description="names taken, as in a shell (`*.hl7`)")] = "*"
@@ -139,4 +140,7 @@ class FilesSource(_Source, frozen=True, kw_only=True, tag_field="kind", tag="fil
     state: Annotated[
         str, Meta(min_length=1, description="where the ledger of taken files is; relative to `folder`")
     ] = ".hilum"
+    format: Annotated[
+        Format | None, Meta(description="form of files that hold records; without it they hold HL7 v2")
+    ] = None
     limits: FilesLimits = FilesLimits()

@@ -9,11 +9,12 @@ or deleted something for it. Otherwise it is **ignored** when a line of `ignores
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from hilum.mapping.columns import named_column
 from hilum.mapping.lookup import sender_rank
 from hilum.mapping.rows import Rule
 from hilum.mapping.tables import Ignore
@@ -51,11 +52,17 @@ class Ignored(Struct, frozen=True):
     whole: bool
 
 
-def ignored_fields(lines: Iterable[Ignore], kind: str, sender: str) -> dict[str, Ignored]:
-    """Ignored fields by segment, for one kind and sender."""
+def ignored_fields(
+    lines: Iterable[Ignore], kind: str, sender: str, numbers: Mapping[str, Mapping[str, int]] | None = None
+) -> dict[str, Ignored]:
+    """Ignored fields by segment, for one kind and sender; `numbers` are those of the columns of each record."""
     found: dict[str, Ignored] = {}
     for line in lines:
         if not sender_rank(line.sender, sender) or not _covers(line.applies, kind):
+            continue
+        column = named_column(line.field)
+        if column is not None:
+            _ignore_column(found, *column, (numbers or {}).get(column[0], {}))
             continue
         segment, _, number = line.field.partition("-")
         before = found.get(segment, Ignored(0, whole=False))
@@ -64,6 +71,12 @@ def ignored_fields(lines: Iterable[Ignore], kind: str, sender: str) -> dict[str,
         else:
             found[segment] = Ignored(before.fields | 1 << int(number), before.whole)
     return found
+
+
+def _ignore_column(found: dict[str, Ignored], record: str, column: str, numbers: Mapping[str, int]) -> None:
+    before = found.get(record, Ignored(0, whole=False))
+    bits = 1 << numbers[column] if column in numbers else 0
+    found[record] = Ignored(before.fields | bits, before.whole or column == "*")
 
 
 def _covers(applies: str, kind: str) -> bool:
@@ -93,12 +106,20 @@ def read_fields(rules: Iterable[Rule]) -> dict[str, int]:
 class Fates:
     """The fates of one segment's fields for one kind and sender, remembered by what is valued and what was written."""
 
-    __slots__ = ("_ignored", "_owner", "_read", "_seen", "_sender", "_sighted", "known", "name")
+    __slots__ = ("_ignored", "_labels", "_owner", "_read", "_seen", "_sender", "_sighted", "known", "name")
 
     def __init__(
-        self, name: str, ignored: Ignored, read: int, sender: str, owner: str, sighted: list[str] | None = None
+        self,
+        name: str,
+        ignored: Ignored,
+        read: int,
+        sender: str,
+        owner: str,
+        sighted: list[str] | None = None,
+        labels: Sequence[str] = (),
     ) -> None:
-        """Fields that are valued for the first time are named in `sighted`."""
+        """Fields that are valued for the first time are named in `sighted`; `labels` are the names of columns."""
+        self._labels = labels
         self.name = name
         self._seen = 0
         self._sighted = sighted
@@ -113,7 +134,7 @@ class Fates:
         valued = mapped | ignored | left
         if self._sighted is not None and valued & ~self._seen:
             fresh = valued & ~self._seen
-            self._sighted += [f"field {self.name}-{n}" for n in range(fresh.bit_length()) if fresh >> n & 1]
+            self._sighted += [f"field {self._place(n)}" for n in range(fresh.bit_length()) if fresh >> n & 1]
             self._seen |= valued
         fate = Fate(valued.bit_count(), mapped.bit_count(), ignored.bit_count(), left.bit_count(), items)
         if len(self.known) >= REMEMBERED:
@@ -130,8 +151,11 @@ class Fates:
         ignored = rest if self._ignored.whole else rest & self._ignored.fields
         return FieldFates(self.name, valued & written, ignored, rest & ~ignored)
 
+    def _place(self, number: int) -> str:
+        return self._labels[number] if self._labels else f"{self.name}-{number}"
+
     def _item(self, number: int) -> ExceptionItem:
-        location = f"{self.name}-{number}"
+        location = self._place(number)
         if self._read >> number & 1:
             code, message = "field-unused", "rows read this field, and none of them wrote anything for it"
         else:

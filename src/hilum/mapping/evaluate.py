@@ -33,6 +33,7 @@ from hilum.mapping.transforms import (
 )
 from hilum.mapping.transforms.frame import Report
 from hilum.mapping.tree import wrap_of
+from hilum.mapping.written import reader_of
 
 __all__ = [
     "DELETED",
@@ -136,6 +137,9 @@ def evaluator(
     if plain:
         spec = _retyped(spec)
     transform = _transformed(rule, spec, env, keys)
+    reader = reader_of(spec, env)
+    if reader is not None:
+        transform = _read_as(reader, transform)
     arguments = tuple(
         part for part in (*rule.transform.args, *(v for _, v in rule.transform.named)) if isinstance(part, Path)
     )
@@ -156,6 +160,10 @@ def evaluator(
     if mode == "single" and path.component == 0 and path.sub == 0 and path.repetition < 2:
         return _whole_field(path, rule, spec, env, transform)
     return _picked(picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
+
+
+def _read_as(reader: Callable[[str], str], transform: Evaluator) -> Evaluator:
+    return lambda raw, *extra: transform(reader(raw), *extra)
 
 
 def _joined(pick: Picker, transform: Evaluator, separator: str, *, encoded: bool) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from hilum.mapping.columns import record_of_kind
 from hilum.mapping.syntax import SyntaxProblem
 
 __all__ = ["MERGING", "Anchor", "Step", "Target", "parse_anchor", "parse_applies", "parse_target"]
@@ -52,6 +53,7 @@ class Target(Struct, frozen=True):
         return f"{self.type}:{self.label}" if self.label else self.type
 
 
+_RECORD = re.compile(r"(?![A-Z][A-Z0-9]{2}$)[A-Za-z][\w-]*")  # the name of a record; rows.py asks that `applies` has it
 _ANCHOR = re.compile(r"([A-Z][A-Z0-9]{2}(?:>[A-Z][A-Z0-9]{2})*(/[A-Z][A-Z0-9]{2})?)(?:-([1-9]\d*)(\[\*\])?)?")
 
 
@@ -59,6 +61,8 @@ _ANCHOR = re.compile(r"([A-Z][A-Z0-9]{2}(?:>[A-Z][A-Z0-9]{2})*(/[A-Z][A-Z0-9]{2}
 def parse_anchor(text: str) -> tuple[Anchor, ...]:
     """The alternatives of an anchor cell. Raises SyntaxProblem."""
     found = []
+    if _RECORD.fullmatch(text.strip()):
+        return (Anchor((text.strip(),)),)
     for part in text.split("|"):
         match = _ANCHOR.fullmatch(part.strip())
         if match is None:
@@ -75,9 +79,12 @@ _KIND = re.compile(r"([A-Z][A-Z0-9]{2})\^(\*|[A-Z0-9]+(?:\|[A-Z0-9]+)*)|[A-Z][A-
 
 @lru_cache(4096)
 def parse_applies(text: str) -> tuple[str, ...]:
-    """`ADT^A01|A04` to ("ADT^A01", "ADT^A04"); `ADT^*` stays; () is every kind. Raises SyntaxProblem."""
+    """`ADT^A01|A04` to ("ADT^A01", "ADT^A04"); `ADT^*` stays; () is every kind of message. Raises SyntaxProblem."""
     found: list[str] = []
     for part in text.replace(";", " ").split():
+        if record_of_kind(part):
+            found.append(part)
+            continue
         match = _KIND.fullmatch(part)
         if match is None:
             raise SyntaxProblem(f"`{part}` is no kind such as ADT^A01|A04, ADT^* or *")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from msgspec import structs
 
 from hilum.mapping.accounting import FieldFates
+from hilum.mapping.binding import Call
+from hilum.mapping.columns import MARKS, Columns, Table, Tabular, is_record_kind, named_column, record_of_kind
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.kind import Kind, Library
 from hilum.mapping.mapped import Context, Mapped, Record, Trace
 from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.state import State
+from hilum.mapping.syntax import Literal, walk_paths
 from hilum.mapping.tables import Workbook
 from hilum.mapping.tracing import traces
 from hilum.mapping.tree import Node, ShapeProblem, grow, top_name
@@ -40,6 +44,8 @@ class Plan:
             self.params["unknown_namespace"] = "local"
         self.params.setdefault("unknown_namespace", "hold")
         self.params.setdefault("default_authority", "MSH-4")
+        self.tables = _tables(rules, book)
+        self._numbers = {name: table.numbers for name, table in self.tables.items()}
         self._library = Library(self.params, _slotted(self._rules), _choices(self._rules))
 
     def has_rows(self, kind: str) -> bool:
@@ -56,25 +62,57 @@ class Plan:
         for kind in self.kinds():
             self._kind(kind).warm()
 
-    def run(self, record: Record, context: Context) -> Mapped:
+    def run(self, record: Record | Tabular, context: Context) -> Mapped:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
-        return self._state(record, context, self._states, trace=False).run(record, context)[0]
+        return self._ran(record, context)[0]
 
-    def marked(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
+    def marked(self, record: Record | Tabular, context: Context) -> tuple[Mapped, list[int]]:
         """The same as `run`, and for each segment the fields for which some row wrote: bit n for field n."""
-        mapped, call = self._state(record, context, self._states, trace=False).run(record, context)
+        mapped, call = self._ran(record, context)
         return mapped, call.fields[1][:-1]
 
-    def account(self, record: Record, context: Context) -> tuple[Mapped, list[FieldFates]]:
+    def account(self, record: Record | Tabular, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
-        mapped, call = self._state(record, context, self._states, trace=False).run(record, context)
+        mapped, call = self._ran(record, context)
         return mapped, [table.split(key) for *key, table in zip(*call.fields, strict=False)]
 
-    def trace(self, record: Record, context: Context) -> list[Trace]:
+    def trace(self, record: Record | Tabular, context: Context) -> list[Trace]:
         """Where each value of the drafts comes from: the same mapping again, watched."""
-        state = self._state(record, context, self._traced, trace=True)
-        mapped, call = state.run(record, context)
+        state, read = self._read(record, context, self._traced, trace=True)
+        mapped, call = state.run(read, context)
         return traces(mapped, call.trace, state.lines)
+
+    def _ran(self, record: Record | Tabular, context: Context) -> tuple[Mapped, Call]:
+        state, read = self._read(record, context, self._states, trace=False)
+        return state.run(read, context)
+
+    def _read(
+        self, record: Record | Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+    ) -> tuple[State, Record]:
+        """The state for a record, and the record as its rows read it."""
+        if not is_record_kind(record.kind):
+            message = cast("Record", record)
+            return self._state(message, context, known, trace=trace), message
+        columns, row = self._columns(record, context, known, trace=trace), cast("Tabular", record)
+        assert columns.columns is not None
+        return columns, columns.columns.arrange(row)
+
+    def _columns(
+        self, record: Record | Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+    ) -> State:
+        key = (record.kind, context.sender, context.source)
+        state = known.get(key)
+        if state is None or (state.columns is not None and state.columns.is_full):
+            if len(known) >= KNOWN_STATES:
+                known.clear()
+            name = record_of_kind(record.kind) or record.kind.partition(":")[2]
+            columns = Columns(name, self.tables.get(name, Table({})))
+            marks = (MARKS.component, MARKS.repetition, MARKS.escape, MARKS.subcomponent, MARKS.field)
+            kind = self._kind(record.kind)
+            state = known[key] = State(
+                self.book, self.params, kind, context, marks, trace=trace, columns=columns, numbers=self._numbers
+            )
+        return state
 
     def _kind(self, kind: str) -> Kind:
         found = self._by_kind.get(kind)
@@ -102,6 +140,28 @@ class Plan:
                 known.clear()
             state = known[key] = State(self.book, self.params, self._kind(record.kind), context, key[3:], trace=trace)
         return state
+
+
+def _tables(rules: Sequence[Rule], book: Workbook) -> dict[str, Table]:
+    """Of each record the columns that rows read and ignores name, with what cuts their texts."""
+    found: dict[str, Table] = {}
+    for rule in rules:
+        named = dict(rule.transform.named)
+        for at, path in enumerate(walk_paths((*rule.alternatives, rule.when, rule.transform))):
+            if not path.column:
+                continue
+            table = found.setdefault(path.segment, Table({}))
+            table.numbers[path.column] = path.field
+            for name, cuts in (("split", table.splits), ("parts", table.parts)):
+                value = named.get(name)
+                if at == 0 and isinstance(value, Literal):
+                    cuts[path.column] = value.text
+    for line in book.ignores:
+        column = named_column(line.field)
+        if column is not None and column[1] != "*":
+            numbers = found.setdefault(column[0], Table({})).numbers
+            numbers.setdefault(column[1], max(numbers.values(), default=0) + 1)
+    return found
 
 
 def _slotted(rules: Sequence[Rule]) -> set[tuple[str, str]]:

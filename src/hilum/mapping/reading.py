@@ -101,7 +101,7 @@ class Reading:
         location = f"{self.place.segment}-{self.place.field}" if self.place.field else ""
         for path in rule.paths(source_only=True):
             if path.segment:
-                location = f"{path.segment}-{path.field}"
+                location = path.place
             break
         row = rule.row
         spec = Spec(

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from hilum.mapping.columns import is_record_kind, numbered, record_of_kind
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.places import MERGING, Anchor, Step, Target, parse_anchor, parse_applies, parse_target
 from hilum.mapping.syntax import (
@@ -27,6 +28,7 @@ from hilum.mapping.syntax import (
 from hilum.mapping.tables import Row, Workbook
 from hilum.mapping.transforms import json_object, names, transform_of
 from hilum.mapping.transforms.times import zone_of
+from hilum.mapping.written import format_problem
 from hilum.model import Finding, Severity
 
 __all__ = ["Rule", "read_rules"]
@@ -64,7 +66,7 @@ class Rule(Struct, frozen=True):
     def field(self) -> str:
         """`PID-13` for its first path, "" without one: the name of its slot."""
         for path in self.paths(source_only=True):
-            return f"{path.segment}-{path.field}" if path.segment else self.anchor_field
+            return path.place if path.segment else self.anchor_field
         return ""
 
     @property
@@ -83,7 +85,7 @@ class Rule(Struct, frozen=True):
     def covers(self, kind: str) -> bool:
         """Whether it applies to a kind such as `ADT^A01`."""
         if not self.applies:
-            return True
+            return not is_record_kind(kind)
         type_ = kind.partition("^")[0]
         return any(one in (kind, type_, f"{type_}^*") for one in self.applies)
 
@@ -101,6 +103,8 @@ class _Reader:
         self.maps = {entry.map for entry in book.maps}
         self.params = {line.param for line in book.params}
         self._unset: set[str] = set()
+        self._cuts: dict[tuple[str, str], str] = {}  # (column, `split` or `parts`) -> what stands between
+        self._numbers: dict[str, dict[str, int]] = {}  # record -> column -> number
 
     def note(self, row: Row, column: str, code: str, message: str, hint: str = "", *, warning: bool = False) -> None:
         location = f"{row.where.file}:{row.where.line}:{row.cells.get(column, 1)}"
@@ -120,6 +124,8 @@ class _Reader:
                 ("transform", parse_transform),
             )
         }
+        if len(self.findings) == before:
+            self._read_columns(row, parsed)
         if len(self.findings) > before:
             return None
         rule = Rule(
@@ -140,6 +146,31 @@ class _Reader:
             if len(self.findings) == before or all(f.severity is Severity.WARNING for f in self.findings[before:])
             else None
         )
+
+    def _read_columns(self, row: Row, parsed: dict[str, Any]) -> None:
+        """Number the columns of a row about records, and see that no other row names any."""
+        applies: tuple[str, ...] = parsed["applies"]
+        anchor: Anchor = parsed["anchor"][0]
+        records = {record_of_kind(kind) for kind in applies}
+        if anchor.segment.isupper() and len(anchor.segment) == 3 and not (records - {""}):
+            for column in ("source", "when", "transform"):
+                for path in _columns_of(parsed[column]):
+                    text = f"`[{path.column}]` is a column, and `applies` names no record such as csv:patients"
+                    self.note(row, column, f"{column}-invalid", text)
+            return
+        if records != {anchor.segment}:
+            if records - {""}:
+                text = f"the anchor of {' '.join(applies)} is the name behind the colon, and every kind has the same"
+            else:
+                text = f"`{row.anchor.strip()}` is no anchor such as PID, OBR>OBX or PV1-7[*]"
+            self.note(row, "anchor", "anchor-invalid", text)
+            return
+        numbers = self._numbers.setdefault(anchor.segment, {})
+        for column in ("source", "when", "transform"):
+            try:
+                parsed[column] = _numbered(parsed[column], anchor.segment, numbers, bare=column != "transform")
+            except SyntaxProblem as problem:
+                self.note(row, column, f"{column}-invalid", str(problem))
 
     def _parse(self, row: Row, column: str, parse: Callable[[str], object]) -> object:
         try:
@@ -200,8 +231,32 @@ class _Reader:
                 self.note(rule.row, "transform", "transform-invalid", "ref(..) names one resource: ref(Patient)")
         elif not rule.alternatives and name not in ("targets", "received", "clear"):
             self.note(rule.row, "source", "source-invalid", f"`{name}` needs a source")
+        self._check_format(rule)
         if name == "code" and not rule.row.map and rule.transform.args != (Word("raw"),):
             self.note(rule.row, "map", "map-unknown", "`code` needs a map, or code(raw)")
+
+    def _check_format(self, rule: Rule) -> None:
+        """How cells of records are written: dates, decimals, repetitions, components."""
+        named = dict(rule.transform.named)
+        given = [name for name in ("split", "parts", "format", "point") if name in named]
+        for name in given:
+            value = named[name]
+            text = value.text if isinstance(value, Literal) else ""
+            problem = format_problem(text) if name == "format" else "" if text else "is a text, and not empty"
+            if name == "point" and text not in (",", "."):
+                problem = 'is "," or "."'
+            if not is_record_kind(next(iter(rule.applies), "")):
+                problem = "is for columns of records; fields of HL7 v2 are written as HL7 v2 says"
+            if problem:
+                self.note(rule.row, "transform", "transform-invalid", f"`{name}`: {problem}")
+        for name in ("split", "parts"):
+            cut = named.get(name)
+            first = next(iter(rule.paths(source_only=True)), None)
+            if isinstance(cut, Literal) and first is not None:
+                known = self._cuts.setdefault((first.place, name), cut.text)
+                if known != cut.text:
+                    text = f"`{name}` of this column is `{known}` in another row: a column is cut in one way"
+                    self.note(rule.row, "transform", "transform-invalid", text)
 
     def _check_constant(self, rule: Rule) -> None:
         argument = rule.transform.args[0] if len(rule.transform.args) == 1 else None
@@ -318,6 +373,18 @@ class _Reader:
                 f"the parameter `{name}` has no value",
                 f"set it in integration.yaml, `params: {{{name}: ...}}`",
             )
+
+
+def _columns_of(parsed: Any) -> list[Path]:
+    expressions = parsed if isinstance(parsed, tuple) else (parsed,)
+    return [part for one in expressions for part in walk(one) if isinstance(part, Path) and part.column]
+
+
+def _numbered(parsed: Any, record: str, numbers: dict[str, int], *, bare: bool) -> Any:
+    words = WORDS | {"true", "false"}
+    if isinstance(parsed, tuple):
+        return tuple(numbered(one, record, numbers, words, bare=bare) for one in parsed)
+    return None if parsed is None else numbered(parsed, record, numbers, words, bare=bare)
 
 
 def read_rules(book: Workbook) -> tuple[list[Rule], list[Finding]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.mapping import join
 from hilum.mapping.accounting import Fates, Ignored, ignored_fields
 from hilum.mapping.binding import Call, bind_unit
+from hilum.mapping.columns import Columns, is_record_kind
 from hilum.mapping.kind import Kind
 from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
 from hilum.mapping.mapped import Context, Mapped, Problem, Record
@@ -42,8 +43,11 @@ class State:
         marks: tuple[str, ...],
         *,
         trace: bool,
+        columns: Columns | None = None,
+        numbers: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
-        self.kind, self.trace = kind, trace
+        """`columns` where the records are rows of columns; `numbers` are those of the columns of each record."""
+        self.kind, self.trace, self.columns = kind, trace, columns
         sender = context.sender
         app, _, facility = sender.partition("|")
         component, repetition, escape, subcomponent, field = marks
@@ -68,7 +72,7 @@ class State:
             "sender": sender,
             "source": context.source,
         }
-        self.ignored = ignored_fields(book.ignores, kind.kind, sender)
+        self.ignored = ignored_fields(book.ignores, kind.kind, sender, numbers)
         self.keys = _key_specs(kind.rules)
         self.shapes: dict[tuple[str, ...], Shape] = {}
         self.special: dict[tuple[Place, Special], tuple[Unit, dict[str, Any]]] = {}
@@ -99,12 +103,14 @@ class State:
         found = self.tables.get(name)
         if found is None:
             shown = name if len(name) == 3 and name.isalnum() and name.isupper() else "???"  # a name may be anything
+            labels = self.columns.labels if self.columns is not None else ()
+            shown = name if labels else shown
             none = Ignored(0, whole=False)
             sighted = self.env.sighted
-            sighted.append(f"segment {shown}")
-            found = Fates(
-                shown, self.ignored.get(name, none), self.kind.read.get(name, 0), self.env.sender, "", sighted
-            )
+            if not labels:
+                sighted.append(f"segment {shown}")
+            read = self.kind.read.get(name, 0)
+            found = Fates(shown, self.ignored.get(name, none), read, self.env.sender, "", sighted, labels)
             if len(self.tables) < KNOWN_NAMES:
                 self.tables[name] = found
         return found
@@ -256,7 +262,8 @@ class State:
         if self.env.pending or items:
             items, held = self._items(items)
         if not self.kind.has_rows:
-            held = Problem("no-rows", "MSH-9", f"the workbook has no rows for {_shown(self.kind.kind)}")
+            where = "MSH-9" if self.columns is None else ""
+            held = Problem("no-rows", where, f"the workbook has no rows for {_shown(self.kind.kind)}")
         accounting = Accounting(valued, mapped, ignored, exceptions)
         sighted = tuple(self.env.sighted)
         self.env.sighted.clear()
@@ -281,6 +288,8 @@ class State:
 
 
 def _shown(kind: str) -> str:
+    if is_record_kind(kind):
+        return kind
     return kind if kind.replace("^", "").replace("_", "").isalnum() and len(kind) < 16 else "this kind of message"
 
 

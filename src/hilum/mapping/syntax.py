@@ -37,7 +37,10 @@ class SyntaxProblem(ValueError):
 
 
 class Path(Struct, frozen=True):
-    """`SEG[s]-F[r].C.S`. `segment` is "" for `@`; `field` 0 is the segment itself; index 0: not said, -1: `[*]`."""
+    """`SEG[s]-F[r].C.S`. `segment` is "" for `@`; `field` 0 is the segment itself; index 0: not said, -1: `[*]`.
+
+    A column of a record has its name in `column`, its record in `segment`, and a number of ours in `field`.
+    """
 
     segment: str
     occurrence: int = 0
@@ -45,9 +48,17 @@ class Path(Struct, frozen=True):
     repetition: int = 0
     component: int = 0
     sub: int = 0
+    column: str = ""
+
+    @property
+    def place(self) -> str:
+        """`PID-3`, or `patients[Birth Date]`: the field or column without what is in it."""
+        return f"{self.segment}[{self.column}]" if self.column else f"{self.segment}-{self.field}"
 
     def __str__(self) -> str:
-        if not self.segment:
+        if self.column:
+            text = self.place + _index(self.repetition)
+        elif not self.segment:
             text = "@"
         else:
             text = self.segment + _index(self.occurrence)
@@ -149,7 +160,8 @@ def _index(value: int) -> str:
 _PATH = (
     r"(?P<path>(?P<seg>[A-Z][A-Z0-9]{2})(?:\[(?P<occ>\*|[1-9]\d*)\])?-(?P<field>[1-9]\d*)(?:\[(?P<rep>\*|[1-9]\d*)\])?"
     r"(?:\.(?P<comp>[1-9]\d*))?(?:\.(?P<sub>[1-9]\d*))?(?![\w-])"
-    r"|@(?:\.(?P<acomp>[1-9]\d*))?(?:\.(?P<asub>[1-9]\d*))?)"
+    r"|@(?:\.(?P<acomp>[1-9]\d*))?(?:\.(?P<asub>[1-9]\d*))?"
+    r"|\[(?P<column>[^\[\]]+)\](?:\[(?P<crep>\*|[1-9]\d*)\])?(?:\.(?P<ccomp>[1-9]\d*))?)"
 )
 _TOKEN = re.compile(
     r"\s*(?:"
@@ -225,6 +237,9 @@ def _path(match: re.Match[str]) -> Path:
             _number(match["comp"]),
             _number(match["sub"]),
         )
+    if match["column"]:
+        name = match["column"].strip()
+        return Path("", repetition=_number(match["crep"]), component=_number(match["ccomp"]), column=name)
     return Path("", component=_number(match["acomp"]), sub=_number(match["asub"]))
 
 

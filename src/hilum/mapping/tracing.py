@@ -88,8 +88,15 @@ def _source(line: Line) -> str:
             anchors = [anchor for anchor in line.rule.anchors if anchor.field]
             first = f"{anchors[0].segment}-{anchors[0].field}" if anchors else ""
             return f"{line.spec.location or first}{str(path)[1:]}"
-        return str(Path(path.segment, path.occurrence, path.field, 0, path.component, path.sub))
+        return str(Path(path.segment, path.occurrence, path.field, 0, path.component, path.sub, path.column))
     return ""
+
+
+def _parted(base: str) -> tuple[str, str]:
+    """A path without its component, and the component: `PID-5` and `1.1`, `patients[Name]` and `2`."""
+    name, bracket, rest = base.rpartition("]")
+    field, _, component = rest.partition(".")
+    return name + bracket + field, component
 
 
 def _component(line: Line, inside: str) -> str:
@@ -144,7 +151,7 @@ def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resour
             continue  # another row's value was taken, or the item lacked a required part
         taken.add(place)
         repetition = f"[{number + 1}]" if base and line.mode != "single" else ""
-        field, _, component = base.partition(".")
+        field, component = _parted(base)
         for path, leaf in _leaves(value, place):
             inside = path[len(place) :].lstrip(".")
             part = component or _component(line, inside)

@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 from msgspec import Struct
 
-from hilum.formats import hl7v2
+from hilum.formats.stored import Stored
 from hilum.mapping import Mapped, compile_condition
 from hilum.model import Message, Outgoing
 from hilum.translator.translate import Route
@@ -46,7 +46,7 @@ def make_route(rules: Sequence[Rule]) -> Route:
     """
     conditions = [(rule, compile_condition(rule.when)) for rule in rules]
 
-    def route(message: Message, record: hl7v2.Hl7Message, mapped: Mapped) -> list[Outgoing]:
+    def route(message: Message, record: Stored, mapped: Mapped) -> list[Outgoing]:
         return [
             outgoing
             for rule, holds in conditions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hilum.formats import hl7v2
+from hilum.formats.stored import Stored
 from hilum.mapping import Mapped
 from hilum.model import Message, Sighted
 
@@ -22,7 +22,7 @@ class Sightings:
         self._owners, self._learn_days = owners, learn_days
         self._met: set[tuple[str, str, str, str]] = set()
 
-    def of(self, message: Message, record: hl7v2.Hl7Message, mapped: Mapped) -> tuple[Sighted, ...]:
+    def of(self, message: Message, record: Stored, mapped: Mapped) -> tuple[Sighted, ...]:
         """Empty for nearly every message."""
         envelope = message.envelope
         version = record.get("MSH-12.1")

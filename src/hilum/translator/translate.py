@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from hilum import mapping
 from hilum.errors import HilumError
-from hilum.formats import hl7v2
+from hilum.formats.stored import Stored, read_stored
 from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
 from hilum.translator.sightings import Sightings
 
@@ -18,13 +18,13 @@ __all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
 # Codes that a person answers once for all messages that are held for the same.
 TAUGHT = frozenset({"code-unmapped"})
 
-Route = Callable[[Message, hl7v2.Hl7Message, mapping.Mapped], Iterable[Outgoing]]
+Route = Callable[[Message, Stored, mapping.Mapped], Iterable[Outgoing]]
 
 
 class Mapper(Protocol):
     """What is asked of a compiled workbook."""
 
-    def run(self, record: hl7v2.Hl7Message, context: mapping.Context, /) -> mapping.Mapped:
+    def run(self, record: Stored, context: mapping.Context, /) -> mapping.Mapped:
         """Everything that one message says."""
         ...
 
@@ -49,7 +49,7 @@ class Translator:
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
         try:
-            record = hl7v2.parse(message.body, default_charset=message.envelope.charset)
+            record = read_stored(message.body, message.envelope.kind, message.envelope.charset)
             mapped = self._plan.run(record, mapping.Context.of(message.envelope))
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)

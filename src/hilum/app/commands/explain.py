@@ -14,7 +14,7 @@ from hilum.app.opening import Opened, open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.running import plan_of
 from hilum.errors import HilumError, NotFound
-from hilum.formats import hl7v2
+from hilum.formats.stored import read_stored
 from hilum.mapping import Context, Plan, Trace
 from hilum.model import DECISIONS, Message
 
@@ -97,7 +97,7 @@ def _explain(opened: Opened, type_: str, id_: str, path: str) -> list[_Found]:
 def _traces(plan: Plan, message: Message, type_: str, id_: str) -> list[Trace]:
     if message.envelope.source == DECISIONS and type_ == "Patient":
         return []  # a decision says nothing of the patients themselves
-    record = hl7v2.parse(message.body, default_charset=message.envelope.charset)
+    record = read_stored(message.body, message.envelope.kind, message.envelope.charset)
     traces = plan.trace(record, Context.of(message.envelope))
     return [trace for trace in traces if (trace.type, trace.id) == (type_, id_)]
 

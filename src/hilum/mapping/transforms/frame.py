@@ -108,6 +108,11 @@ class Env:
         self._systems: dict[tuple[str, str, str], str] = {}
 
     @property
+    def escapes_formatting(self) -> bool:
+        """Whether `\\.br\\` is a line break here, as in HL7 v2; in a record it is what it looks like."""
+        return not "\ufdd0" <= self._escape <= "\ufdd4"
+
+    @property
     def facility(self) -> str:
         """MSH-4.1, or MSH-3.1 when that is empty."""
         return self.app_facility[1] or self.app_facility[0]

@@ -20,7 +20,7 @@ _LINES = re.compile(r"\\\.(br|sp\d*|ce|fi|nf|in[+-]?\d*|ti[+-]?\d*|sk\d*)\\?", r
 
 def _formatted(env: Env, raw: str) -> str:
     """Text of FT and TX: `\\.br\\`, `\\.sp\\`, `\\.ce\\` become line breaks, other formatting goes (v2.9, 2.7.6)."""
-    if "\\." in raw:
+    if "\\." in raw and env.escapes_formatting:
         raw = _LINES.sub(lambda match: "\n" if match[1][:2].lower() in ("br", "sp", "ce") else "", raw)
     return env.text(raw)
 

@@ -82,7 +82,8 @@ def _date_text(match: re.Match[str]) -> str:
 
 
 def _bad(env: Env, spec: Spec) -> bytes:
-    env.report(spec, "time-invalid", "is no date or time of HL7 v2")
+    wanted = f"as its row expects it: {env.constant(spec, 'format')}" if spec.has("format") else "of HL7 v2"
+    env.report(spec, "time-invalid", f"is no date or time {wanted}")
     return NOTHING
 
 

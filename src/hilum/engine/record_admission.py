@@ -1,0 +1,47 @@
+"""From a file of records to journal rows: every record is a message of its own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from io import BytesIO
+
+from hilum.engine.partition import partitions_of
+from hilum.errors import FormatError
+from hilum.formats import records
+from hilum.journal import Incoming
+from hilum.model import Arrival, Disposition, Envelope, Finding
+
+__all__ = ["record_messages", "still_bad"]
+
+
+def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple[Incoming, Finding | None]]:
+    """What the journal gets of each record, and what is wrong with it: such a record is held, the others go on.
+
+    The control id is made of the file's content and the line: the same file again gives the same ids.
+    Raises FormatError for a file that is none of this format.
+    """
+    tag = sha256(arrival.body).hexdigest()[:16]
+    sender = format_.sender or arrival.source
+    for found in records.read_records(BytesIO(arrival.body), format_):
+        finding = found.finding
+        envelope = Envelope(
+            source=arrival.source,
+            received_at=arrival.received_at,
+            sender=sender,
+            control_id=f"{tag}-{found.line}",
+            kind=format_.kind,
+            key=found.key,
+            disposition=Disposition.HOLD if finding else Disposition.ACCEPT,
+            codes=(finding.code,) if finding else (),
+        )
+        yield Incoming(envelope, found.body, partitions_of(envelope), arrival.once), finding
+
+
+def still_bad(body: bytes) -> str:
+    """The code for which a journaled record cannot be read; "" when it can."""
+    try:
+        records.read(body)
+    except FormatError as error:
+        return error.code
+    return ""

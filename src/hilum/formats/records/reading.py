@@ -1,0 +1,181 @@
+"""Files to records: each with its line, its bytes for the journal, its key, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import msgspec
+from msgspec import Struct
+
+from hilum.errors import FormatError
+from hilum.formats.records.cells import cells_of, is_open
+from hilum.formats.records.formats import Delimited, FixedWidth, Format, Spreadsheet
+from hilum.formats.records.frame import Head, frame, read_cells
+from hilum.formats.records.lines import lines_of
+from hilum.formats.records.spreadsheet import sheet_rows
+from hilum.model import Finding
+
+__all__ = ["Found", "read_records"]
+
+LONGEST_QUOTED = 1024 * 1024  # bytes of a record whose quoted cells hold line breaks
+
+
+class Found(Struct, frozen=True):
+    """One record of a file. `line` is where it starts; `key` is "" when it cannot be told."""
+
+    line: int
+    body: bytes  # framed, see `frame`
+    key: str = ""
+    finding: Finding | None = None
+
+
+def read_records(file: BinaryIO, format_: Format) -> Iterator[Found]:
+    """Every record of a file, in order. What is wrong with one is in its `finding`; lines without text are no records.
+
+    `file` can seek. Raises FormatError (codes `records-...`) for a file that is none of this format.
+    """
+    if isinstance(format_, Spreadsheet):
+        return _sheet(file, format_)
+    return _fixed(file, format_) if isinstance(format_, FixedWidth) else _delimited(file, format_)
+
+
+def _delimited(file: BinaryIO, format_: Delimited) -> Iterator[Found]:
+    rows = _rows(lines_of(file), format_)
+    columns = format_.columns if not format_.header else _header(rows, format_)
+    head = Head(format_.kind, columns, format_.mark, format_.quote, format_.encoding, deletes=format_.empty == "delete")
+    yield from _judged(rows, head, format_)
+
+
+def _header(rows: Iterator[tuple[int, bytes]], format_: Delimited) -> tuple[str, ...]:
+    for line, raw in rows:
+        if raw.strip():
+            return column_names(_header_cells(raw, format_), format_.key, str(line))
+    raise FormatError("the file has no line with the names of its columns", code="records-empty", location="1")
+
+
+def _header_cells(raw: bytes, format_: Delimited) -> list[str]:
+    try:
+        return cells_of(raw.decode(format_.encoding).rstrip("\r\n"), format_.mark, format_.quote)
+    except UnicodeDecodeError:
+        message = f"the header is not {format_.encoding}: set `encoding` of the source"
+        raise FormatError(message, code="records-encoding", location="1") from None
+
+
+def column_names(cells: Sequence[str], key: Sequence[str], line: str) -> tuple[str, ...]:
+    """Names of the columns: one that comes again gets a number, one without a name is called by its place.
+
+    Raises FormatError `records-key-missing`: then the line is no header, and may hold data.
+    """
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    taken: dict[str, int] = {}
+    found = []
+    for at, name in enumerate(names, 1):
+        name = name.replace("[", "(").replace("]", ")") or f"column {at}"
+        taken[name] = taken.get(name, 0) + 1
+        found.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
+    for column in key:
+        if column not in found:
+            message = f"the first line does not name the key column `{column}`"
+            raise FormatError(message, code="records-key-missing", location=line)
+    return tuple(found)
+
+
+def _rows(lines: Iterator[tuple[int, bytes]], format_: Delimited) -> Iterator[tuple[int, bytes]]:
+    """Lines, those of one record together. A quote that is never closed keeps no line but its own."""
+    waiting: list[tuple[int, bytes]] = []  # lines to look at again
+    quote = format_.quote.encode()
+    while True:
+        entry = waiting.pop() if waiting else next(lines, None)
+        if entry is None:
+            return
+        number, raw = entry
+        if quote and quote in raw and _is_open(raw, format_):
+            taken = [entry]
+            size = len(raw)
+            while size < LONGEST_QUOTED:
+                more = waiting.pop() if waiting else next(lines, None)
+                if more is None:
+                    break
+                taken.append(more)
+                size += len(more[1])
+                if more[1].count(quote) % 2 and not _is_open(b"".join(one for _, one in taken), format_):
+                    break  # an even number closes as much as it opens
+            whole = b"".join(one for _, one in taken)
+            if not _is_open(whole, format_) and _is_sound(whole, format_):
+                yield number, whole
+                continue
+            waiting += reversed(taken[1:])
+        yield number, raw
+
+
+def _is_open(raw: bytes, format_: Delimited) -> bool:
+    try:
+        return is_open(raw.decode(format_.encoding), format_.mark, format_.quote)
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_sound(raw: bytes, format_: Delimited) -> bool:
+    try:
+        cells_of(raw.decode(format_.encoding).rstrip("\r\n"), format_.mark, format_.quote)
+    except (UnicodeDecodeError, FormatError):
+        return False
+    return True
+
+
+def _fixed(file: BinaryIO, format_: FixedWidth) -> Iterator[Found]:
+    layout = tuple((column.start - 1, column.length) for column in format_.layout)
+    columns = tuple(column.name for column in format_.layout)
+    head = Head(format_.kind, columns, encoding=format_.encoding, layout=layout, deletes=format_.empty == "delete")
+    rows = ((number, raw) for number, raw in lines_of(file) if number > format_.header)
+    yield from _judged(rows, head, format_)
+
+
+def _sheet(file: BinaryIO, format_: Spreadsheet) -> Iterator[Found]:
+    rows = sheet_rows(file, format_.sheet)
+    before = [cells for _, cells in zip(range(format_.header), rows, strict=False)]
+    if len(before) < format_.header:
+        raise FormatError("the sheet has no row with the names of its columns", code="records-empty")
+    columns = column_names(before[-1], format_.key, str(format_.header))
+    head = Head(format_.kind, columns, deletes=format_.empty == "delete", cells=True)
+    for line, cells in enumerate(rows, format_.header + 1):
+        if any(cells):
+            yield _of_cells(line, cells, head, format_)
+
+
+def _of_cells(line: int, cells: list[str], head: Head, format_: Spreadsheet) -> Found:
+    wide = len(head.columns)
+    row = [*cells[:wide], *[""] * (wide - len(cells))]
+    beyond = any(cells[wide:])
+    body = frame(head, msgspec.json.encode(cells if beyond else row))
+    if beyond:
+        finding = Finding("record-columns", "a cell stands right of the last column that has a name", f"line {line}")
+        return Found(line, body, finding=finding)
+    return _keyed(line, body, row, head, format_)
+
+
+def _judged(rows: Iterator[tuple[int, bytes]], head: Head, format_: Delimited | FixedWidth) -> Iterator[Found]:
+    for line, raw in rows:
+        if not raw.strip():
+            continue
+        body = frame(head, raw)
+        try:
+            cells = read_cells(head, raw)
+        except FormatError as error:
+            yield Found(line, body, finding=Finding(error.code, error.message, f"line {line}"))
+            continue
+        if any(cells):
+            yield _keyed(line, body, cells, head, format_)
+
+
+def _keyed(line: int, body: bytes, cells: Sequence[str], head: Head, format_: Format) -> Found:
+    values = [cells[head.columns.index(name)].strip() for name in format_.key]
+    if not all(values):
+        name = format_.key[values.index("")]
+        return Found(
+            line, body, finding=Finding("record-key-empty", f"the key column `{name}` is empty", f"line {line}")
+        )
+    return Found(line, body, "|".join((*values, format_.authority)) if format_.authority else "|".join(values))

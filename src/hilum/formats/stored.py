@@ -1,0 +1,14 @@
+"""A journaled message read again, whatever it is: HL7 v2, or a record of columns."""
+
+from __future__ import annotations
+
+from hilum.formats import hl7v2, records
+
+__all__ = ["Stored", "read_stored"]
+
+Stored = hl7v2.Hl7Message | records.RowRecord
+
+
+def read_stored(body: bytes, kind: str, charset: str) -> Stored:
+    """`kind` and `charset` are those of its envelope. Raises FormatError."""
+    return records.read(body) if records.is_record_kind(kind) else hl7v2.parse(body, default_charset=charset)
