@@ -33,6 +33,8 @@ COMMANDS = {
     "patients": "Show which records were merged; take a wrong merge back.",
     "load": "Load FHIR resources from files; go on after a kill; see what was held.",
     "token": "Create, list and revoke the tokens that open the API.",
+    "app": "Register, list and remove the apps that use SMART on FHIR.",
+    "user": "Add, list, lock and unlock the people who sign in when an app asks them.",
     "journal": "Verify that the journal is what was written.",
     "backup": "Copy the store while hilum runs.",
     "doctor": "Look for what would keep an integration from running here and now.",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from hilum.app.api.auditor import Auditor
-from hilum.app.api.auth import authorize, peer
+from hilum.app.api.auth import Denied, authorize, peer
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
 from hilum.app.api.outcomes import Problem
@@ -105,8 +105,14 @@ class Service:
         except OAuthProblem as problem:
             await self._refused(call, action, problem)
             headers = {"WWW-Authenticate": 'Basic realm="hilum"'} if problem.status == 401 else {}
-            body = {"error": problem.error, "error_description": f"{problem.code}: {problem.text}"}
-            return _json(body, problem.status, headers)
+            return _json(_error(problem.error, problem.code, problem.text), problem.status, headers)
+        except Problem as problem:
+            if problem.status == 429 or problem.status >= 500:
+                raise
+            actor = problem.actor if isinstance(problem, Denied) else ""
+            await self._refused(call, action, OAuthProblem("", "", code=problem.code, actor=actor))
+            error = {401: "invalid_token", 403: "insufficient_scope"}.get(problem.status, "invalid_request")
+            return _json(_error(error, problem.code, problem.issues[0].text), problem.status, problem.headers)
         return _json(said) if said is not None else Reply(200, b"", {"Pragma": "no-cache"})
 
     async def _refused(self, call: Call, action: str, problem: OAuthProblem) -> None:
@@ -229,6 +235,10 @@ class Service:
 
 def _context(grant: GrantRow) -> dict[str, str]:
     return {name: id_ for name, id_ in (("patient", grant.patient), ("encounter", grant.encounter)) if id_}
+
+
+def _error(error: str, code: str, text: str) -> dict[str, str]:
+    return {"error": error, "error_description": f"{code}: {text}"}
 
 
 def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
