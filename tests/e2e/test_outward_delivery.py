@@ -148,3 +148,17 @@ def test_what_cannot_be_said_in_the_receivers_charset_is_held_and_nothing_is_sen
         (dead,) = opened.repository.deliveries("lab", state=DeliveryState.DEAD)
     assert dead.code == "charset-inexpressible"
     assert sink.raw == []
+
+
+def test_a_kill_between_sending_and_writing_it_down_sends_the_same_bytes_again(sink: MllpSink, tmp_path: Path) -> None:
+    folder = folder_to(sink, tmp_path)
+    with hilum(folder, crash_at="engine.after_send") as running, Sender(running.port) as sender:
+        sender.send(admission("A1", 0))
+        assert running.wait_for_death() == -9, "the point was never reached"
+    assert len(sink.raw) == 1
+    with hilum(folder), open_folder(folder, None) as opened:
+        wait_until(
+            lambda: opened.repository.deliveries("lab", state=DeliveryState.DELIVERED), "it was not sent after the kill"
+        )
+    assert len(sink.raw) == 2
+    assert sink.raw[0] == sink.raw[1]
