@@ -61,6 +61,7 @@ def owners(kind: str, names: str) -> str:
             "MSH SCH TQ1 NTE PID PV1 RGS AIS NTE AIP AIL",
             "TQ1<SCH NTE1<TQ1 PV1<PID AIS<RGS NTE2<AIS AIP<RGS AIL<RGS",
         ),
+        ("VXU^V04", "MSH PID ORC RXA OBR OBX", "ORC<PID RXA<ORC OBR<RXA OBX<OBR"),
         ("MDM^T02", "MSH EVN PID PV1 TXA OBX NTE", "PV1<PID TXA<PID OBX<TXA NTE<OBX"),
         ("DFT^P03", "MSH EVN PID PV1 FT1 PR1 FT1 DG1 IN1", "PV1<PID FT11<PID PR1<FT11 FT12<PID DG1<PID IN1<PID"),
         ("MFN^M02", "MSH MFI MFE STF PRA MFE STF", "MFE1<MFI STF1<MFE1 PRA<MFE1 MFE2<MFI STF2<MFE2"),
@@ -74,7 +75,10 @@ def test_segments_belong_where_the_standard_puts_them(kind: str, names: str, exp
 
 @given(
     st.sampled_from(["ADT^A01", "ORU^R01", "OML^O21", "SIU^S12", "PPR^PC1", "MFN^M02", "OUL^R22", "X"]),
-    st.lists(st.sampled_from([*SEGMENT_NAMES, "ZZZ", "NTE", "ORC", "OBR", "TQ1"]), max_size=30),
+    st.one_of(
+        st.lists(st.sampled_from([*SEGMENT_NAMES, "ZZZ", "NTE", "ORC", "OBR", "TQ1"]), max_size=30),
+        st.lists(st.sampled_from(["PID", "ORC", "OBR", "TQ1", "RXA", "RXE", "OBX", "NTE", "FT1", "PRT"]), max_size=12),
+    ),
 )
 def test_the_groups_of_any_names_are_trees(kind: str, names: list[str]) -> None:
     parents = parents_of(kind, tuple(names))

@@ -171,11 +171,16 @@ def _close(open_: list[int], names: tuple[str, ...], allowed: tuple[str, ...]) -
 
 
 def _join_orders(names: tuple[str, ...], parents: list[int]) -> None:
-    """Hand each ORC, and what stands between, to the OBR that follows it within the same order."""
+    """Hand each ORC, and what stands between, to the OBR that follows it within the same order.
+
+    An OBR that belongs to something of that order (to its RXA) is not the order's own: the ORC stays where it is.
+    """
     order = -1
     for index, name in enumerate(names):
         if name in ("ORC", "PID"):
             order = index if name == "ORC" else -1
+        elif name == "OBR" and parents[index] > order >= 0:
+            order = -1
         elif name == "OBR" and order >= 0:
             if parents[index] == order:
                 parents[index] = parents[order]
