@@ -8,7 +8,7 @@ import pytest
 from api_support import FHIR, SpyJournal, World, code_of, patient, store
 
 from hilum.errors import NotFound
-from hilum.repository import Page, Query, Stored
+from hilum.repository import Page, Past, Query, Stored, Versions
 
 pytestmark = pytest.mark.anyio
 
@@ -19,16 +19,22 @@ class Fixed:
     """A repository of given versions, the newest last."""
 
     def __init__(self, *versions: Stored) -> None:
-        self.versions = versions
+        self.stored = versions
 
     def get(self, type_: str, id_: str, version: int | None = None) -> Stored:
-        for stored in reversed(self.versions):
+        for stored in reversed(self.stored):
             if (stored.type, stored.id) == (type_, id_) and version in (None, stored.version):
                 return stored
         raise NotFound("none")
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
-        return list(reversed(self.versions))[:limit]
+        return list(reversed(self.stored))[:limit]
+
+    def versions(self, past: Past) -> Versions:
+        below = past.after[2] if past.after else 1 << 30
+        found = [stored for stored in reversed(self.stored) if stored.version < below]
+        page = found[: past.count]
+        return Versions(tuple(page), (0, 0, page[-1].version) if page and len(found) > len(page) else None)
 
     def search(self, query: Query) -> Page:
         return Page((), (), 0)
@@ -180,7 +186,7 @@ async def test_history_pages_go_on_below_the_last_version_even_while_new_ones_co
             seen += [entry["response"]["etag"] for entry in bundle["entry"]]
             links = {link["relation"]: link["url"] for link in bundle["link"]}
             url = links.get("next", "")
-            fixed.versions = (*fixed.versions, version(len(fixed.versions) + 1))
+            fixed.stored = (*fixed.stored, version(len(fixed.stored) + 1))
     assert seen == [f'W/"{number}"' for number in range(7, 0, -1)]
 
 

@@ -7,6 +7,7 @@ from .feed import Feed, Moment, Step, Version
 from .matching import is_within
 from .memory import MemoryRepository
 from .merging import MergeRecord, MergeState
+from .past import Past, Versions
 from .seam import (
     RELOAD,
     Delivery,
@@ -44,6 +45,7 @@ __all__ = [
     "MergeState",
     "Moment",
     "Page",
+    "Past",
     "Query",
     "ReplayRequest",
     "Repository",
@@ -54,6 +56,7 @@ __all__ = [
     "Stored",
     "Verb",
     "Version",
+    "Versions",
     "WriteRefused",
     "Written",
     "count",

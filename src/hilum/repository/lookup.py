@@ -34,11 +34,12 @@ from .including import include
 from .keys import TYPE_NUMBERS
 from .matching import Subject, is_within, meets
 from .names import find_rids
+from .past import Past, Versions, past_versions
 from .seam import Limits, Page, Query, Stored
 from .sorting import Order, beyond, order_of
 from .sql import Row, as_json, number, rows
 
-__all__ = ["search"]
+__all__ = ["search", "versions"]
 
 SECONDS = 10.0  # after which a search is given up
 PAGE_BYTES = 16 * 1024 * 1024  # of bodies on one page
@@ -80,6 +81,14 @@ def search(connection: apsw.Connection, query: Query, texts: Texts, seconds: flo
     """One page on one snapshot. Raises HilumError `search-...`."""
     with _clock(connection, seconds) as check:
         return _Search(connection, texts, check, query.limits).page(query)
+
+
+def versions(connection: apsw.Connection, past: Past, texts: Texts, seconds: float = SECONDS) -> Versions:
+    """One page of the past on one snapshot. Raises HilumError `search-too-slow`."""
+    with _clock(connection, seconds) as check:
+        seen = _Search(connection, texts, check, past.limits)
+        rids = find_rids(connection, (f"{past.type}/{past.id}",)) if past.id else {}
+        return past_versions(connection, past, next(iter(rids.values()), None), seen.visible, texts)
 
 
 @contextmanager
@@ -150,6 +159,11 @@ class _Search:
     def rids(self, type_: str, criterion: Criterion) -> list[int]:
         """The resources of a type that meet one criterion, of those that may be seen: no chain leads past them."""
         select = self._select(type_, [criterion, *limits_of(type_, self._limits)])
+        return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
+
+    def visible(self, type_: str) -> list[int]:
+        """The resources of a type that may be seen."""
+        select = self._select(type_, limits_of(type_, self._limits))
         return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
 
     def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:

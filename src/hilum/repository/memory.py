@@ -23,6 +23,7 @@ from .links import MergeOp
 from .matching import Subject, is_within, meets, subject_of
 from .memory_desk import MemoryDesk
 from .merging import MergeRecord, merge_records
+from .past import Past, Place, Versions, is_told
 from .plan import Found, Live, Planner
 from .rules import check_positions
 from .seam import Limits, Page, Query, Stored
@@ -200,6 +201,19 @@ class MemoryRepository(MemoryDesk):
         row = self._row(type_, id_)
         return [self._stored(row, one) for one in reversed(row.versions)][:limit]
 
+    def versions(self, past: Past) -> Versions:
+        found = [
+            ((one.tick, row.rid, one.number), self._stored(row, one))
+            for row in self._rows.values()
+            if past.type in ("", row.type) and past.id in ("", row.id) and is_told(past, self._stored(row))
+            for one in row.versions
+            if _is_of(past, row, one)
+        ]
+        below = [one for one in sorted(found, key=_place, reverse=True) if past.after is None or one[0] < past.after]
+        page = below[: max(past.count, 0)]
+        told = tuple(stored for _, stored in page if is_told(past, stored))
+        return Versions(told, page[-1][0] if page and len(below) > len(page) else None)
+
     def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
         row = self._rows.get(f"{type_}/{id_}")
         versions = row.versions if row is not None else []
@@ -300,6 +314,20 @@ class MemoryRepository(MemoryDesk):
 
     def type_counts(self) -> dict[str, int]:
         return dict(Counter(name.partition("/")[0] for name, row in self._rows.items() if row.versions[-1].text))
+
+
+def _place(one: tuple[Place, Stored]) -> Place:
+    return one[0]
+
+
+def _is_of(past: Past, row: _Row, one: _Version) -> bool:
+    """Whether a version is of the times asked for."""
+    if past.since is not None and one.updated < past.since:
+        return False
+    if past.at is None:
+        return True
+    later = next((other.updated for other in row.versions if other.number == one.number + 1), None)
+    return one.updated < past.at[1] and (later is None or later > past.at[0])
 
 
 def _name(row: _Row) -> str:

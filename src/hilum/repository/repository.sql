@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS resource_history (
   place INTEGER,
   PRIMARY KEY (rid, version)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS resource_history_by_commit ON resource_history (tick);
 
 -- Codes of one parameter, units of a quantity (system is then ''), and with parameter 0 the systems of identifiers.
 CREATE TABLE IF NOT EXISTS term (

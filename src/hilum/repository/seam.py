@@ -13,6 +13,7 @@ from hilum.model import Accounting, Effects, ExceptionItem, Held, Outgoing, Rece
 from .merging import MergeRecord
 
 if TYPE_CHECKING:
+    from .past import Past, Versions
     from .writes import Aftermath, Change, Written
 
 __all__ = [
@@ -215,6 +216,10 @@ class Repository(Protocol):
 
     def history(self, type_: str, id_: str, limit: int = 100) -> list[Stored]:
         """Versions of one resource, newest first. Raises NotFound."""
+        ...
+
+    def versions(self, past: Past) -> Versions:
+        """Versions of one resource, a type or all, newest first by commits. Raises HilumError `search-too-slow`."""
         ...
 
     def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:

@@ -23,10 +23,11 @@ from hilum.store import Schema, Store, fault
 from .body import serve
 from .chunks import CHUNK
 from .desk import Desk, record_work
-from .lookup import search
+from .lookup import search, versions
 from .merging import MergeRecord, merge_records
 from .names import Numbers, Remembered, find_rids
 from .outbox import enqueue
+from .past import Past, Versions
 from .plan import Live, Plan, Planner
 from .rebuilding import ensure_facts
 from .rules import check_positions
@@ -40,7 +41,7 @@ __all__ = ["SCHEMA", "SqliteRepository"]
 
 SCHEMA = Schema(
     name="repository",
-    version=3,
+    version=4,
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 
@@ -289,6 +290,9 @@ class SqliteRepository(Desk):
         if rows[0] is None:
             raise NotFound("there is no such resource", location=f"{type_}/{id_}")
         return [self._stored(connection, type_, id_, row, self._remembered) for row in rows[:limit]]
+
+    def versions(self, past: Past) -> Versions:
+        return self._store.read(lambda connection: versions(connection, past, self._remembered.texts))
 
     def version_by(self, seq: int, type_: str, id_: str) -> Stored | None:
         return self._store.read(lambda connection: self._version_by(connection, seq, type_, id_))

@@ -25,6 +25,7 @@ from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
+from hilum.app.api.history import History
 from hilum.app.api.inner import Inner
 from hilum.app.api.metrics import HttpMetrics
 from hilum.app.api.openapi import OpenApi
@@ -98,8 +99,9 @@ def create_app(
     paging = Paging(tokens.paging_key())
     http = HttpMetrics()
     guard = _Guard(tokens, Auditor(journal), surface.types)
-    resources = Resources(repository, surface.types, paging, base, max_count)
+    resources = Resources(repository, surface.types)
     searching = Searching(repository, surface.types, paging, base, max_count)
+    history = History(repository, resources, searching.aside, surface.types, paging, base, max_count)
     special = Special(repository, searching, paging, surface.types, base, max_count)
     operations = Operations(health, http)
     security = authorization.capability() if authorization is not None else None
@@ -153,7 +155,9 @@ def create_app(
         _route(
             f"{one}/$validate", GET=read("validate", validation.of_stored), POST=read("validate", validation.of_type)
         ),
-        _route(f"{one}/_history", GET=read("history", resources.history)),
+        _route("/fhir/_history", GET=read("history", history.of_all)),
+        _route(f"{all_}/_history", GET=read("history", history.of_type)),
+        _route(f"{one}/_history", GET=read("history", history.of_one)),
         _route(f"{one}/_history/{{version:fhirid}}", GET=read("vread", resources.vread)),
         _route("/livez", GET=operations.alive),
         _route("/readyz", GET=operations.ready),

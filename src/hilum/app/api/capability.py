@@ -17,7 +17,17 @@ __all__ = ["Capability", "statement"]
 
 FHIR_VERSION = "4.0.1"
 _OPERATORS = "A bearer token made by `hilum token create`, in the Authorization header only."
-INTERACTIONS = ("read", "vread", "history-instance", "search-type", "create", "update", "patch", "delete")
+INTERACTIONS = (
+    "read",
+    "vread",
+    "history-instance",
+    "history-type",
+    "search-type",
+    "create",
+    "update",
+    "patch",
+    "delete",
+)
 
 
 class Capability:
@@ -74,7 +84,7 @@ def statement(
                     _resource(resource, update_creates=update_creates, exports=exports)
                     for resource in surface.resources
                 ],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
                 **bulk,
             }
         ],

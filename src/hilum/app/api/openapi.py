@@ -84,12 +84,19 @@ _SEARCH = [
     _CONDITION,
     _FORMAT,
 ]
+_PAST = [
+    _query("_since", {"type": "string", "format": "date-time"}),
+    _query("_at", {"type": "string"}),
+    _COUNT,
+    _FORMAT,
+]
 _RESOURCE = {"schema": {"type": "object", "required": ["resourceType"]}}
 _PATCH = {"schema": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}}}
 _FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
 
 _REFUSED = (401, 403, 414, 429, 503)
 _READ = (400, 404, 406)
+_TOLD = (400, 406)
 _BODY = (400, 404, 406, 408, 413, 415)
 
 
@@ -164,7 +171,9 @@ _ROUTES = [
     ),
     _Route("patch", _ONE, "patch", "Change by a JSON Patch", [_IF_MATCH, _PREFER], (*_WRITTEN, 410), (200,), _AS_PATCH),
     _Route("delete", _ONE, "delete", "Delete", [_IF_MATCH], (*_READ, 412), (200, 204)),
-    _Route("get", f"{_ONE}/_history", "history", "Versions of one", [_COUNT, _FORMAT], _READ, result="Bundle"),
+    _Route("get", "/fhir/_history", "historyOfAll", "Versions of everything", _PAST, _TOLD, result="Bundle"),
+    _Route("get", f"{_TYPE}/_history", "historyOfType", "Versions of a type", _PAST, _READ, result="Bundle"),
+    _Route("get", f"{_ONE}/_history", "history", "Versions of one", _PAST, _READ, result="Bundle"),
     _Route(
         "get",
         f"{_ONE}/_history/{{version}}",

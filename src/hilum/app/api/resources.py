@@ -1,17 +1,15 @@
-"""The FHIR interactions on single resources: read, vread, history (R4 http.html 3.1.0.1 - 3.1.0.3, 3.1.0.7)."""
+"""The FHIR interactions on single resources: read and vread (R4 http.html 3.1.0.1 - 3.1.0.3)."""
 
 from __future__ import annotations
 
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
-from hilum.app.api import bundles
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.paging import Paging
 from hilum.app.api.projections import projected
-from hilum.app.api.query import DEFAULT_COUNT, Pairs, parse_pairs, projection_of
+from hilum.app.api.query import parse_pairs, projection_of
 from hilum.errors import NotFound
 from hilum.repository import Repository, Stored
 
@@ -21,93 +19,41 @@ __all__ = ["Resources"]
 class Resources:
     """Reads single resources. Bodies go out as the bytes that are stored."""
 
-    def __init__(
-        self, repository: Repository, types: frozenset[str], paging: Paging, base: str, max_count: int
-    ) -> None:
+    def __init__(self, repository: Repository, types: frozenset[str]) -> None:
         self._repository = repository
         self._types = types
-        self._paging = paging
-        self._base = base
-        self._max_count = max_count
 
     async def read(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]`, also conditional."""
-        type_, id_ = self._address(call)
-        stored = self._get(call, type_, id_)
+        type_, id_ = self.address(call)
+        stored = self.get(call, type_, id_)
         if stored.deleted:
             raise _gone(stored, "; its versions are under _history")
         return self._reply(call, stored)
 
     async def vread(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]/_history/[version]`."""
-        type_, id_ = self._address(call)
+        type_, id_ = self.address(call)
         written = call.params["version"]
         # only what a version can be written as: FHIR ids of versions here are 1, 2, 3...
         if not written.isascii() or not written.isdigit() or len(written) > 9 or written.startswith("0"):
             raise _no_version(type_, id_)
         call.target += f"/_history/{written}"
-        self._get(call, type_, id_)
-        stored = self._get(call, type_, id_, int(written))
+        self.get(call, type_, id_)
+        stored = self.get(call, type_, id_, int(written))
         if stored.deleted:
             raise _gone(stored, ": this version is the deletion")
         return self._reply(call, stored)
 
-    async def history(self, call: Call) -> Reply:
-        """`GET [base]/[type]/[id]/_history`, newest first; a page goes on below the last version of the page before."""
-        type_, id_ = self._address(call)
-        pairs = parse_pairs(call.query)
-        check_format(call.header("accept"), dict(pairs).get("_format"))
-        newest = self._get(call, type_, id_)
-        top, count, self_url = self._place(type_, id_, newest.version, pairs)
-        versions = [one for one in self._versions(type_, id_, top, count) if call.sight.sees(one)]
-        links = [("self", self_url)]
-        lowest = top - count
-        if lowest > 0 and count:
-            cursor = self._paging.history(type_, id_, lowest, count)
-            links.append(("next", f"{self._base}/{type_}/{id_}/_history?_cursor={cursor}"))
-        call.detail = f"versions={len(versions)}"
-        # how many there are in all is told only to those who may see all of them
-        total = newest.version if call.sight.limits is None else -1
-        return Reply(200, bundles.history(self._base, versions, total, links))
-
-    def _place(self, type_: str, id_: str, newest: int, pairs: Pairs) -> tuple[int, int, str]:
-        """The version to begin with, how many, and the self link."""
-        asked = dict(pairs)
-        url = f"{self._base}/{type_}/{id_}/_history"
-        if "_cursor" in asked:
-            place = self._paging.open(type_, asked["_cursor"], id_)
-            return min(place.version, newest), place.query.count, f"{url}?_cursor={asked['_cursor']}"
-        written = asked.get("_count", "")
-        if not written:
-            return newest, min(DEFAULT_COUNT, self._max_count), url
-        if not written.isascii() or not written.isdigit() or len(written) > 9:
-            raise Problem(
-                "parameter-invalid",
-                400,
-                "value",
-                "_count cannot be used: it is a whole number, 0 or more",
-                parameter="_count",
-            )
-        count = min(int(written), self._max_count)
-        return newest, count, f"{url}?_count={count}"
-
-    def _versions(self, type_: str, id_: str, top: int, count: int) -> list[Stored]:
-        found: list[Stored] = []
-        for version in range(top, max(top - count, 0), -1):
-            try:
-                found.append(self._repository.get(type_, id_, version))
-            except NotFound:  # a version that retention has taken leaves a gap
-                continue
-        return found
-
-    def _address(self, call: Call) -> tuple[str, str]:
+    def address(self, call: Call) -> tuple[str, str]:
+        """Type and id of the address. Raises Problem 404."""
         type_, id_ = call.params["type"], call.params["id"]
         if type_ not in self._types:
             raise unknown_type(self._types)
         call.target = f"{type_}/{id_}"
         return type_, id_
 
-    def _get(self, call: Call, type_: str, id_: str, version: int | None = None) -> Stored:
+    def get(self, call: Call, type_: str, id_: str, version: int | None = None) -> Stored:
         """What is out of sight is as absent as what never was."""
         try:
             stored = self._repository.get(type_, id_, version)

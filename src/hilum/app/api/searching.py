@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -20,10 +21,12 @@ from hilum.errors import HilumError
 from hilum.formats.fhir import Issue
 from hilum.repository import Page, Repository, Stored
 
-__all__ = ["COMPARTMENTS", "Searching", "posted_pairs", "refused", "tell", "told"]
+__all__ = ["COMPARTMENTS", "Searching", "ids_told", "posted_pairs", "refused", "tell", "told"]
 
 UNKNOWN = "search-parameter-unknown"
 COMPARTMENTS = ("Patient", "Encounter", "RelatedPerson", "Practitioner", "Device")
+_Asked = TypeVar("_Asked")
+_Found = TypeVar("_Found")
 WORKERS = 2  # searches that run beside the event loop; SQLite lets go of the interpreter while it looks
 
 
@@ -106,14 +109,17 @@ class Searching:
             projection=asked.projection,
         )
 
+    async def aside(self, reading: Callable[[_Asked], _Found], asked: _Asked) -> _Found:
+        """Run a reading beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, reading, asked)
+
     async def run(self, asked: Asked, *, strict: bool) -> tuple[Page, Asked]:
         """The page, and what was honoured in the end. In strict handling anything ignored refuses the search."""
         while True:
             if strict and asked.ignored:
                 raise refused(asked.ignored)
             try:
-                loop = asyncio.get_running_loop()
-                page = await loop.run_in_executor(self._threads, self._repository.search, asked.query)
+                page = await self.aside(self._repository.search, asked.query)
             except HilumError as error:
                 asked = _forgive(asked, error)
             else:
@@ -186,10 +192,11 @@ def tell(call: Call, asked: Asked, page: Page) -> None:
     if query.compartment:
         call.target = f"{query.compartment}/{call.target}"
     counts = f"total={page.total} returned={len(page.matches)}+{len(page.included)} ignored={len(asked.ignored)}"
-    call.detail = f"{counts} {_ids((*page.matches, *page.included))}".rstrip()
+    call.detail = f"{counts} {ids_told((*page.matches, *page.included))}".rstrip()
 
 
-def _ids(resources: Sequence[Stored]) -> str:
+def ids_told(resources: Sequence[Stored]) -> str:
+    """The ids that leave, for the audit."""
     by_type: dict[str, list[str]] = {}
     for stored in resources:
         by_type.setdefault(stored.type, []).append(stored.id)
