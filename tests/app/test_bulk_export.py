@@ -19,8 +19,9 @@ from bulk_support import observation_line, patient_line
 from msgspec import Raw
 
 from hilum.app.api import StaticHealth, access_logger, create_app
-from hilum.app.bulk import BULK_SCHEMA, Exports, exports_folder, sweep_exports
+from hilum.app.bulk.exports import Exports, exports_folder, sweep_exports
 from hilum.app.bulk.sealed_files import SealedSize, SealedWriter, read_sealed
+from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
 from hilum.errors import StoreCorrupt
 from hilum.formats import fhir
@@ -325,10 +326,10 @@ async def test_what_is_offered_stands_in_the_statement_and_the_document(world: W
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from hilum.app.bulk import exporting
+import hilum.app.bulk.exporting as exporting
 exporting.PAGE, exporting.SAVE_AFTER = 50, 100
 from test_bulk_export import SCHEMAS
-from hilum.app.bulk import Exports
+from hilum.app.bulk.exports import Exports
 from hilum.app.bulk.asking import Export
 from hilum.store import Store
 

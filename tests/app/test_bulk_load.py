@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from bulk_support import folder_in, hilum, observation_line, patient_line, state_of, write_lines
 
-from hilum.app.bulk import find_files
 from hilum.app.bulk.jobs import Counts, Place, begin, move
+from hilum.app.bulk.sources import find_files
 from hilum.app.cli import main
 from hilum.app.opening import open_folder
 from hilum.errors import HilumError

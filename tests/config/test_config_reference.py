@@ -38,6 +38,8 @@ def test_editor_schemas_accept_what_the_templates_write_and_refuse_a_typo() -> N
         "environments.schema.json",
         "integration.schema.json",
         "sources.schema.json",
+        "subscribers.schema.json",
+        "topics.schema.json",
     ]
     for schema in schemas.values():
         jsonschema_rs.meta.validate(schema)

@@ -126,7 +126,8 @@ def test_the_pages_have_commands_and_settings() -> None:
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
 def test_settings_on_the_pages_have_no_errors(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = re.sub(r"^.*?(?=(?:integration\.yaml|sources/|destinations/|environments/))", "", block.file)
+    part = r"integration\.yaml|sources/|destinations/|environments/|topics/|subscribers/"
+    path = re.sub(rf"^.*?(?=(?:{part}))", "", block.file)
     assert path, f"{block.place}: the first line names the file, as `# sources/ehr.yaml`"
     files = {
         "integration.yaml": "use: example\nparams: {zone: UTC}\n",

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from hilum.app.bulk import BULK_SCHEMA
+from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.sections import SECTIONS
 from hilum.app.smart import SMART_SCHEMA
+from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, SqliteTokens
 from hilum.config import Integration, Tree, load
 from hilum.engine import Ledger, add_up
@@ -72,7 +73,7 @@ def open_folder(
         key = key_from_secret(settings.key.resolve())
     else:
         key = key_from_file(path.with_suffix(".key"), store=path)
-    schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA)
+    schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA, SUBSCRIPTIONS_SCHEMA)
     store = Store.open(path, key=key, schemas=schemas, exclusive=exclusive)
     try:
         journal = SqliteJournal(store)

@@ -8,6 +8,8 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from msgspec import structs
+
 from hilum.app.api import (
     ArrivalCount,
     Check,
@@ -19,12 +21,14 @@ from hilum.app.api import (
     serve,
 )
 from hilum.app.api_writing import writing_rules
-from hilum.app.bulk import Exports
+from hilum.app.bulk.exports import Exports
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import judgement_of
 from hilum.app.sending import format_of, maker_of
 from hilum.app.smart import Authorization
+from hilum.app.subscriptions.service import Subscriptions, may_act
+from hilum.app.subscriptions.settings import Subscriber, Topic
 from hilum.config import Tree
 from hilum.definitions import Shelf
 from hilum.delivery import (
@@ -128,6 +132,8 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             opened.integration.smart,
             listener.base_url,
         )
+        subscriptions = _subscriptions(opened, listener.base_url)
+        writing = writing_rules(opened, _rules(opened))
         app = create_app(
             opened.repository,
             opened.journal,
@@ -136,8 +142,9 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             base_url=listener.base_url,
             authorization=smart,
             max_count=opened.integration.api.max_count,
-            writing=writing_rules(opened, _rules(opened)),
+            writing=structs.replace(writing, watch=subscriptions.watch) if subscriptions is not None else writing,
             exports=Exports(opened.store),
+            subscriptions=subscriptions,
         )
         server = await serve(app, listener)
         stack.push_async_callback(server.close)
@@ -155,6 +162,22 @@ async def working(opened: Opened) -> AsyncIterator[Engine]:
         yield engine
     finally:
         await engine.stop()
+
+
+def _subscriptions(opened: Opened, base_url: str) -> Subscriptions | None:
+    """None for a folder without topics."""
+    topics = list(opened.tree.all(Topic).values())
+    if not topics:
+        return None
+    return Subscriptions(
+        opened.store,
+        opened.journal,
+        opened.repository,
+        topics,
+        opened.tree.all(Subscriber),
+        base_url=base_url,
+        may=may_act(opened.store, opened.tokens),
+    )
 
 
 def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec import structs
 
 from hilum.app.rules import judgement_of
+from hilum.app.subscriptions.settings import SECTIONS as SUBSCRIPTIONS
 from hilum.config import INTEGRATION, Integration, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.errors import ConfigError
@@ -90,4 +91,5 @@ SECTIONS = (
         (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once, _rules_can_be_used),
     ),
     Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination, (_messages_can_be_made,)),
+    *SUBSCRIPTIONS,
 )

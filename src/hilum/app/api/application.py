@@ -36,6 +36,7 @@ from hilum.app.api.resources import Resources
 from hilum.app.api.searching import Searching
 from hilum.app.api.sight import VERBS, sight_of
 from hilum.app.api.special import Special
+from hilum.app.api.subscribing import Subscribing
 from hilum.app.api.surface import served
 from hilum.app.api.transactions import Transactions
 from hilum.app.api.validating import Validation
@@ -46,7 +47,8 @@ from hilum.repository import Repository
 from hilum.safeguards import Interaction
 
 if TYPE_CHECKING:  # it imports from this package
-    from hilum.app.bulk import Exports
+    from hilum.app.bulk.exports import Exports
+    from hilum.app.subscriptions.service import Subscriptions
 
 __all__ = ["AuthorizationServer", "create_app"]
 
@@ -84,6 +86,7 @@ def create_app(
     log: FilteringBoundLogger | None = None,
     writing: WritingRules | None = None,
     exports: Exports | None = None,
+    subscriptions: Subscriptions | None = None,
     authorization: AuthorizationServer | None = None,
 ) -> Starlette:
     """The HTTP surface of hilum: FHIR R4 under /fhir, health, metrics and an OpenAPI document beside it.
@@ -91,7 +94,7 @@ def create_app(
     `base_url` is where callers reach this app, without /fhir; links are made from it, never from a Host header.
     `max_count` is the largest page. `log` gets one line per request (default: JSON to standard error). `writing` says
     how writes are validated and what follows from them. `authorization` lets apps in, beside operators' tokens.
-    `exports` makes bulk exports; without it there are none.
+    `exports` makes bulk exports; without it there are none. So with `subscriptions`, whose `watch` is one of `writing`.
     """
     base = f"{base_url.rstrip('/')}/fhir"
     rules = writing or WritingRules()
@@ -106,14 +109,23 @@ def create_app(
     operations = Operations(health, http)
     security = authorization.capability() if authorization is not None else None
     capability = Capability(
-        surface, base, update_creates=rules.update_creates, security=security, exports=exports is not None
+        surface,
+        base,
+        update_creates=rules.update_creates,
+        security=security,
+        exports=exports is not None,
+        topics=subscriptions.topics if subscriptions is not None else (),
     )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         if exports is not None:
             exports.start()
+        if subscriptions is not None:
+            subscriptions.start()
         yield
+        if subscriptions is not None:
+            await subscriptions.close()
         if exports is not None:
             await exports.close()
         await guard.close()
@@ -162,8 +174,14 @@ def create_app(
         _route("/livez", GET=operations.alive),
         _route("/readyz", GET=operations.ready),
         _route("/metrics", GET=guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
-        _route("/openapi.json", GET=OpenApi(surface, base_url, exports=exports is not None)),
+        _route(
+            "/openapi.json",
+            GET=OpenApi(surface, base_url, exports=exports is not None, subscriptions=subscriptions is not None),
+        ),
     ]
+    if subscriptions is not None:
+        for path, handlers in Subscribing(subscriptions, base).addresses().items():
+            routes.append(_route(path, **{method: read("subscription", one) for method, one in handlers.items()}))
     if exports is not None:
         for path, handlers in BulkExport(exports, repository, base).addresses().items():
             routes.append(_route(path, **{method: read("export", one) for method, one in handlers.items()}))

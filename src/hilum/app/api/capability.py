@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -41,8 +42,11 @@ class Capability:
         update_creates: bool = True,
         security: dict[str, object] | None = None,
         exports: bool = False,
+        topics: Sequence[str] = (),
     ) -> None:
-        tree = statement(surface, base, update_creates=update_creates, security=security, exports=exports)
+        tree = statement(
+            surface, base, update_creates=update_creates, security=security, exports=exports, topics=topics
+        )
         self._body = msgspec.json.encode(tree)
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
 
@@ -62,8 +66,12 @@ def statement(
     update_creates: bool = True,
     security: dict[str, object] | None = None,
     exports: bool = False,
+    topics: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The CapabilityStatement as a tree. `base` is the FHIR base; `exports`: whether there are bulk exports."""
+    """The CapabilityStatement as a tree. `base` is the FHIR base; `exports`: whether there are bulk exports.
+
+    `topics`: canonical URLs of what programs may subscribe to.
+    """
     bulk = {"operation": [_operation("export", _EXPORTS["System"])]} if exports else {}
     return {
         "resourceType": "CapabilityStatement",
@@ -81,7 +89,7 @@ def statement(
                 "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
                 "security": security or {"description": _OPERATORS},
                 "resource": [
-                    _resource(resource, update_creates=update_creates, exports=exports)
+                    _resource(resource, update_creates=update_creates, exports=exports, topics=topics)
                     for resource in surface.resources
                 ],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
@@ -91,10 +99,17 @@ def statement(
     }
 
 
-def _resource(resource: ResourceSurface, *, update_creates: bool, exports: bool) -> dict[str, object]:
+def _resource(
+    resource: ResourceSurface, *, update_creates: bool, exports: bool, topics: Sequence[str]
+) -> dict[str, object]:
     operations = [_operation(name, url) for name, url in operations_of(resource.type)]
     if exports and resource.type in _EXPORTS:
         operations.append(_operation("export", _EXPORTS[resource.type]))
+    told: dict[str, object] = {}
+    if topics and resource.type == "Subscription":
+        operations += [_operation(name, f"{_BACKPORT}/OperationDefinition/{url}") for name, url in _SUBSCRIBING]
+        extension = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+        told["extension"] = [{"url": extension, "valueCanonical": one} for one in topics]
     written: dict[str, object] = {
         "type": resource.type,
         "interaction": [{"code": code} for code in INTERACTIONS],
@@ -113,9 +128,11 @@ def _resource(resource: ResourceSurface, *, update_creates: bool, exports: bool)
         "searchParam": [_parameter(parameter) for parameter in resource.parameters],
     }
     # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
-    return written | {name: items for name, items in lists.items() if items}
+    return told | written | {name: items for name, items in lists.items() if items}
 
 
+_BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+_SUBSCRIBING = (("status", "backport-subscription-status"), ("events", "backport-subscription-events"))
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _EXPORTS = {"System": f"{_BULK}/export", "Patient": f"{_BULK}/patient-export", "Group": f"{_BULK}/group-export"}
 

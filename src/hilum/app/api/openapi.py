@@ -245,19 +245,46 @@ _BULK = [
 ]
 
 
+_OF_ONE = "/fhir/Subscription/{id}"
+_NUMBERS = [_query(name, {"type": "integer", "minimum": 0}) for name in ("eventsSinceNumber", "eventsUntilNumber")]
+_CONTENT = _query("content", {"enum": ["empty", "id-only", "full-resource"]})
+_SUBSCRIBED = [
+    _Route(
+        "get",
+        "/fhir/Subscription/$status",
+        "statuses",
+        "How one's subscriptions stand",
+        [_FORMAT],
+        _READ,
+        result="Bundle",
+    ),
+    _Route("get", f"{_OF_ONE}/$status", "status", "How one stands", [_FORMAT], _READ, result="Bundle"),
+    _Route(
+        "get",
+        f"{_OF_ONE}/$events",
+        "events",
+        "Its events again",
+        [*_NUMBERS, _CONTENT, _FORMAT],
+        _READ,
+        result="Bundle",
+    ),
+]
+
+
 class OpenApi:
     """Serves `/openapi.json`."""
 
-    def __init__(self, surface: Surface, base_url: str, *, exports: bool = False) -> None:
-        self._body = msgspec.json.encode(document(surface, base_url, exports=exports))
+    def __init__(self, surface: Surface, base_url: str, *, exports: bool = False, subscriptions: bool = False) -> None:
+        tree = document(surface, base_url, exports=exports, subscriptions=subscriptions)
+        self._body = msgspec.json.encode(tree)
 
     async def __call__(self, _: Call) -> Reply:
         """The document; it holds no PHI and needs no token."""
         return Reply(200, self._body, {"Cache-Control": "no-cache"}, content_type=JSON)
 
 
-def document(surface: Surface, base_url: str, *, exports: bool = False) -> dict[str, Any]:
-    """The whole document as a tree. `exports`: whether there are bulk exports."""
+def document(surface: Surface, base_url: str, *, exports: bool = False, subscriptions: bool = False) -> dict[str, Any]:
+    """The whole document as a tree. `exports`, `subscriptions`: whether there are any."""
     paths: dict[str, Any] = {
         "/livez": {"get": _open("alive", "Whether the process answers", {})},
         "/readyz": {"get": _open("ready", "Whether messages are taken in and applied", {503: _problem(503)})},
@@ -265,7 +292,7 @@ def document(surface: Surface, base_url: str, *, exports: bool = False) -> dict[
         "/openapi.json": {"get": _open("openapi", "This document", {})},
         "/fhir/metadata": {"get": _operation(_METADATA, (200, 304))},
     }
-    for route in [*_ROUTES, *(_BULK if exports else ())]:
+    for route in [*_ROUTES, *(_BULK if exports else ()), *(_SUBSCRIBED if subscriptions else ())]:
         made = _operation(route, route.answers) | {"security": [{"token": []}]}
         paths.setdefault(route.path, _shared(route.path))[route.method] = made
     return {

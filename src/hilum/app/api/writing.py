@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -51,12 +52,16 @@ Route = Callable[[Sequence[Stored]], Sequence[tuple[int, Outgoing]]]
 
 
 class WritingRules(Struct, frozen=True):
-    """How this server takes writes. `route` names the deliveries that follow from what was written."""
+    """How this server takes writes. `route` names the deliveries that follow from what was written.
+
+    `watch` sees every write inside its transaction, may refuse it by a Problem, and may put rows of its own beside it.
+    """
 
     validate: Validator = lambda raw: r4_validator()(raw)
     update_creates: bool = True
     route: Route = lambda _: ()
     wake: Callable[[], None] = lambda: None  # there is something to send on
+    watch: Callable[[Call, Sequence[Written]], Callable[[Any], None] | None] = lambda _call, _written: None
 
 
 class Writing:
@@ -154,7 +159,7 @@ class Writing:
             version = f" version={one.stored.version}" if one.stored else ""
             audits.append(AuditEvent(now, call.actor, action, target, "ok", f"{one.did.value}{version}"))
         changed = [one.stored for one in written if one.stored and one.did in (Did.CREATED, Did.UPDATED)]
-        return Aftermath(audits, self._rules.route(changed))
+        return Aftermath(audits, self._rules.route(changed), self._rules.watch(call, written))
 
     def told(self) -> None:
         """A write was committed."""

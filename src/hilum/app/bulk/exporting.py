@@ -163,7 +163,7 @@ class Exporter:
         self._append("output", stored.type, body)
 
     def _note(self, text: str) -> None:
-        issue = fhir.Issue("not-supported", text, "parameter-ignored", IssueSeverity.WARNING)
+        issue = fhir.Issue(type="not-supported", text=text, code="parameter-ignored", severity=IssueSeverity.WARNING)
         self._append("error", "OperationOutcome", operation_outcome([issue]))
 
     def _append(self, kind: str, type_: str, line: bytes) -> None:

@@ -22,7 +22,7 @@ from hilum.app.api.writing import new_id
 from hilum.app.bulk.asking import Export
 from hilum.app.bulk.exporting import DONE, FAILED, OPEN, SELECT, Exporter, ExportFile, ExportJob, read_job, write_job
 from hilum.app.bulk.sealed_files import read_sealed
-from hilum.errors import HilumError, StoreFull
+from hilum.errors import HilumError, Outcome, StoreError, StoreFull
 from hilum.repository import Feed
 from hilum.store import Store, fault
 
@@ -153,11 +153,13 @@ class Exports:
                 if await loop.run_in_executor(self._thread, exporter.step):
                     _check_room(folder)
                     job = await self._save(await loop.run_in_executor(self._thread, exporter.save))
-        except (OSError, StoreFull) as error:
-            if isinstance(error, HilumError) and error.code != "export-disk-full":
+        except Exception as error:
+            if isinstance(error, StoreError) and error.outcome is Outcome.RETRY and error.code != "export-disk-full":
                 raise
-            log.warning("an export failed", export=job.id, code="export-disk-full")
-            await self._end(replace(job, state=FAILED, code="export-disk-full", ended=time.time_ns() // 1000))
+            code = "export-disk-full" if isinstance(error, OSError) else getattr(error, "code", "export-failed")
+            log.warning("an export failed", export=job.id, code=code, error=type(error).__name__)
+            job = replace(job, state=FAILED, code=code, ended=time.time_ns() // 1000)
+            await self._end(job)
         finally:
             if exporter is not None:
                 exporter.close()

@@ -13,7 +13,10 @@ from cyclopts import App, Parameter
 
 from hilum.app.api import by_definitions
 from hilum.app.arguments import Environment, Folder, Json, is_folder
-from hilum.app.bulk import LoadResult, Policy, discard_held, find_files, held_bodies, load, retry_held
+from hilum.app.bulk.holding import discard_held, held_bodies, retry_held
+from hilum.app.bulk.judging import Policy
+from hilum.app.bulk.loading import LoadResult, load
+from hilum.app.bulk.sources import find_files
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table
 from hilum.definitions import Shelf, r4

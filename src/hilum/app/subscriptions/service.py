@@ -1,0 +1,278 @@
+"""All subscriptions of a store: taking them on with the write that makes them, finding events, a sender for each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx2
+import structlog
+from msgspec import Raw
+
+from hilum.app.api.contents import content_of
+from hilum.app.api.exchange import Call
+from hilum.app.api.outcomes import Problem
+from hilum.app.smart.apps import app_in
+from hilum.app.subscriptions.feeding import Feeder
+from hilum.app.subscriptions.reading import read_subscription
+from hilum.app.subscriptions.rows import Event, Subscription, all_subscriptions, events_of, find, put, remove
+from hilum.app.subscriptions.sending import Pace, Sender, signing_secret
+from hilum.app.subscriptions.settings import Subscriber, Topic
+from hilum.app.tokens import Tokens, microseconds
+from hilum.errors import HilumError, NotFound
+from hilum.formats import fhir
+from hilum.journal import SqliteJournal
+from hilum.model import AuditEvent
+from hilum.repository import Aftermath, Change, Did, SqliteRepository, Verb, WriteRefused, Written
+from hilum.safeguards import Interaction
+from hilum.store import Store
+
+__all__ = ["Subscriptions", "may_act"]
+
+KEPT_SECONDS = 7 * 86_400  # events that were delivered, for `$events`
+PRUNE_EVERY = 3_600.0
+MOST_OF_ONE = 50  # subscriptions of one token or app
+
+log = structlog.get_logger(__name__)
+
+
+def may_act(store: Store, tokens: Tokens) -> Callable[[str], bool]:
+    """Whether a token is neither revoked nor expired, or an app is still registered."""
+
+    def may(actor: str) -> bool:
+        if actor.startswith("app/"):
+            app = store.read(lambda connection: app_in(connection, actor.removeprefix("app/")))
+            return app is not None and not app.removed
+        now = microseconds()
+        return any(row.name == actor and row.state(now) == "active" for row in tokens.rows())
+
+    return may
+
+
+class Subscriptions:
+    """The subscriptions of one store. `start` it in the running loop, `close` it."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: SqliteJournal,
+        repository: SqliteRepository,
+        topics: Sequence[Topic],
+        subscribers: Mapping[str, Subscriber],
+        *,
+        base_url: str,
+        may: Callable[[str], bool],
+        pace: Pace | None = None,
+    ) -> None:
+        """`may(actor)`: whether a token or app may still act. `base_url` is without /fhir."""
+        self._store, self._journal, self._repository = store, journal, repository
+        self._topics = {one.url: one for one in topics}
+        self._subscribers, self._may, self._pace = dict(subscribers), may, pace or Pace()
+        self._base = f"{base_url.rstrip('/')}/fhir"
+        self._feeder = Feeder(store, self._topics)
+        self._wake = asyncio.Event()
+        self._senders: dict[str, tuple[Sender, asyncio.Task[None]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._client: httpx2.AsyncClient | None = None
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Canonical URLs of what may be subscribed to."""
+        return tuple(self._topics)
+
+    def start(self) -> None:
+        """Go on from the last commit that was looked at."""
+        self._client = httpx2.AsyncClient(
+            follow_redirects=False,
+            trust_env=False,  # a proxy of the environment would read PHI
+            headers={"User-Agent": "hilum"},
+        )
+        self._feeder.begin()
+        self._task = asyncio.create_task(self._run(), name="hilum-subscriptions")
+
+    async def close(self) -> None:
+        """Stop; what was found and not delivered is delivered after the next start."""
+        tasks = [task for _, task in self._senders.values()]
+        if self._task is not None:
+            tasks.append(self._task)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._senders, self._task = {}, None
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    # what programs write
+
+    def watch(self, call: Call, written: Sequence[Written]) -> Callable[[Any], None] | None:
+        """Called within a write: what it does to subscriptions, committed with it. Raises Problem 422 or 403."""
+        mine = [one for one in written if one.stored is not None and one.stored.type == "Subscription"]
+        made = [self._taken_on(call, one) for one in mine if one.did in (Did.CREATED, Did.UPDATED)]
+        gone = [one.stored.id for one in mine if one.stored is not None and one.did is Did.DELETED]
+        if not made and not gone:
+            return None
+
+        def also(connection: Any) -> None:
+            tick = connection.execute("SELECT max(tick) FROM apply_commit").get
+            for one in made:
+                self._check_owner(connection, one)
+                put(connection, Subscription(one.id, one.actor, one.limits, one.asked, one.status, tick))
+            for id_ in gone:
+                remove(connection, id_)
+
+        self._wake_soon()
+        return also
+
+    def _taken_on(self, call: Call, one: Written) -> Subscription:
+        assert one.stored is not None
+        subscriber = self._subscriber_of(call.actor)
+        if subscriber is None:
+            text = "this token or app is no subscriber of this integration: declare it in subscribers/"
+            raise Problem("subscription-not-allowed", 403, "forbidden", text)
+        asked = read_subscription(fhir.decode(one.stored.body), self._topics, subscriber)
+        limits = call.sight_for(Interaction.SEARCH).limits
+        status = "off" if asked.is_off else "requested"
+        return Subscription(one.stored.id, call.actor, None if limits is None else dict(limits), asked, status, 0)
+
+    def _check_owner(self, connection: Any, one: Subscription) -> None:
+        before = find(connection, one.id)
+        if before is not None and before.actor != one.actor:
+            text = "this Subscription is another program's: make one of your own"
+            raise Problem("subscription-not-allowed", 403, "forbidden", text)
+        sql = "SELECT count(*) FROM subscription WHERE actor = ? AND id <> ? AND status <> 'off'"
+        if (connection.execute(sql, (one.actor, one.id)).get or 0) >= MOST_OF_ONE:
+            text = f"a program has at most {MOST_OF_ONE} subscriptions: delete one"
+            raise Problem("subscription-too-many", 403, "throttled", text)
+
+    def _subscriber_of(self, actor: str) -> Subscriber | None:
+        """By the name of a token, or of an app by itself; a person who signed in is no subscriber."""
+        return self._subscribers.get(actor.removeprefix("app/"))
+
+    # what programs ask
+
+    def of(self, actor: str, id_: str = "") -> list[Subscription]:
+        """The subscriptions of a token or app: all, or the one with this id."""
+        found = self._store.read(all_subscriptions)
+        return [one for one in found if one.actor == actor and id_ in ("", one.id)]
+
+    def events(self, one: Subscription, after: int, upto: int, limit: int) -> list[Event]:
+        """Events that are kept, in order."""
+        return self._store.read(lambda connection: events_of(connection, one.id, after, upto, limit))
+
+    def version(self, event: Event) -> Any:
+        """The version that an event tells of."""
+        return self._feeder.version(event)
+
+    # work
+
+    def _wake_soon(self) -> None:
+        loop = self._task.get_loop() if self._task is not None else None
+        if loop is not None:
+            loop.call_soon_threadsafe(self._wake.set)
+
+    async def _run(self) -> None:
+        pruned = 0.0
+        while True:
+            self._wake.clear()
+            try:
+                while self._feeder.is_behind():
+                    before, after, events = await asyncio.to_thread(self._feeder.look)
+                    await self._feeder.commit(before, after, events)
+                    for id_ in events:
+                        if id_ in self._senders:
+                            self._senders[id_][0].wake.set()
+                self._employ()
+                if time.monotonic() - pruned > PRUNE_EVERY or not pruned:
+                    pruned = time.monotonic()
+                    await self._prune()
+            except HilumError as error:  # the store is full or busy: looked at again
+                log.warning("subscriptions wait", code=error.code)
+                await asyncio.sleep(5.0)
+            except Exception as error:  # noqa: BLE001 - the last net: the message of an error may quote data
+                log.warning("subscriptions wait", error=type(error).__name__)
+                await asyncio.sleep(5.0)
+            try:
+                async with asyncio.timeout(self._pace.look_every):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _employ(self) -> None:
+        """A sender for each that has none; one whose task has ended gives way."""
+        for id_ in [id_ for id_, (_, task) in self._senders.items() if task.done()]:
+            _, task = self._senders.pop(id_)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a sender ended", subscription=id_, error=type(task.exception()).__name__)
+        for one in self._store.read(all_subscriptions):
+            subscriber = self._subscriber_of(one.actor)
+            if one.status == "off" or subscriber is None:
+                continue
+            if one.id in self._senders:
+                if one.status == "requested":
+                    self._senders[one.id][0].wake.set()
+                continue
+            try:
+                signing_secret(subscriber)
+            except HilumError as error:
+                log.warning("a subscription cannot be signed", subscription=one.id, code=error.code)
+                continue
+            assert self._client is not None
+            sender = Sender(
+                self._store,
+                self._journal,
+                self._feeder,
+                self._client,
+                self._base,
+                subscriber,
+                self._pace,
+                self._turn,
+                self._may,
+            )
+            task = asyncio.create_task(sender.run(one.id), name=f"hilum-subscription-{one.id}")
+            self._senders[one.id] = (sender, task)
+
+    @property
+    def _feeder_for_senders(self) -> Feeder:
+        return self._feeder
+
+    async def _turn(self, one: Subscription, status: str, code: str) -> None:
+        """Change the status, of the row and of the resource, in one write; nothing when a program changed it first."""
+        try:
+            stored = self._repository.get("Subscription", one.id)
+        except NotFound:
+            return
+        if stored.deleted:
+            return
+        content = content_of(fhir.decode(stored.body), lambda _: ())
+        elements = {**content.elements, "status": Raw(fhir.encode(status))}
+        elements.pop("error", None)
+        if code:
+            elements["error"] = Raw(fhir.encode(code))
+        change = Change(Verb.UPDATE, "Subscription", one.id, elements, if_versions=(stored.version,))
+        now = time.time_ns() // 1000
+
+        def then(_: Sequence[Written]) -> Aftermath:
+            audit = AuditEvent(now, "engine", "subscription-status", f"Subscription/{one.id}", detail=status)
+            return Aftermath([audit], also=also)
+
+        def also(connection: Any) -> None:
+            connection.execute(
+                "UPDATE subscription SET status = ?, code = ? WHERE id = ? AND status = ?",
+                (status, code, one.id, one.status),
+            )
+
+        try:
+            await self._repository.write([change], then=then)
+        except WriteRefused:
+            log.info("a subscription changed meanwhile", subscription=one.id)
+
+    async def _prune(self) -> None:
+        before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
+        sql = (
+            "DELETE FROM subscription_event WHERE at < ? AND number <= "
+            "(SELECT delivered FROM subscription s WHERE s.id = subscription_event.subscription)"
+        )
+        await self._store.write(lambda connection: connection.execute(sql, (before,)).fetchall())
