@@ -17,6 +17,7 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Parameter, Part, Place
 
 from .seam import Limits, Query, SearchTerm
+from .tokens import meant_tokens
 from .values import date_value, invalid, read_values, reference_values, split_at, token_value, unescape, unknown
 
 __all__ = [
@@ -228,6 +229,8 @@ def _of_parameter(one: Parameter, term: SearchTerm, written: str) -> Criterion:
             if one.kind is Kind.COMPOSITE
             else read_values(one.kind, term.values, written)
         )
+    if one.kind is Kind.TOKEN and mode in (Mode.IS, Mode.NOT):
+        values = meant_tokens(one.type, one.places, values)
     return Criterion(one.kind.value, _numbers(one), values, mode, target, one.is_indexed, _places(one), parts=one.parts)
 
 
