@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from hilum.mapping.places import Anchor
@@ -16,6 +17,7 @@ class Tree:
         self.names, self.parents = names, parents
         self.children: list[list[int]] = [[] for _ in names]
         self.by_name: dict[str, list[int]] = {}
+        self._below: dict[int, set[int]] = {}
         for index, parent in enumerate(parents):
             self.by_name.setdefault(names[index], []).append(index)
             if parent >= 0:
@@ -32,12 +34,16 @@ class Tree:
 
     def below(self, index: int) -> set[int]:
         """The segment and everything below it."""
+        if (known := self._below.get(index)) is not None:
+            return known
         found = {index}
         waiting = list(self.children[index])
         while waiting:
             child = waiting.pop()
             found.add(child)
             waiting.extend(self.children[child])
+        if len(found) > 1:
+            self._below[index] = found
         return found
 
     def matches(self, anchor: Anchor, index: int) -> bool:
@@ -87,22 +93,22 @@ class Tree:
         return any(above not in own and self.names[above] in names for above in (place, *self.chain(place)))
 
     def nearest_slot(self, index: int, slots: Sequence[tuple[int, int]]) -> int:
-        """Of resources opened at (segment, slot) the one meant at `index`; -1 when there is none."""
-        own = (index, *self.chain(index))
-        slots = [slot for slot in slots if not self._is_of_another(own, slot[0])]
+        """Of resources opened at (segment, slot), in order, the one meant at `index`; -1 when there is none."""
         if not slots:
             return -1
+        own = (index, *self.chain(index))
         if len(slots) == 1:
-            return slots[0][1]
+            return -1 if self._is_of_another(own, slots[0][0]) else slots[0][1]
         for above in own:
-            for segment, slot in slots:
-                if segment == above:
-                    return slot
-            inside = self.below(above)
-            near = [(segment, slot) for segment, slot in slots if segment in inside]
+            at = bisect_left(slots, (above, -1))  # a panel may have thousands: nothing may look at all for each
+            if at < len(slots) and slots[at][0] == above:
+                return slots[at][1]
+            inside = self.below(above) if self.children[above] else set()
+            near = [slot for slot in slots if slot[0] in inside and not self._is_of_another(own, slot[0])]
             if near:
                 return self._before(index, near)
-        return self._before(index, slots)
+        free = [slot for slot in slots if not self._is_of_another(own, slot[0])]
+        return self._before(index, free) if free else -1
 
     def _before(self, index: int, slots: Sequence[tuple[int, int]]) -> int:
         earlier = [slot for segment, slot in slots if segment <= index]
