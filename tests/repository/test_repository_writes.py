@@ -292,3 +292,16 @@ async def test_what_a_failed_transaction_wrote_is_not_remembered(tmp_path: Path)
         await repository.write([create("Patient", "kept", gender="female")])
         assert body(repository.get("Patient", "kept"))["gender"] == "female"
         assert repository.search(by("Patient", "gender", "male")).total == 0
+
+
+async def test_what_is_created_gets_the_first_identity_that_is_free(repository: Any) -> None:
+    def bearing(id_: str, *identities: str) -> Change:
+        return Change(Verb.CREATE, "Patient", id_, {"identifier": raw(mrn("1"))}, identities=identities)
+
+    (one,) = await repository.write([bearing("chance-1", "first", "second")])
+    two, three = await repository.write([bearing("chance-2", "first", "second"), bearing("chance-3", "second")])
+    assert [done.stored.id for done in (one, two, three)] == ["first", "second", "chance-3"]
+    await send(repository, patient("second"), patient("third"))
+    with pytest.raises(WriteRefused) as refused:
+        await repository.write([bearing("chance-4", "fourth", "third")])
+    assert (refused.value.code, refused.value.index) == ("identifier-taken", 0)

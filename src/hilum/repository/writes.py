@@ -56,7 +56,9 @@ class Change(Struct, frozen=True):
     """One thing to do. `elements` is the whole resource without resourceType and id; meta without what is ours.
 
     `where` makes it conditional: `id` is then the id of what is created if nothing matches. Others refer to what comes
-    of it by `names` (`urn:uuid:...`), in the same write.
+    of it by `names` (`urn:uuid:...`), in the same write. `identities` are the ids that messages give to what bears the
+    identifiers of this resource, best first: what is created gets the first of them that is free, unless it has an id
+    of its own, and is refused where messages made one of them.
     """
 
     verb: Verb
@@ -70,6 +72,7 @@ class Change(Struct, frozen=True):
     may_create: bool = True  # an update of what does not exist creates it
     is_own_id: bool = False  # of a conditional update: the id stands in the body, so what matches must have it
     names: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
 
 class Did(StrEnum):
@@ -110,7 +113,7 @@ class WriteRefused(HilumError):
     """A change that cannot be made; nothing of the write was. `index` is its place.
 
     Codes: `version-conflict`, `exists-already`, `match-not-unique`, `id-mismatch`, `create-by-id-refused`,
-    `change-overlaps`, `reference-unresolved`.
+    `change-overlaps`, `reference-unresolved`, `identifier-taken`.
     """
 
     default_code = "write-refused"
@@ -138,7 +141,7 @@ def carry_out(
     `references` are conditional references (`Patient?identifier=...`) that stand in the bodies. `first` is the number
     that the first of these writes goes by: it and those below it, one for `PER_CHUNK` resources. Raises WriteRefused.
     """
-    targets = _Targets(find)
+    targets = _Targets(find, planner)
     ids = [targets.of(index, change) for index, change in enumerate(changes)]
     _check_overlaps(changes, ids)
     named = {name: f"{one.type}/{id_}" for one, id_ in zip(changes, ids, strict=True) for name in one.names if id_}
@@ -153,16 +156,17 @@ def carry_out(
 class _Targets:
     """Which resource each change is about."""
 
-    def __init__(self, find: _find) -> None:
-        self._find = find
+    def __init__(self, find: _find, planner: Planner) -> None:
+        self._find, self._planner = find, planner
         self._same: dict[bytes, str] = {}  # the condition of a create in this write -> the id it gets
+        self._given: set[str] = set()  # records that this write creates under the ids of their identifiers
         self.matched: list[bool] = []
 
     def of(self, index: int, change: Change) -> str:
         """Its id; "" for a conditional delete of nothing."""
         if change.where is None:
             self.matched.append(False)
-            return change.id
+            return self._fresh(index, change)
         found = self._find(change.where)
         if len(found) > 1:
             text = f"more than one {change.type} meets the condition: make it one that only one can meet"
@@ -175,13 +179,33 @@ class _Targets:
             return found[0]
         if change.verb is Verb.DELETE:
             return ""
-        if change.verb is Verb.CREATE:
-            key = msgspec.msgpack.encode((change.type, change.where.terms))
-            if key in self._same:  # the same condition twice in one write: one resource
-                self.matched[-1] = True
-                return self._same[key]
-            self._same[key] = change.id
-        return change.id
+        if change.verb is not Verb.CREATE:
+            return self._fresh(index, change)
+        key = msgspec.msgpack.encode((change.type, change.where.terms))
+        if key in self._same:  # the same condition twice in one write: one resource
+            self.matched[-1] = True
+        else:
+            self._same[key] = self._fresh(index, change)
+        return self._same[key]
+
+    def _fresh(self, index: int, change: Change) -> str:
+        """The id of what is created: that which messages give to the same identifier, so that both mean one record."""
+        if not change.identities or not self._planner.live(f"{change.type}/{change.id}").is_deleted:
+            return change.id
+        records = {id_: f"{change.type}/{id_}" for id_ in change.identities}
+        lives = {id_: self._planner.live(record) for id_, record in records.items()}
+        if any(not live.is_deleted and live.stated.at != OWNED for id_, live in lives.items() if id_ != change.id):
+            text = (
+                f"messages made a {change.type} with this identifier already: find it by the identifier and update it, "
+                "or create on the condition that there is none"
+            )
+            raise WriteRefused(text, code="identifier-taken", index=index)
+        if change.is_own_id or (change.verb is Verb.UPDATE and change.where is None):
+            return change.id
+        free = (id_ for id_, live in lives.items() if live.is_deleted and records[id_] not in self._given)
+        id_ = next(free, change.id)
+        self._given.add(f"{change.type}/{id_}")
+        return id_
 
 
 def _check_overlaps(changes: Sequence[Change], ids: Sequence[str]) -> None:

@@ -42,6 +42,7 @@ _TEXT = {
     405: "Ids are given by this server",
     406: "Only JSON is served",
     408: "The body came too slowly, or a search took too long",
+    409: "Messages made one with this identifier already",
     410: "It was deleted",
     412: "A precondition does not hold, or a condition is met by more than one resource",
     413: "The body is too large",
@@ -119,7 +120,7 @@ _OWNER = {"name": "owner", "in": "path", "required": True, "schema": {"enum": li
 _TEXT_QUERY = [_query(name, {"type": "string"}) for name in ("patient", "category", "code", "date")]
 _DOCREF = [_query(name, {"type": "string"}) for name in ("patient", "start", "end", "type")]
 _AS_RESOURCE, _AS_PATCH = (_FHIR, _RESOURCE), ("application/json-patch+json", _PATCH)
-_WRITTEN = (*_BODY, 412, 422)
+_WRITTEN = (*_BODY, 409, 412, 422)
 
 _ROUTES = [
     _Route("post", "/fhir", "bundle", "A batch or transaction", [_PREFER], (*_WRITTEN, 405, 410), body=_AS_RESOURCE),

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json, r4_validator
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
+from hilum.app.api.identities import with_identities
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem, issue
 from hilum.app.api.query import Pairs, condition, parse_pairs, terms_named
@@ -40,6 +41,7 @@ STATUS = {
     "exists-already": (412, "conflict"),
     "match-not-unique": (412, "multiple-matches"),
     "reference-unresolved": (412, "processing"),
+    "identifier-taken": (409, "duplicate"),
     "id-mismatch": (400, "invalid"),
     "change-overlaps": (400, "invalid"),
     "create-by-id-refused": (405, "not-supported"),
@@ -171,6 +173,7 @@ class Writing:
         What is hidden, was deleted or never was gives the same answer, so nobody learns of it by writing: whoever is
         limited does not create by an id of their own.
         """
+        change = with_identities(change, self._repository, call.sight_for(Interaction.SEARCH))
         sight = call.sight_for(_VERBS[change.verb])
         if sight.limits is None:
             return change
