@@ -20,6 +20,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from hilum.app.api import create_app
+from hilum.app.bulk.exports import Exports
+from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.smart import SMART_SCHEMA, Authorization, Kind, new_app, new_user
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
 from hilum.config import Smart
@@ -41,7 +43,22 @@ EC = ECKey.generate_key("P-384", {"kid": "ec", "alg": "ES384", "use": "sig"})
 LAB = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
 ALL = "openid fhirUser launch launch/patient offline_access online_access patient/*.cruds user/*.cruds"
 
-__all__ = ["BASE", "CHALLENGE", "CHART", "FHIR", "MOBILE", "PASSWORD", "PORTAL", "VERIFIER", "Browser", "SmartWorld"]
+__all__ = [
+    "BASE",
+    "CHALLENGE",
+    "CHART",
+    "FHIR",
+    "LAB",
+    "MOBILE",
+    "PASSWORD",
+    "PORTAL",
+    "VERIFIER",
+    "Browser",
+    "SmartWorld",
+    "draft",
+    "patient",
+    "store",
+]
 
 
 def category(code: str) -> list[dict[str, Any]]:
@@ -62,7 +79,7 @@ class SmartWorld:
         self.open()
 
     def open(self) -> None:
-        schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, SMART_SCHEMA)
+        schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA)
         self.store = Store.open(self.folder / "hilum.db", key=bytes(32), schemas=schemas)
         self.journal = SqliteJournal(self.store)
         self.repository = SqliteRepository(self.store, witness=self.journal.audit_in)
@@ -70,6 +87,7 @@ class SmartWorld:
         self.smart = Authorization(
             self.store, self.journal, self.repository, self.own, self.settings, self.base, **self.more
         )
+        self.exports = Exports(self.store)
         self.app = create_app(
             self.repository,
             self.journal,
@@ -77,6 +95,7 @@ class SmartWorld:
             health=READY,
             base_url=self.base,
             authorization=self.smart,
+            exports=self.exports,
         )
 
     def close(self) -> None:
