@@ -16,7 +16,7 @@ import structlog
 from hilum.engine.admission import Admitted, admit
 from hilum.engine.answers import Answers
 from hilum.engine.partition import PARTITIONS
-from hilum.engine.record_admission import still_bad
+from hilum.engine.record_admission import complaint_of
 from hilum.engine.settings import SourceSettings
 from hilum.errors import Outcome, StoreError
 from hilum.formats import hl7v2
@@ -116,6 +116,9 @@ class Flow:
         if message.envelope.disposition is not Disposition.HOLD:
             return None
         code = next(iter(message.envelope.codes), "held-at-the-door")
+        if is_record_kind(message.envelope.kind):
+            text = complaint_of(message.body)[1] or "a column that names what the record is about is empty"
+            return self._held(message, code, text)
         return self._held(message, code)
 
     def gate_again(self, message: Message) -> Held | None:
@@ -123,8 +126,8 @@ class Flow:
         if message.envelope.disposition is not Disposition.HOLD:
             return None
         if is_record_kind(message.envelope.kind):
-            bad = still_bad(message.body)
-            return self._held(message, bad) if bad else None
+            code, text = complaint_of(message.body)
+            return self._held(message, code, text) if code else None
         source = self._sources[message.envelope.source]
         admission = hl7v2.admit(
             message.body, source.rules, source=source.name, received_at=message.envelope.received_at
@@ -147,6 +150,7 @@ class Flow:
             if isinstance(one, Held):
                 self._answers.not_applied(one.seq, Finding(one.code, "stored, but held for a person"))
 
-    def _held(self, message: Message, code: str) -> Held:
+    def _held(self, message: Message, code: str, text: str = "the rules of its source hold such messages") -> Held:
         owner = self._sources[message.envelope.source].owner
-        return hold(message, code, "the rules of its source hold such messages", "", owner)
+        line = message.envelope.control_id.rpartition("-")[2] if is_record_kind(message.envelope.kind) else ""
+        return hold(message, code, text, f"line {line}" if line else "", owner)

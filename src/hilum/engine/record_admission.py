@@ -12,7 +12,7 @@ from hilum.formats import records
 from hilum.journal import Incoming
 from hilum.model import Arrival, Disposition, Envelope, Finding
 
-__all__ = ["record_messages", "still_bad"]
+__all__ = ["complaint_of", "record_messages"]
 
 
 def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple[Incoming, Finding | None]]:
@@ -38,10 +38,10 @@ def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple
         yield Incoming(envelope, found.body, partitions_of(envelope), arrival.once), finding
 
 
-def still_bad(body: bytes) -> str:
-    """The code for which a journaled record cannot be read; "" when it can."""
+def complaint_of(body: bytes) -> tuple[str, str]:
+    """The code for which a journaled record cannot be read, and the words for people; ("", "") when it can."""
     try:
         records.read(body)
     except FormatError as error:
-        return error.code
-    return ""
+        return error.code, error.message
+    return "", ""

@@ -9,6 +9,6 @@ __all__ = ["Stored", "read_stored"]
 Stored = hl7v2.Hl7Message | records.RowRecord
 
 
-def read_stored(body: bytes, kind: str, charset: str) -> Stored:
-    """`kind` and `charset` are those of its envelope. Raises FormatError."""
-    return records.read(body) if records.is_record_kind(kind) else hl7v2.parse(body, default_charset=charset)
+def read_stored(body: bytes, charset: str) -> Stored:
+    """A body of the journal; `charset` is that of its envelope. Raises FormatError."""
+    return records.read(body) if records.is_framed(body) else hl7v2.parse(body, default_charset=charset)

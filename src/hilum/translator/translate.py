@@ -49,7 +49,7 @@ class Translator:
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
         try:
-            record = read_stored(message.body, message.envelope.kind, message.envelope.charset)
+            record = read_stored(message.body, message.envelope.charset)
             mapped = self._plan.run(record, mapping.Context.of(message.envelope))
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hilum.errors import HilumError
-from hilum.formats import hl7v2
+from hilum.formats.records import RowRecord
+from hilum.formats.stored import Stored, read_stored
 from hilum.mapping import Context, Mapped, Plan, Rule, Trace, Workbook, compile_workbook, read_rules
 from hilum.workbook.difference import (
     FieldChange,
@@ -84,9 +85,11 @@ class Comparison:
         tally = self.tally
         tally.read += 1
         try:
-            record = hl7v2.parse(body, default_charset=charset)
+            record = read_stored(body, charset)
             tests = self.narrowing.tests(record.kind, context.sender)
-            touched, whole = self.narrowing.touches(tests, record)
+            touched, whole = bool(tests), True  # what columns hold is not looked at before: such records are few
+            if not isinstance(record, RowRecord):
+                touched, whole = self.narrowing.touches(tests, record)
             if not touched:
                 tally.untouched += 1
                 return
@@ -101,7 +104,7 @@ class Comparison:
         except Exception as error:  # noqa: BLE001 - one message that breaks a workbook is counted, the others are compared
             self._unreadable(at, name, f"mapping-crashed {type(error).__name__}")
 
-    def _pair(self, record: hl7v2.Hl7Message, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
+    def _pair(self, record: Stored, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
         """What both make of a message, as far as they can differ; twice the same value where they do not."""
         if not whole and self._small is not None:
             before, wrote_before = self._small[0].marked(record, context)
@@ -158,7 +161,7 @@ class Comparison:
 class _Notes:
     """What one message that differs adds to the tally."""
 
-    def __init__(self, whole: Comparison, at: int, name: str, record: hl7v2.Hl7Message, context: Context) -> None:
+    def __init__(self, whole: Comparison, at: int, name: str, record: Stored, context: Context) -> None:
         self._whole, self._tally = whole, whole.tally
         self._at, self._name, self._record, self._context = at, name, record, context
         self._traces: tuple[list[Trace], list[Trace]] | None = None

@@ -14,9 +14,9 @@ __all__ = ["Reach", "kinds_of"]
 
 
 def kinds_of(rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Every kind of message that a key row names, sorted: what the workbook maps at all."""
+    """Every kind of message or record that a key row names, sorted: what the workbook maps at all."""
     named = {kind for rule in rules if rule.target.role == "key" for kind in rule.applies}
-    return tuple(sorted(kind for kind in named if "*" not in kind and "^" in kind))
+    return tuple(sorted(kind for kind in named if "*" not in kind and ("^" in kind or ":" in kind)))
 
 
 class Reach:

@@ -97,7 +97,7 @@ def _explain(opened: Opened, type_: str, id_: str, path: str) -> list[_Found]:
 def _traces(plan: Plan, message: Message, type_: str, id_: str) -> list[Trace]:
     if message.envelope.source == DECISIONS and type_ == "Patient":
         return []  # a decision says nothing of the patients themselves
-    record = read_stored(message.body, message.envelope.kind, message.envelope.charset)
+    record = read_stored(message.body, message.envelope.charset)
     traces = plan.trace(record, Context.of(message.envelope))
     return [trace for trace in traces if (trace.type, trace.id) == (type_, id_)]
 

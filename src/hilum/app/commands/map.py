@@ -1,4 +1,4 @@
-"""`hilum map`: the FHIR resources that the shipped workbook, or that of a folder, makes of HL7 v2 files."""
+"""`hilum map`: the FHIR resources that the shipped workbook, or that of a folder, makes of HL7 v2 files and records."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from hilum import mapping
 from hilum.app.outward_show import show_outward
+from hilum.app.record_show import MappedRecord, RecordSource, disposition_of, map_records, record_source
 from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
@@ -27,7 +28,10 @@ Param = str | int | float | bool
 
 
 class MappedMessage(Struct, frozen=True):
-    """One line of the answer. `held` says why nothing of it would be applied; `resources` shows it all the same."""
+    """One line of the answer; `index` counts messages, and for records is their line.
+
+    `held` says why nothing of it would be applied; `resources` shows it all the same.
+    """
 
     file: str
     index: int
@@ -45,11 +49,18 @@ class MappedMessage(Struct, frozen=True):
 def command(
     *files: Annotated[
         Path,
-        Parameter(help="Files with one message or many, or batches; with --to, FHIR resources or Bundles in JSON."),
+        Parameter(
+            help="Files with one message or many, or batches; with --folder also files of records (CSV, sheets) that a "
+            "source of the folder describes; with --to, FHIR resources or Bundles in JSON."
+        ),
     ],
     folder: Annotated[
-        Path | None, Parameter(help="Use the workbook and the params of this integration folder.")
+        Path | None,
+        Parameter(name=("--folder", "--workbook"), help="Use the workbook and the params of this integration folder."),
     ] = None,
+    source: Annotated[
+        str, Parameter(help="The files hold records as this source of the folder describes them. Else found by name.")
+    ] = "",
     to: Annotated[
         str, Parameter(help="The other way: make HL7 v2 of this kind, such as ADT^A08, of FHIR resources.")
     ] = "",
@@ -64,7 +75,7 @@ def command(
     ] = False,
     json: Annotated[bool, Parameter(help="One JSON object per message and line.", negative="")] = False,
 ) -> int:
-    """Show the FHIR resources that HL7 v2 files turn into, or with `--to` the HL7 v2 that FHIR resources turn into.
+    """Show the FHIR resources that messages or records turn into, or with `--to` the HL7 v2 that FHIR turns into.
 
     Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times
     without a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
@@ -86,7 +97,7 @@ def command(
         for finding in error.findings:
             print(finding, file=sys.stderr)
         return FINDINGS
-    return max(_map_file(plan, file, trace=trace, as_json=json) for file in files)
+    return max(_map_file(plan, file, folder, source, trace=trace, as_json=json) for file in files)
 
 
 def _params(folder: Path | None) -> dict[str, Param]:
@@ -131,17 +142,44 @@ def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bo
     )
 
 
-def _map_file(plan: mapping.Plan, file: Path, *, trace: bool, as_json: bool) -> int:
+def _map_file(plan: mapping.Plan, file: Path, folder: Path | None, source: str, *, trace: bool, as_json: bool) -> int:
     if file.is_dir():
         print(f"hilum: {file} is a folder; name the files in it, for example {file / '*.hl7'}", file=sys.stderr)
         return USAGE
     try:
-        raw = file.read_bytes()
+        described = record_source(folder, file, source)
+        if described is None:
+            return _show(map_bytes(plan, str(file), file.read_bytes(), trace=trace), as_json=as_json)
+        with file.open("rb") as opened:
+            found = map_records(plan, opened, described, trace=trace)
+            return _show((_of_record(str(file), described, one) for one in found), as_json=as_json)
     except OSError as error:
         print(f"hilum: {file} cannot be read: {error.strerror}", file=sys.stderr)
-        return USAGE
+    except ConfigError as error:
+        print(f"hilum: {error.code} {error.message}", file=sys.stderr)
+    return USAGE
+
+
+def _of_record(file: str, source: RecordSource, one: MappedRecord) -> MappedMessage:
+    mapped = one.mapped
+    return MappedMessage(
+        file,
+        one.line,
+        source.format.kind,
+        disposition_of(one),
+        mapped.held,
+        [Raw(resource) for resource in mapping.render(mapped)],
+        list(mapped.merges),
+        mapped.exceptions,
+        mapped.accounting,
+        (one.finding,) if one.finding else (),
+        one.traces,
+    )
+
+
+def _show(found: Iterator[MappedMessage], *, as_json: bool) -> int:
     status = 0
-    for one in map_bytes(plan, str(file), raw, trace=trace):
+    for one in found:
         if as_json:
             print(msgspec.json.encode(one).decode())
         else:

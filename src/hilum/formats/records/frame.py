@@ -14,7 +14,7 @@ from msgspec import Struct
 from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of
 
-__all__ = ["Head", "RowRecord", "frame", "is_record_kind", "read"]
+__all__ = ["Head", "RowRecord", "frame", "is_framed", "is_record_kind", "read"]
 
 
 class Head(Struct, frozen=True, omit_defaults=True):
@@ -65,6 +65,11 @@ def _written(head: Head) -> bytes:
 def frame(head: Head, body: bytes) -> bytes:
     """The bytes for the journal."""
     return _written(head) + body
+
+
+def is_framed(body: bytes) -> bool:
+    """Whether a journaled body is a record: no message of HL7 v2 that was let in begins like this."""
+    return body.startswith(b'{"record":')
 
 
 def is_record_kind(kind: str) -> bool:
