@@ -22,9 +22,13 @@ Written = Callable[[Sequence[Stored]], list[tuple[int, Outgoing]]]
 
 
 def writing_rules(opened: Opened, rules: Sequence[Rule]) -> WritingRules:
-    """The rules of a folder: R4 with its packages, `api.update_creates`, and the routes that say `writes`."""
+    """The rules of a folder: R4 with its packages, `api.update_creates`, and the routes that say `writes`.
+
+    The search parameters of its packages are offered from then on.
+    """
     shelf = Shelf(opened.tree.folder)
     definitions = shelf.definitions(r4()) if shelf.contents() else None
+    fhir.offer_packages(definitions or r4())
     return WritingRules(by_definitions(definitions), opened.integration.api.update_creates, route_of(rules))
 
 

@@ -17,7 +17,7 @@ from .reference import (
     redirect_references,
     replace_references,
 )
-from .registry import COMMON, find_parameter, ordering_of, parameter, parameters_of
+from .registry import COMMON, find_parameter, offer_packages, ordering_of, parameter, parameters_of
 from .strings import fold
 from .types import RESOURCE_TYPES, is_id, is_resource_type
 from .wide import strings_of, values_of
@@ -54,6 +54,7 @@ __all__ = [
     "local_references",
     "meta_facts",
     "more_facts",
+    "offer_packages",
     "operation_outcome",
     "ordering_of",
     "parameter",

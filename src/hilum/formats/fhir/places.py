@@ -34,7 +34,7 @@ class Place(Struct, frozen=True):
 _AS = re.compile(r"^\((.+?) as (\w+)\)(.*)$")
 _AS_CALL = re.compile(r"\.as\((\w+)\)")
 _TARGET = re.compile(r"\.where\(resolve\(\) is (\w+)\)$")
-_FILTER = re.compile(r"\.where\((\w+)='([^']*)'\)")
+_FILTER = re.compile(r"\.where\((\w+)\s*=\s*'([^']*)'\)")
 _PATH = re.compile(r"[A-Z]\w*(?:\.[a-z]\w*)+")
 
 
@@ -72,7 +72,16 @@ def _part(type_: str, text: str) -> Iterator[Place]:
     if not _PATH.fullmatch(text):
         return
     for path, leaf in _concrete(type_, text.split(".")[1:], as_type):
-        yield Place(path, leaf, filtered, has, target)
+        yield _whole(Place(path, leaf, filtered, has, target)) if has else Place(path, leaf, filtered, has, target)
+
+
+def _whole(place: Place) -> Place:
+    """The code of an extension's value with its system: packages write `.value.code` for what is a Coding."""
+    if place.path[-2:] == ("valueCoding", "code"):
+        return Place(place.path[:-1], "Coding", place.filtered, place.has, place.target)
+    if place.path[-3:] == ("valueCodeableConcept", "coding", "code"):
+        return Place(place.path[:-2], "CodeableConcept", place.filtered, place.has, place.target)
+    return place
 
 
 def _below_choice(type_: str, text: str, as_type: str, rest: str) -> Iterator[Place]:
@@ -99,7 +108,7 @@ def _walk(
         code = ref.code
         if not rest and as_type and code != as_type and as_type not in (code, "Quantity"):
             continue
-        json_name = definitions.choice_name(name, code) if element.is_choice else name
+        json_name = name if not element.is_choice or _is_typed(name, code) else definitions.choice_name(name, code)
         if not rest:
             if as_type in ("", code):
                 yield (*done, json_name), code
@@ -107,6 +116,11 @@ def _walk(
             yield from _walk(type_, here, tuple(rest), (*done, json_name), as_type)
         else:
             yield from _walk(code, "", tuple(rest), (*done, json_name), as_type)
+
+
+def _is_typed(name: str, code: str) -> bool:
+    """`valueDateTime`: a choice that is named with its type already."""
+    return name.endswith(code[:1].upper() + code[1:])
 
 
 @lru_cache(maxsize=4_096)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
+import msgspec
 from msgspec.structs import replace
 
 from hilum import definitions
@@ -17,10 +18,11 @@ from .parameters import PARAMETERS, Kind, Parameter, Part
 from .places import Place, places_of
 from .types import RESOURCE_TYPES
 
-__all__ = ["COMMON", "MAPPED", "find_parameter", "ordering_of", "parameter", "parameters_of"]
+__all__ = ["COMMON", "MAPPED", "find_parameter", "offer_packages", "ordering_of", "parameter", "parameters_of"]
 
 FIRST = 1_000  # number of the first parameter that is not in the table
 PER_TYPE = 100
+OFFERED = 100_000  # number of the first parameter of a package; never stored
 MAPPED = frozenset(one.type for one in PARAMETERS)  # types that are made of messages
 
 # The dates that types outside of the table are ordered by, the first that a type has.
@@ -88,12 +90,59 @@ def find_parameter(type_: str, name: str) -> Parameter | None:
     return _by_name(type_).get(name)
 
 
+_offered: dict[tuple[str, str], Parameter] = {}  # type and name -> what packages define beyond R4
+
+
+def offer_packages(given: definitions.Definitions) -> tuple[Parameter, ...]:
+    """Offer, in this process, the search parameters that packages define beyond R4; those of an earlier call go.
+
+    They are tested on bodies: the index of a store does not change with the packages of a folder. Names that R4 has
+    stay R4's; an expression that hilum cannot take apart is left out.
+    """
+    _offered.clear()
+    _forget()
+    bases = {
+        base
+        for pack in given.packs[1:]
+        for raw in pack.section("search").values()
+        for base in msgspec.json.decode(raw, type=definitions.SearchParameter).base
+    }
+    made: list[Parameter] = []
+    for type_ in sorted(bases.intersection(RESOURCE_TYPES)):
+        for one in given.search_parameters(type_):
+            is_new = bool(one.package) and find_parameter(type_, one.name) is None and not one.name.startswith("_")
+            found = _made(type_, one, OFFERED + len(made)) if is_new and one.kind != "composite" else None
+            places = tuple(place for place in found.places if _fits(found.kind, place)) if found is not None else ()
+            if found is not None and places:
+                made.append(replace(found, places=places, is_indexed=False))
+    _offered.update({(one.type, one.name): one for one in made})
+    _forget()
+    return tuple(made)
+
+
+_DATES = frozenset({"date", "dateTime", "instant", "Period", "Timing"})
+
+
+def _fits(kind: Kind, place: Place) -> bool:
+    """Whether a value is meant; an extension's value may be of fifty types, of which one is."""
+    if kind is Kind.DATE:
+        return place.leaf in _DATES
+    return not (place.path[-1] == "code" and place.path[-2:-1] and place.path[-2].startswith("value"))
+
+
+def _forget() -> None:
+    _by_name.cache_clear()
+    parameter.cache_clear()
+
+
 @lru_cache(maxsize=16_384)
 def parameter(number: int) -> Parameter:
     """The parameter that a number stands for."""
     if number <= len(PARAMETERS):
         one = PARAMETERS[number - 1]
         return _by_name(one.type)[one.name]
+    if number >= OFFERED:
+        return next(one for one in _offered.values() if one.number == number)
     if number < FIRST:
         return next(one for one in COMMON if one.number == number)
     type_ = RESOURCE_TYPES[(number - FIRST) // PER_TYPE]
@@ -123,7 +172,7 @@ def _by_name(type_: str) -> dict[str, Parameter]:
         first = next((name for name in _ORDERING if name in found and found[name].kind is Kind.DATE), "")
         if first:
             found[first] = replace(found[first], ordering=True)
-    return found
+    return found | {name: one for (of, name), one in _offered.items() if of == type_}
 
 
 def _with_places(one: Parameter, given: definitions.SearchParameter | None) -> Parameter:
