@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from bulk_support import folder_in, hilum, observation_line, patient_line, state_of, write_lines
 
 from hilum.app.bulk.jobs import Counts, Place, begin, move
+from hilum.app.bulk.judges import LARGE, process_count
+from hilum.app.bulk.judging import Policy
+from hilum.app.bulk.loading import load
 from hilum.app.bulk.sources import find_files
 from hilum.app.cli import main
 from hilum.app.opening import open_folder
@@ -211,6 +215,33 @@ def test_every_commit_of_a_load_is_audited(folder: Path, tmp_path: Path, capsys:
         rows = [row for _, row in opened.journal.audits(limit=100) if row.action == "load"]
     assert [row.target for row in rows] == ["load/1", "load/1#0:500", "load/1#0:1000", "load/1#1:0", "load/1"]
     assert rows[1].detail.startswith("created=500 writes=-")
+
+
+def test_other_processes_judge_in_the_same_order(folder: Path, tmp_path: Path) -> None:
+    lines: list[Any] = [*MANY[:600], patient_line(1, gender="male"), patient_line(7_000, gender="F"), "{"]
+    path = write_lines(tmp_path / "all.ndjson", lines)
+    with open_folder(folder, create=True) as opened:
+        result = asyncio.run(
+            load(
+                opened.store,
+                opened.journal,
+                opened.repository,
+                find_files([path]),
+                packages=folder,
+                policy=Policy.REJECT,
+                actor="test",
+                processes=1,
+            )
+        )
+    assert (result.counts.created, result.counts.updated, result.counts.rejected) == (600, 1, 2)
+    assert result.findings is not None
+    assert [json.loads(one)["line"] for one in result.findings.read_text().splitlines()] == [602, 603]
+    assert json.loads(get(folder, "Patient", "p1").body)["gender"] == "male"
+
+
+def test_small_loads_need_no_other_process() -> None:
+    assert process_count(LARGE - 1) == 0
+    assert process_count(LARGE) <= 4
 
 
 def test_two_loads_of_the_same_files_do_not_run_at_once(folder: Path, tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ class Exporter:
             self._last[one.kind, one.type] = one.name
         self._unsaved = 0
         self._rid = job.rid
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         for path in folder.iterdir():
             if path.name not in self._files:  # made after the last commit
                 path.unlink()

@@ -15,10 +15,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hilum.app.api.contents import Validator
 from hilum.app.bulk.findings import Findings
 from hilum.app.bulk.jobs import Counts, Job, Place, begin, finish, move
-from hilum.app.bulk.judging import Policy, Unit, units_of
+from hilum.app.bulk.judges import Judges, process_count
+from hilum.app.bulk.judging import Policy, Unit
 from hilum.app.bulk.sources import SourceFile, bodies, digest_of
 from hilum.errors import HilumError, StoreError
 from hilum.formats.fhir import Issue
@@ -85,12 +85,16 @@ async def load(
     repository: SqliteRepository,
     files: Sequence[SourceFile],
     *,
-    validate: Validator,
+    packages: Path | None,
     policy: Policy,
     actor: str,
     tell: Tell = lambda _read, _counts: None,
+    processes: int | None = None,
 ) -> LoadResult:
-    """Load these files, or go on with them. `tell` hears after each commit. Raises HilumError; then run it again."""
+    """Load these files, or go on with them. `tell` hears after each commit. Raises HilumError; then run it again.
+
+    `packages` is the folder with the packages to validate by. As many processes validate as pay, unless it is said.
+    """
     began = time.monotonic()
     digest, now = digest_of(files, policy.value), time.time_ns() // 1000
 
@@ -103,11 +107,14 @@ async def load(
 
     job = await store.write(start)
     findings = Findings(loads_folder(store) / f"load-{job.id}.findings.ndjson", job.findings)
-    loader = Loader(repository, files, validate, policy, actor, findings, job)
+    count = process_count(sum(one.size for one in files)) if processes is None else processes
+    judges = Judges(packages, policy, count)
+    loader = Loader(repository, files, judges, policy, actor, findings, job)
     try:
         ended = await loader.run(tell)
     finally:
         findings.close()
+        judges.close()
 
     def end(connection: Any) -> None:
         finish(connection, ended, time.time_ns() // 1000)
@@ -131,13 +138,13 @@ class Loader:
         self,
         repository: SqliteRepository,
         files: Sequence[SourceFile],
-        validate: Validator,
+        judges: Judges,
         policy: Policy,
         actor: str,
         findings: Findings,
         job: Job,
     ) -> None:
-        self._repository, self._files, self._validate, self._policy = repository, files, validate, policy
+        self._repository, self._files, self._judges, self._policy = repository, files, judges, policy
         self._actor, self._findings, self._job = actor, findings, job
 
     async def run(self, tell: Tell) -> Job:
@@ -185,8 +192,7 @@ class Loader:
     def _lines(
         self, index: int, file: SourceFile, place: Place
     ) -> Iterator[tuple[Sequence[Unit], int, int, Place, int]]:
-        for body in bodies(file, place.line, place.offset):
-            units = list(units_of(body.raw, self._validate, self._policy))
+        for body, units in self._judges.judged(bodies(file, place.line, place.offset)):
             yield units, body.line, len(body.raw or b""), Place(index, body.line, body.offset), body.read
 
     def _entries(
@@ -194,7 +200,7 @@ class Loader:
     ) -> Iterator[tuple[Sequence[Unit], int, int, Place, int]]:
         for body in bodies(file):
             count = 0
-            for count, unit in enumerate(units_of(body.raw, self._validate, self._policy), 1):
+            for count, unit in enumerate(self._judges.units(body), 1):
                 if count > place.line:
                     yield [unit], 1, 0, Place(index, count), 0
                     place = Place(index, count)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hilum.app.api import by_definitions
 from hilum.app.arguments import Environment, Folder, Json, is_folder
 from hilum.app.bulk.holding import discard_held, held_bodies, retry_held
+from hilum.app.bulk.judges import validator_of
 from hilum.app.bulk.judging import Policy
 from hilum.app.bulk.loading import LoadResult, load
 from hilum.app.bulk.sources import find_files
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table
-from hilum.definitions import Shelf, r4
 
 if TYPE_CHECKING:
     from hilum.app.bulk.jobs import Counts
@@ -66,21 +65,22 @@ def fhir(
         print("hilum: name at least one file or folder to load, then the integration folder", file=sys.stderr)
         return USAGE
     files = find_files(given)
-    with open_folder(folder, environment, create=True) as opened:
-        validate = _validator(opened)
-        with _progress(sum(one.size for one in files), is_shown=not json) as tell:
-            result = asyncio.run(
-                load(
-                    opened.store,
-                    opened.journal,
-                    opened.repository,
-                    files,
-                    validate=validate,
-                    policy=invalid,
-                    actor=whoami(),
-                    tell=tell,
-                )
+    with (
+        open_folder(folder, environment, create=True) as opened,
+        _progress(sum(one.size for one in files), is_shown=not json) as tell,
+    ):
+        result = asyncio.run(
+            load(
+                opened.store,
+                opened.journal,
+                opened.repository,
+                files,
+                packages=opened.tree.folder,
+                policy=invalid,
+                actor=whoami(),
+                tell=tell,
             )
+        )
     return _report(result, as_json=json)
 
 
@@ -113,7 +113,7 @@ def again(
     Exit status: 0 all of it was taken, 1 something stays held.
     """
     with open_folder(folder, environment) as opened:
-        validate = _validator(opened)
+        validate = validator_of(opened.tree.folder)
         items = [item] if item is not None else [one.id for one in held_bodies(opened.store)]
         came = {one: asyncio.run(_again(opened, one, validate, invalid)) for one in items}
     left = {one: code for one, code in came.items() if code}
@@ -147,11 +147,6 @@ def discard(
 
 async def _again(opened: Opened, item: int, validate: Any, policy: Policy) -> str:
     return await retry_held(opened.store, opened.repository, item, validate=validate, policy=policy, actor=whoami())
-
-
-def _validator(opened: Opened) -> Any:
-    shelf = Shelf(opened.tree.folder)
-    return by_definitions(shelf.definitions(r4()) if shelf.contents() else None)
 
 
 @contextmanager

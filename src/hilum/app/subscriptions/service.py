@@ -74,6 +74,7 @@ class Subscriptions:
         self._feeder = Feeder(store, self._topics)
         self._wake = asyncio.Event()
         self._senders: dict[str, tuple[Sender, asyncio.Task[None]]] = {}
+        self._unsigned: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._client: httpx2.AsyncClient | None = None
 
@@ -217,8 +218,11 @@ class Subscriptions:
             try:
                 signing_secret(subscriber)
             except HilumError as error:
-                log.warning("a subscription cannot be signed", subscription=one.id, code=error.code)
+                if one.id not in self._unsigned:  # said once, and looked at again all the time
+                    log.warning("a subscription cannot be signed", subscription=one.id, code=error.code)
+                self._unsigned.add(one.id)
                 continue
+            self._unsigned.discard(one.id)
             assert self._client is not None
             sender = Sender(
                 self._store,
