@@ -14,6 +14,7 @@ from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPoli
 from hilum.engine.making import Maker
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
+from hilum.formats import fhir
 from hilum.journal import Journal
 from hilum.model import Outgoing, Receipt
 from hilum.repository import Delivery, Repository, Stored
@@ -172,14 +173,30 @@ def render(due: Delivery, repository: Repository, journal: Journal, maker: Maker
 
 def _versions(due: Delivery, repository: Repository) -> list[Stored]:
     versions = [repository.version_by(due.seq, type_, id_) for type_, id_ in refs_of(due.outgoing.payload)]
-    return [one for one in versions if one is not None and not one.deleted]
+    return [one for one in versions if one is not None]
 
 
 def _bundle(versions: Sequence[Stored]) -> bytes:
-    entries = b",".join(
-        b'{"fullUrl":"%s/%s","resource":%s}' % (one.type.encode(), one.id.encode(), one.body) for one in versions
-    )
+    """A collection; a history where something was deleted, as only its entries say so (R4 bundle.html, bdl-3)."""
+    if any(one.deleted for one in versions):
+        return b'{"resourceType":"Bundle","type":"history","entry":[%s]}' % b",".join(map(_step, versions))
+    entries = b",".join(b'{"fullUrl":"%s","resource":%s}' % (_address(one), one.body) for one in versions)
     return b'{"resourceType":"Bundle","type":"collection","entry":[%s]}' % entries
+
+
+def _step(one: Stored) -> bytes:
+    url = _address(one)
+    method, status = (b"DELETE", b"204") if one.deleted else (b"PUT", b"201" if one.version == 1 else b"200")
+    body = b"" if one.deleted else b'"resource":%s,' % one.body
+    at = fhir.format_instant(one.updated // 1000).encode()
+    return (
+        b'{"fullUrl":"%s",%s"request":{"method":"%s","url":"%s"},'
+        b'"response":{"status":"%s","etag":"W/\\"%d\\"","lastModified":"%s"}}'
+    ) % (url, body, method, url, status, one.version, at)
+
+
+def _address(one: Stored) -> bytes:
+    return f"{one.type}/{one.id}".encode()
 
 
 def _now() -> int:

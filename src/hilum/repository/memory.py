@@ -28,7 +28,7 @@ from .plan import Found, Live, Planner
 from .rules import check_positions
 from .seam import Limits, Page, Query, Stored
 from .sorting import NO_NUMBER
-from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
+from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, last_said, stored_live
 
 __all__ = ["MemoryRepository"]
 
@@ -133,7 +133,7 @@ class MemoryRepository(MemoryDesk):
     def _written(self, done: Done, planner: Planner, now: int) -> Written:
         live = planner.plan.changed.get(f"{done.type}/{done.id}")
         if live is not None and live.versions:
-            return Written(done.did, stored_live(live, now))
+            return Written(done.did, stored_live(live, now), last_said(live))
         row = self._rows.get(f"{done.type}/{done.id}")
         return Written(done.did, None if row is None else self._stored(row))
 

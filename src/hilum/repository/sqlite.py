@@ -34,7 +34,7 @@ from .rules import check_positions
 from .seam import Page, Query, Stored
 from .snapshot import Snapshot, last_tick, merges_of, newest_merges
 from .sql import Row
-from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, stored_live
+from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, last_said, stored_live
 from .writing import Rows, rows_of, write
 
 __all__ = ["SCHEMA", "SqliteRepository"]
@@ -251,7 +251,7 @@ class SqliteRepository(Desk):
             return Written(done.did, None)
         live = planner.plan.changed.get(f"{done.type}/{done.id}")
         if live is not None and live.versions:
-            return Written(done.did, stored_live(live, now))
+            return Written(done.did, stored_live(live, now), last_said(live))
         try:
             return Written(done.did, self._get(connection, done.type, done.id, None, remembered))
         except NotFound:

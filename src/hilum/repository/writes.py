@@ -35,6 +35,7 @@ __all__ = [
     "carry_out",
     "chunks_needed",
     "conditions_of",
+    "last_said",
     "stored_live",
 ]
 
@@ -95,10 +96,11 @@ class Done(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """What came of one change, as it now stands; no `stored` where there is none."""
+    """What came of one change, as it now stands; no `stored` where there is none. `last`: what a deleted one said."""
 
     did: Did
     stored: Stored | None
+    last: bytes = b""
 
 
 class Aftermath(Struct, frozen=True):
@@ -307,6 +309,11 @@ def _renamed(raw: Raw, named: Mapping[str, str]) -> Raw:
     text = bytes(raw)
     renamed = fhir.replace_references(text, named)
     return raw if renamed is text else Raw(renamed)
+
+
+def last_said(live: Live) -> bytes:
+    """What a resource said before it was deleted, without type, id and meta; b"" for one that was not."""
+    return served_text(live.found.text)[0] if live.is_deleted and live.found is not None and live.found.text else b""
 
 
 def stored_live(live: Live, now: int) -> Stored:

@@ -28,7 +28,7 @@ from hilum.model import AuditEvent, Outgoing
 from hilum.repository import Aftermath, Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
 from hilum.safeguards import Interaction
 
-__all__ = ["Writing", "WritingRules", "new_id", "problem_of", "versions_of"]
+__all__ = ["Writing", "WritingRules", "changed_by", "new_id", "problem_of", "versions_of"]
 
 PATCH_TRIES = 5
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -160,7 +160,11 @@ class Writing:
                 target = f"{one.stored.type}/{one.stored.id}"
             version = f" version={one.stored.version}" if one.stored else ""
             audits.append(AuditEvent(now, call.actor, action, target, "ok", f"{one.did.value}{version}"))
-        changed = [one.stored for one in written if one.stored and one.did in (Did.CREATED, Did.UPDATED)]
+        changed = [
+            replace(one.stored, body=one.last) if one.stored.deleted else one.stored
+            for one in written
+            if one.stored and one.did in (Did.CREATED, Did.UPDATED, Did.DELETED)
+        ]
         return Aftermath(audits, self._rules.route(changed), self._rules.watch(call, written))
 
     def told(self) -> None:
@@ -323,6 +327,15 @@ class Writing:
             return Reply(status, operation_outcome([_done(written), *notes]), headers)
         is_shown = wanted != "minimal" and self.may_show(call, stored)
         return Reply(status, stored.body if is_shown else b"", headers)
+
+
+def changed_by(written: Sequence[Written]) -> list[Stored]:
+    """The versions that a write made; of what it deleted with what that said last."""
+    return [
+        replace(one.stored, body=one.last) if one.stored.deleted else one.stored
+        for one in written
+        if one.stored and one.did in (Did.CREATED, Did.UPDATED, Did.DELETED)
+    ]
 
 
 def new_id() -> str:

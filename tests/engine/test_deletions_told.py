@@ -1,0 +1,64 @@
+"""What programs delete is told to the destinations that hear of their writes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from hilum.app.api.writing import changed_by
+from hilum.app.api_writing import route_of
+from hilum.engine.sender import render
+from hilum.journal import MemoryJournal
+from hilum.repository import Aftermath, Change, MemoryRepository, Verb, Written
+from hilum.translator import Format, Rule
+
+pytestmark = pytest.mark.anyio
+
+PATIENT = Change(Verb.CREATE, "Patient", "p1", {"gender": Raw(b'"female"')})
+LAB = Change(
+    Verb.CREATE, "Observation", "o1", {"status": Raw(b'"final"'), "subject": Raw(b'{"reference":"Patient/p1"}')}
+)
+
+
+async def written(repository: MemoryRepository, *changes: Change) -> list[dict[str, Any]]:
+    """The Bundles that follow from one write, as they are sent."""
+    route = route_of([Rule("portal", Format.FHIR, "", frozenset(), True)])
+    before = {one.id for one in repository.deliveries("portal")}
+
+    def then(done: list[Written]) -> Aftermath:
+        return Aftermath(outgoing=route(changed_by(done)))
+
+    await repository.write(changes, then=cast(Any, then))
+    made = [one for one in repository.deliveries("portal") if one.id not in before]
+    assert {one.outgoing.key for one in made} <= {"Patient/p1"}
+    sent = [render(one, repository, MemoryJournal()) for one in made]
+    return [msgspec.json.decode(one.payload) for one in sent if one is not None]
+
+
+async def test_a_deletion_is_an_entry_that_says_so_behind_what_is_on_its_way_about_the_patient() -> None:
+    repository = MemoryRepository()
+    await written(repository, PATIENT, LAB)
+    (bundle,) = await written(repository, Change(Verb.DELETE, "Observation", "o1"))
+    assert bundle["type"] == "history"
+    (entry,) = bundle["entry"]
+    assert (entry["fullUrl"], entry["request"]) == ("Observation/o1", {"method": "DELETE", "url": "Observation/o1"})
+    assert (entry["response"]["status"], entry["response"]["etag"]) == ("204", 'W/"2"')
+    assert "resource" not in entry
+
+
+async def test_what_was_written_beside_a_deletion_is_told_with_it() -> None:
+    repository = MemoryRepository()
+    (first,) = await written(repository, PATIENT, LAB)
+    assert (first["type"], len(first["entry"])) == ("collection", 2)
+    more = Change(Verb.UPDATE, "Patient", "p1", {"gender": Raw(b'"other"')})
+    (bundle,) = await written(repository, Change(Verb.DELETE, "Observation", "o1"), more)
+    told = {entry["request"]["method"]: entry.get("resource", {}).get("gender") for entry in bundle["entry"]}
+    assert told == {"DELETE": None, "PUT": "other"}
+
+
+async def test_a_deletion_of_nothing_is_not_told() -> None:
+    repository = MemoryRepository()
+    assert await written(repository, Change(Verb.DELETE, "Observation", "o1")) == []
