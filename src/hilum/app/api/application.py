@@ -20,7 +20,6 @@ from structlog.typing import FilteringBoundLogger
 from hilum.app.api.access import Access, access_logger
 from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
-from hilum.app.api.bulk_export import BulkExport
 from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
@@ -36,7 +35,6 @@ from hilum.app.api.resources import Resources
 from hilum.app.api.searching import Searching
 from hilum.app.api.sight import VERBS, sight_of
 from hilum.app.api.special import Special
-from hilum.app.api.subscribing import Subscribing
 from hilum.app.api.surface import served
 from hilum.app.api.transactions import Transactions
 from hilum.app.api.validating import Validation
@@ -180,9 +178,13 @@ def create_app(
         ),
     ]
     if subscriptions is not None:
+        from hilum.app.api.subscribing import Subscribing  # it needs this package
+
         for path, handlers in Subscribing(subscriptions, base).addresses().items():
             routes.append(_route(path, **{method: read("subscription", one) for method, one in handlers.items()}))
     if exports is not None:
+        from hilum.app.api.bulk_export import BulkExport  # it needs this package
+
         for path, handlers in BulkExport(exports, repository, base).addresses().items():
             routes.append(_route(path, **{method: read("export", one) for method, one in handlers.items()}))
     middleware = [Middleware(Access, metrics=http, log=log or access_logger())]
