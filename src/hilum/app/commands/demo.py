@@ -11,6 +11,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from hilum.simulator import Hospital, Tally, Target, send
 __all__ = ["command"]
 
 REFRESH = 0.5  # seconds between two looks at the store
+ADDRESS = "address.json"  # beside the store, for the programs of examples/
 SETTLE = 30.0  # seconds for what was acknowledged to be applied after the senders have stopped
 FOLDER = {
     "integration.yaml": """use: demo
@@ -77,6 +79,7 @@ async def _demo(folder: Path, seconds: float | None, rate: float, seed: int, *, 
     console = Console(quiet=as_json, highlight=False)
     with open_folder(folder, exclusive=True, create=True) as opened:
         async with running(opened) as state:
+            _write_address(opened.store.path.with_name(ADDRESS), state.listener.base_url)
             token = opened.tokens.create("demo", Role.READER, 86_400, by=whoami()).text
             tally, faults, stop = Tally(), Faults(), asyncio.Event()
             _stop_on_signals(stop)
@@ -198,6 +201,11 @@ def _folder(keep: Path | None, port: int) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _write_address(path: Path, url: str) -> None:
+    """Where the API listens: a free port is known only now."""
+    path.write_text(dumps({"url": url}), encoding="utf-8")
 
 
 def _write_folder(folder: Path, port: int) -> None:
