@@ -23,6 +23,9 @@ from hilum.app.api import create_app
 from hilum.app.bulk.exports import Exports
 from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.smart import SMART_SCHEMA, Authorization, Kind, new_app, new_user
+from hilum.app.subscriptions.service import Subscriptions
+from hilum.app.subscriptions.settings import Topic, Trigger
+from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
 from hilum.config import Smart
 from hilum.journal import SCHEMA as JOURNAL_SCHEMA
@@ -79,7 +82,7 @@ class SmartWorld:
         self.open()
 
     def open(self) -> None:
-        schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA)
+        schemas = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA, SUBSCRIPTIONS_SCHEMA)
         self.store = Store.open(self.folder / "hilum.db", key=bytes(32), schemas=schemas)
         self.journal = SqliteJournal(self.store)
         self.repository = SqliteRepository(self.store, witness=self.journal.audit_in)
@@ -88,6 +91,10 @@ class SmartWorld:
             self.store, self.journal, self.repository, self.own, self.settings, self.base, **self.more
         )
         self.exports = Exports(self.store)
+        topic = Topic("https://hilum.example/topics/results", [Trigger("Observation", ["create"])])
+        self.subscriptions = Subscriptions(
+            self.store, self.journal, self.repository, [topic], {}, base_url=self.base, may=lambda _: True
+        )
         self.app = create_app(
             self.repository,
             self.journal,
@@ -96,6 +103,7 @@ class SmartWorld:
             base_url=self.base,
             authorization=self.smart,
             exports=self.exports,
+            subscriptions=self.subscriptions,
         )
 
     def close(self) -> None:

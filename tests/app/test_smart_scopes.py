@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 from smart_support import LAB, Browser, SmartWorld, draft, patient, store
 
+from hilum.app.api import create_app
 from hilum.app.api.sight import sight_of
 from hilum.app.tokens import Grant, Role
 from hilum.repository import Query
@@ -410,6 +412,11 @@ async def group_exports(probe: Probe) -> None:
     await probe.same("GET", "/fhir/Group/g1/$export", "/fhir/Group/xx/$export", headers=headers)
 
 
+async def subscriptions(probe: Probe) -> None:
+    for url in ("/fhir/Subscription/$status", "/fhir/Subscription/x/$status", "/fhir/Subscription/x/$events"):
+        assert (await probe.client.get(url)).status_code == 403, "no patient/ scope opens what is nobody's record"
+
+
 PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
     "/fhir": {"POST": bundles},
     "/fhir/{type:fhirtype}": {
@@ -436,6 +443,9 @@ PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
     "/fhir/Group/{id:fhirid}/$export": {"GET": group_exports, "POST": group_exports},
     "/fhir/$export-status/{job:fhirid}": {"GET": exports, "DELETE": exports},
     "/fhir/$export-file/{job:fhirid}/{name}": {"GET": exports},
+    "/fhir/Subscription/$status": {"GET": subscriptions},
+    "/fhir/Subscription/{id:fhirid}/$status": {"GET": subscriptions},
+    "/fhir/Subscription/{id:fhirid}/$events": {"GET": subscriptions},
     "/metrics": {"GET": metrics},
     "/smart/launch": {"POST": launches},
 }
@@ -488,6 +498,11 @@ async def probe(world: SmartWorld) -> AsyncIterator[Probe]:
     async with world.client(said["access_token"]) as client:
         yield Probe(world, client)
     await world.exports.close()
+
+
+def test_the_probed_app_has_all_that_an_app_can_have() -> None:
+    parts = {name for name, one in inspect.signature(create_app).parameters.items() if one.default is None}
+    assert parts == {"log", "writing", "exports", "authorization", "subscriptions"}, "give SmartWorld the new part, too"
 
 
 def test_every_route_has_a_probe(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.api.query import parse_pairs
 from hilum.app.subscriptions.notices import notification, status_bundle
 from hilum.app.subscriptions.reading import CONTENTS
+from hilum.safeguards import Interaction
 
 if TYPE_CHECKING:  # it imports from this package
     from hilum.app.subscriptions.rows import Subscription
@@ -65,7 +66,9 @@ class Subscribing:
         resources = {}
         if content == "full-resource":
             read = await asyncio.to_thread(lambda: [self._subscriptions.version(event) for event in found])
-            resources = {event.number: stored for event, stored in zip(found, read, strict=True) if stored is not None}
+            seen = call.sight_for(Interaction.READ)  # this token may see less than the one that subscribed
+            pairs = zip(found, read, strict=True)
+            resources = {event.number: stored for event, stored in pairs if stored is not None and seen.sees(stored)}
         return Reply(200, notification(self._base, one, "query-event", found, resources, content))
 
     def _one(self, call: Call, operation: str) -> Subscription:
