@@ -492,3 +492,17 @@ async def test_a_kill_loses_no_event_and_repeats_none_under_another_number(tmp_p
             for number, entry in zip(numbers_of(bundle), bundle["entry"][1:], strict=True):
                 by_number.setdefault(number, set()).add(entry["fullUrl"].rpartition("/")[2])
         assert by_number == {event.number: {event.id} for event in kept}
+
+
+async def test_while_nobody_listens_nothing_is_kept_and_the_first_hears_from_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world, receiving() as hook:
+        before = world.subscriptions._feeder.position()
+        await world.put(observation_line(1, 1))
+        await asyncio.to_thread(world.subscriptions._feeder.look)
+        assert world.subscriptions._feeder.position() == before
+        id_ = await subscribe(world, subscription(hook.url))
+        assert world.subscriptions._feeder.position() > before
+        await world.until_status(id_, "active")
+        await world.put(observation_line(2, 1))
+        await hook.until(lambda: len(hook.got) == 2)
+        assert [one["fullUrl"].rpartition("/")[2] for one in hook.got[1]["entry"][1:]] == ["o2"]

@@ -142,7 +142,7 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             base_url=listener.base_url,
             authorization=smart,
             max_count=opened.integration.api.max_count,
-            writing=structs.replace(writing, watch=subscriptions.watch) if subscriptions is not None else writing,
+            writing=structs.replace(writing, watch=subscriptions.watch),
             exports=Exports(opened.store),
             subscriptions=subscriptions,
         )
@@ -164,16 +164,13 @@ async def working(opened: Opened) -> AsyncIterator[Engine]:
         await engine.stop()
 
 
-def _subscriptions(opened: Opened, base_url: str) -> Subscriptions | None:
-    """None for a folder without topics."""
-    topics = list(opened.tree.all(Topic).values())
-    if not topics:
-        return None
+def _subscriptions(opened: Opened, base_url: str) -> Subscriptions:
+    """A folder without topics has them as well: they refuse a Subscription that nobody would hear of."""
     return Subscriptions(
         opened.store,
         opened.journal,
         opened.repository,
-        topics,
+        list(opened.tree.all(Topic).values()),
         opened.tree.all(Subscriber),
         base_url=base_url,
         may=may_act(opened.store, opened.tokens),

@@ -51,13 +51,16 @@ class Feeder:
         """Whether there are commits that were not looked at."""
         return self._feed.now().tick > self.position()
 
-    def look(self) -> tuple[int, int, dict[str, list[Event]]]:
-        """The next part of the commits: (position before, after, events by subscription without their numbers)."""
+    def look(self) -> tuple[int, int, dict[str, list[Event]]] | None:
+        """The next part of the commits: (position before, after, events by subscription without their numbers).
+
+        None where nobody listens; the position then stays, and the first who subscribes moves it.
+        """
         before = self.position()
         subscriptions = [one for one in self._store.read(all_subscriptions) if one.status != "off"]
         last = self._feed.now().tick
         if not subscriptions:
-            return before, last, {}
+            return None
         upto = min(last, before + SPAN)
         steps = self._feed.steps(self._types, before, upto)
         if len(steps) > STEPS:  # whole commits only: the position is one

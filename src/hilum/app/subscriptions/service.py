@@ -118,6 +118,8 @@ class Subscriptions:
 
         def also(connection: Any) -> None:
             tick = connection.execute("SELECT max(tick) FROM apply_commit").get
+            if connection.execute("SELECT count(*) FROM subscription WHERE status <> 'off'").get == 0:
+                connection.execute("UPDATE subscription_position SET tick = ?", (tick,))
             for one in made:
                 self._check_owner(connection, one)
                 put(connection, Subscription(one.id, one.actor, one.limits, one.asked, one.status, tick))
@@ -180,7 +182,10 @@ class Subscriptions:
             self._wake.clear()
             try:
                 while self._feeder.is_behind():
-                    before, after, events = await asyncio.to_thread(self._feeder.look)
+                    found = await asyncio.to_thread(self._feeder.look)
+                    if found is None:
+                        break
+                    before, after, events = found
                     await self._feeder.commit(before, after, events)
                     for id_ in events:
                         if id_ in self._senders:
