@@ -49,6 +49,8 @@ STEP = 16  # messages planned before other tasks get their turn
 ROUND = 64  # messages at most in one job of the writer
 
 CONDITION_SECONDS = 1.0  # for a condition of a write, which everybody else waits behind
+LARGE = 100  # changes of a write that is planned beside the writer
+TRIES = 3  # to do so, before it is planned inside
 URGENT = 16  # changes of a write that a sender's answer may wait for
 
 Witness = Callable[[apsw.Connection, Sequence[AuditEvent]], None]
@@ -75,6 +77,18 @@ class _Ready(Struct):
     rows: Rows
 
 
+class _Planned(Struct):
+    """A write of programs as it will be, if `tick` is the last commit still; `mine` is the number of its own."""
+
+    tick: int
+    mine: int
+    now: int  # milliseconds
+    plan: Plan
+    rows: Rows
+    numbers: Numbers
+    written: list[Written]
+
+
 class SqliteRepository(Desk):
     """See `Repository`. The store must have been opened with `SCHEMA`. `clock` gives microseconds.
 
@@ -93,6 +107,7 @@ class SqliteRepository(Desk):
         self._remembered = Remembered()
         self._calls: list[_Call] = []
         self._drainer: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # applying messages waits for a large write; acknowledging them does not
         ensure_facts(store)
 
     # apply
@@ -115,7 +130,8 @@ class SqliteRepository(Desk):
             calls = [self._calls.pop(0)]
             while self._calls and sum(len(call.work) for call in calls) + len(self._calls[0].work) <= ROUND:
                 calls.append(self._calls.pop(0))
-            await self._round(calls)
+            async with self._turn:
+                await self._round(calls)
 
     async def _round(self, calls: Sequence[_Call]) -> None:
         """Commit these together; when that fails, each alone, so that one bad call fails alone."""
@@ -197,23 +213,56 @@ class SqliteRepository(Desk):
         references: Mapping[str, Query] = {},
         then: Callable[[Sequence[Written]], Aftermath] = lambda _: Aftermath(),
     ) -> list[Written]:
-        """All of it runs inside the writer, so that conditions hold when it is committed."""
+        """What a program asks for is planned inside the writer, so that its conditions hold when it is committed.
+
+        Much of it is planned beside the writer, which others wait for, and written if nothing was committed meanwhile.
+        """
+        if len(changes) >= LARGE:
+            async with self._turn:
+                done = await self._write_planned(changes, references, then)
+                if done is not None:
+                    return done
 
         def job(connection: apsw.Connection) -> tuple[list[Written], Numbers]:
-            return self._carry_out(connection, changes, references, then)
+            planned = self._planned(connection, changes, references, self._remembered.apart())
+            self._finish(connection, planned, then)
+            return planned.written, planned.numbers
 
         written, numbers = await self._store.write(job, urgent=len(changes) <= URGENT)
         self._remembered.take(numbers)
         return written
 
-    def _carry_out(
+    async def _write_planned(
+        self,
+        changes: Sequence[Change],
+        references: Mapping[str, Query],
+        then: Callable[[Sequence[Written]], Aftermath],
+    ) -> list[Written] | None:
+        """None when others committed each time before it could."""
+        for _ in range(TRIES):
+            remembered = self._remembered.apart()
+            plan = partial(self._planned, changes=changes, references=references, remembered=remembered)
+            planned = await asyncio.to_thread(self._store.read, plan)
+
+            def job(connection: apsw.Connection, planned: _Planned = planned) -> bool:
+                if last_tick(connection).tick != planned.tick:
+                    return False
+                self._finish(connection, planned, then)
+                return True
+
+            if await self._store.write(job, urgent=False):
+                self._remembered.take(planned.numbers)
+                return planned.written
+        return None
+
+    def _planned(
         self,
         connection: apsw.Connection,
         changes: Sequence[Change],
         references: Mapping[str, Query],
-        then: Callable[[Sequence[Written]], Aftermath],
-    ) -> tuple[list[Written], Numbers]:
-        remembered = self._remembered.apart()
+        remembered: Remembered,
+    ) -> _Planned:
+        """What a write comes to on one state of the store; nothing is written."""
         snapshot = Snapshot(connection, remembered)
         planner = Planner(snapshot)
 
@@ -224,25 +273,32 @@ class SqliteRepository(Desk):
         tick, numbers = snapshot.tick, snapshot.numbers
         done = carry_out(planner, changes, find, references, -(tick.tick + 1))
         now = max(self._clock() // 1000, tick.at)
+        rows = Rows()
         if planner.plan.changed:
-            rows = Rows()
             rows_of(planner.plan.changed.values(), numbers, rows)
             rows.bodies = rows.chunks.packed()
-            mine = tick.tick + chunks_needed(changes)
-            connection.execute(
-                "INSERT INTO apply_commit VALUES (?, ?, ?, ?)", (mine, now, numbers.rids.last, numbers.terms.last)
-            )
-            write(connection, rows, planner.plan, numbers, mine)
         written = [self._written(connection, one, planner, now, remembered) for one in done]
-        more = then(written)
-        enqueue(connection, more.outgoing, now * 1000)
+        return _Planned(tick.tick, tick.tick + chunks_needed(changes), now, planner.plan, rows, numbers, written)
+
+    def _finish(
+        self, connection: apsw.Connection, planned: _Planned, then: Callable[[Sequence[Written]], Aftermath]
+    ) -> None:
+        """The writer's part."""
+        numbers = planned.numbers
+        if planned.plan.changed:
+            connection.execute(
+                "INSERT INTO apply_commit VALUES (?, ?, ?, ?)",
+                (planned.mine, planned.now, numbers.rids.last, numbers.terms.last),
+            )
+            write(connection, planned.rows, planned.plan, numbers, planned.mine)
+        more = then(planned.written)
+        enqueue(connection, more.outgoing, planned.now * 1000)
         if more.also is not None:
             more.also(connection)
         if more.audits:
             if self._witness is None:
                 raise ValueError("there is no witness to write audit rows")
             self._witness(connection, more.audits)
-        return written, numbers
 
     def _written(
         self, connection: apsw.Connection, done: Done, planner: Planner, now: int, remembered: Remembered

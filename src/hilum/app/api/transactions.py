@@ -35,6 +35,7 @@ from hilum.repository import Change, Did, Query, Repository, Verb, WriteRefused,
 __all__ = ["Dispatch", "Transactions"]
 
 MOST_ENTRIES = 5_000
+STEP = 100  # answers that are written before others get their turn
 LARGE = 128 * 1024  # bytes of a bundle that is read beside the event loop
 
 Dispatch = Callable[[str, str, list[tuple[bytes, bytes]], bytes, Call], Awaitable[Reply]]
@@ -96,12 +97,13 @@ class Transactions:
         check_media(call.header("content-type"))
         body = await call.body(MAX_RESOURCE)
         bundle = await asyncio.to_thread(decode_json, body) if len(body) > LARGE else decode_json(body)
-        kind, entries = self._entries(bundle)
+        is_large = len(body) > LARGE
+        kind, entries = await asyncio.to_thread(self._entries, bundle) if is_large else self._entries(bundle)
         call.target, call.detail = kind, f"entries={len(entries)}"
         if kind == "batch":
             answers = [await self._alone(call, one) for one in entries]
         else:
-            answers = await self._together(call, entries, is_large=len(body) > LARGE)
+            answers = await self._together(call, entries, is_large=is_large)
         return Reply(200, _response(kind, answers))
 
     # reading the bundle
@@ -172,8 +174,11 @@ class Transactions:
             if not call.may(Permission.WRITE):
                 raise forbidden(call.role, Permission.WRITE)
             written = await self._write(call, plan)
-            for entry, one in zip(plan.entries, written, strict=True):
-                answers[entry.index] = self._answer(call, one, self._wants_body(call, default=False))
+            wants_body = self._wants_body(call, default=False)
+            for number, (entry, one) in enumerate(zip(plan.entries, written, strict=True), 1):
+                answers[entry.index] = self._answer(call, one, wants_body)
+                if number % STEP == 0:
+                    await asyncio.sleep(0)
         for entry in entries:
             if entry.index not in answers:
                 answers[entry.index] = await self._alone(call, entry)
