@@ -110,8 +110,8 @@ def test_what_is_held_waits_for_a_person(folder: Path, tmp_path: Path, capsys: p
     assert main(["load", "held", str(folder), "--json"]) == 0
     items = json.loads(capsys.readouterr().out)["held"]
     assert [(one["line"], one["code"]) for one in items] == [(1, "code-not-in-value-set"), (2, "code-not-in-value-set")]
-    assert main(["load", "again", "1", str(folder)]) == 1
-    assert main(["load", "again", "1", str(folder), "--invalid", "accept-warn"]) == 0
+    assert main(["load", "again", str(folder), "--item", "1"]) == 1
+    assert main(["load", "again", str(folder), "--item", "1", "--invalid", "accept-warn"]) == 0
     assert main(["load", "discard", "2", str(folder), "--why", "sent twice"]) == 0
     assert main(["load", "discard", "2", str(folder), "--why", "sent twice"]) == 1
     assert "load-held-unknown" in capsys.readouterr().err

@@ -169,7 +169,7 @@ def _words(line: str) -> list[str]:
     )  # up to a comment, a pipe or a bracket, outside of quotes
     line = found[0] if found else ""
     line = re.sub(r"\.\.\.|…|[\[\]<>]", "", line).replace("reader|operator|admin", "reader")
-    line = re.sub(r"(?<= )(?:N|MESSAGE|DELIVERY)\b", "7", line)
+    line = re.sub(r"(?<= )(?:N|MESSAGE|DELIVERY|ITEM)\b", "7", line)
     return [re.sub(r"^H[N7]$", "H7", word) for word in shlex.split(line)[1:]]
 
 

@@ -99,9 +99,9 @@ def held(folder: Folder = Path(), *, environment: Environment = None, json: Json
 
 @app.command
 def again(
-    item: Annotated[int | None, Parameter(help="Its number; without one, all of them.")] = None,
     folder: Folder = Path(),
     *,
+    item: Annotated[int | None, Parameter(help="Only the one with this number; else all of them.")] = None,
     invalid: Annotated[
         Policy, Parameter(help="accept-warn takes it in spite of its errors; the others keep it held.")
     ] = Policy.HOLD,
