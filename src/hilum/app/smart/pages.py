@@ -17,7 +17,8 @@ h1 { font-size: 1.4rem; line-height: 1.25 }
 label { display: block; margin: 1rem 0 .25rem; font-weight: 600 }
 input[type=text], input[type=password], input[type=search] {
   width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; border: 1px solid; border-radius: .25rem }
-fieldset { border: 1px solid; border-radius: .25rem; margin: 1rem 0; padding: .5rem 1rem }
+fieldset { min-width: 0; overflow-wrap: anywhere; border: 1px solid; border-radius: .25rem; margin: 1rem 0 }
+fieldset { padding: .5rem 1rem }
 .choice { display: flex; gap: .6rem; align-items: baseline; font-weight: 400; margin: .4rem 0 }
 button { font: inherit; padding: .6rem 1.2rem; margin: 1rem .6rem 0 0; border-radius: .25rem; border: 1px solid }
 button.main { background: #0b57a4; border-color: #0b57a4; color: #fff }
@@ -29,7 +30,7 @@ small { display: block; opacity: .8 }
 
 def login(app: App, sealed: str, *, told: str = "", name: str = "", provider: str = "") -> str:
     """Where a person signs in. `told` says why they see it again; `provider` names another place to sign in."""
-    warned = f'<p class="told" role="alert">{escape(told)}</p>' if told else ""
+    warned = _told(told) if told else ""
     own = (
         f'<form method="post" action="login">{_hidden(sealed)}'
         '<label for="name">User name</label>'
@@ -93,7 +94,7 @@ def consent(app: App, user: User, scopes: Scopes, sealed: str, *, patient: str =
 
 def problem(text: str) -> str:
     """What went wrong, where no app can be told."""
-    return _page("This did not work", f'<p class="told" role="alert">{escape(text[:1].upper() + text[1:])}.</p>')
+    return _page("This did not work", _told(text))
 
 
 def sorts_of(scopes: Scopes) -> list[tuple[str, str]]:
@@ -107,9 +108,9 @@ def scope_words(scope: ResourceScope) -> str:
     verbs = [word for verb, word in _VERBS.items() if verb.value in scope.verbs]
     if {"read", "search"} <= set(verbs):
         verbs = ["see", *(word for word in verbs if word not in ("read", "search"))]
-    what = "all health data" if scope.type == "*" else _spaced(scope.type)
+    what = "all health data" if scope.type == "*" else _TYPES.get(scope.type) or _spaced(scope.type)
     whose = "of the patient" if scope.level is Level.PATIENT else "that you may see"
-    only = "; ".join(f"{name} is {' or '.join(values)}" for name, values in scope.terms)
+    only = "; ".join(f"{name} is {' or '.join(map(_code, values))}" for name, values in scope.terms)
     return f"{', '.join(verbs)}: {what} {whose}{f', only where {only}' if only else ''}"
 
 
@@ -117,7 +118,7 @@ _PLAIN = {
     "openid": "know that it is you",
     "fhirUser": "know which record of the hospital is yours",
     "profile": "know which record of the hospital is yours (profile)",
-    "offline_access": "go on when you are not using it, until you or the hospital end it",
+    "offline_access": "go on when you are not using it, until the app or the hospital ends it",
     "online_access": "go on while you are signed in",
 }
 _VERBS = {
@@ -129,9 +130,34 @@ _VERBS = {
 }
 
 
+_TYPES = {
+    "AllergyIntolerance": "allergies",
+    "Appointment": "appointments",
+    "Condition": "diagnoses and problems",
+    "Coverage": "insurance",
+    "DiagnosticReport": "reports",
+    "DocumentReference": "documents",
+    "Encounter": "visits and stays",
+    "Immunization": "vaccinations",
+    "MedicationRequest": "prescriptions",
+    "Observation": "results and measurements",
+    "Patient": "name, birth date, address and numbers",
+    "Procedure": "procedures",
+}
+
+
+def _code(value: str) -> str:
+    """A code without its system, which the line below shows."""
+    return value.rpartition("|")[2] or value
+
+
 def _spaced(type_: str) -> str:
     """`AllergyIntolerance` -> `allergy intolerance`."""
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in type_).strip()
+
+
+def _told(text: str) -> str:
+    return f'<p class="told" role="alert">{escape(text[:1].upper() + text[1:])}.</p>'
 
 
 def _hidden(sealed: str) -> str:
