@@ -233,6 +233,9 @@ async def test_a_kick_off_that_cannot_be_honoured_is_refused_or_told(world: Worl
         assert await code("$export?_since=yesterday") == (400, "parameter-invalid")
         assert await code("$export?_typeFilter=Patient?nothing=1") == (400, "parameter-invalid")
         assert await code("$export?_elements=a-b") == (400, "parameter-invalid")
+        for chain in ("Observation?subject:Patient.name=x", "Patient?_has:Observation:patient:code=1"):
+            assert await code(f"$export?_typeFilter={chain}") == (400, "parameter-invalid")
+        assert (await client.head("/fhir/$export", headers=ASYNC)).status_code == 405
         assert await code("$export?strange=1", Prefer="respond-async, handling=strict") == (
             400,
             "parameter-unsupported",

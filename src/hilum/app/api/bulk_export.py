@@ -100,6 +100,9 @@ class BulkExport:
 
     async def _begin(self, call: Call, address: str, *, is_of_patients: bool, patients: Sequence[str] | None) -> Reply:
         call.target = address
+        if call.scope["method"] == "HEAD":
+            text = "a kick-off is a GET or a POST"
+            raise Problem("method-not-allowed", 405, "not-supported", text, headers={"Allow": "GET, POST"})
         if "respond-async" not in [one.strip().lower() for one in call.header("prefer").replace(";", ",").split(",")]:
             text = "an export is made beside the request: send Prefer: respond-async"
             raise Problem("export-not-async", 400, "required", text)

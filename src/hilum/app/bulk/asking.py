@@ -159,8 +159,12 @@ def _terms(type_: str, query: str) -> tuple[SearchTerm, ...]:
     """A search that a resource meets by itself. Raises Problem 400."""
     try:
         terms = condition(type_, parse_pairs(query.encode())).terms
+        if any(term.name == "_has" or "." in f"{term.name}{term.modifier}" for term in terms):
+            raise _invalid("_typeFilter", "a search that leads to other resources is not taken")
         is_within(Stored(type_, "x", 1, 0, b'{"resourceType":"%b","id":"x"}' % type_.encode(), 0), (terms,))
     except Problem as problem:
+        if problem.code == "parameter-invalid":
+            raise
         raise _invalid("_typeFilter", problem.issues[0].text) from None
     except HilumError as error:
         raise _invalid("_typeFilter", f"{error.location}: {error.message}") from None

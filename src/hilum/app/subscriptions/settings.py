@@ -64,6 +64,9 @@ def terms_of(type_: str, written: str) -> tuple[SearchTerm, ...]:
     for name, value in parse_qsl(written, keep_blank_values=True):
         base, _, modifier = name.partition(":")
         terms.append(SearchTerm(base, tuple(one.replace("\\,", ",") for one in _COMMA.findall(value)), modifier))
+    if any(term.name == "_has" or "." in f"{term.name}{term.modifier}" for term in terms):
+        text = "a search that leads to other resources cannot be told from one resource"
+        raise HilumError(text, code="search-parameter-unknown", location=terms[0].name)
     probe = Stored(type_, "x", 1, 0, b'{"resourceType":"%b","id":"x"}' % type_.encode(), 0)
     is_within(probe, (tuple(terms),))
     return tuple(terms)
