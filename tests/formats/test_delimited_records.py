@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def codes(raw: bytes, **options: object) -> list[tuple[int, str]]:
     return [(one.line, one.finding.code if one.finding else "") for one in found(raw, **options)]
 
 
-def written(rows: Sequence[Sequence[str]], delimiter: str, end: str, quoting: int) -> bytes:
+def written(rows: Sequence[Sequence[str]], delimiter: str, end: str, quoting: Literal[0, 1]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     return text.getvalue().encode()
@@ -45,7 +46,7 @@ def written(rows: Sequence[Sequence[str]], delimiter: str, end: str, quoting: in
     mark=st.booleans(),
 )
 def test_any_table_that_is_written_as_csv_is_read_as_it_was(
-    rows: list[list[str]], delimiter: str, end: str, quoting: int, mark: bool
+    rows: list[list[str]], delimiter: str, end: str, quoting: Literal[0, 1], mark: bool
 ) -> None:
     columns = ["id", *(f"c{n}" for n in range(len(rows[0])))]
     table = [[str(number), *row] for number, row in enumerate(rows)]

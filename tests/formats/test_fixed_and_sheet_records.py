@@ -44,7 +44,7 @@ def test_columns_that_overlap_are_refused() -> None:
 
 def workbook(*rows: list[Any]) -> io.BytesIO:
     book = openpyxl.Workbook()
-    book.active.title = "Notes"
+    book.create_sheet("Notes", 0)
     sheet = book.create_sheet("People")
     for row in rows:
         sheet.append(row)

@@ -63,7 +63,7 @@ def map_records(
 ) -> Iterator[MappedRecord]:
     """Each record of a file as it is read: memory holds one. A file that is none of the format is one finding."""
     now = time.time_ns() // 1000
-    context = mapping.Context(source.name, source.format.sender or source.name, now)
+    context = mapping.Context(source.name, source.format.sender_of(source.name), now)
     try:
         for found in records.read_records(file, source.format):
             if found.finding is not None:

@@ -22,7 +22,7 @@ def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple
     Raises FormatError for a file that is none of this format.
     """
     tag = sha256(arrival.body).hexdigest()[:16]
-    sender = format_.sender or arrival.source
+    sender = format_.sender_of(arrival.source)
     for found in records.read_records(BytesIO(arrival.body), format_):
         finding = found.finding
         envelope = Envelope(

@@ -78,28 +78,31 @@ class Plan:
 
     def trace(self, record: Record | Tabular, context: Context) -> list[Trace]:
         """Where each value of the drafts comes from: the same mapping again, watched."""
-        state, read = self._read(record, context, self._traced, trace=True)
+        if is_record_kind(record.kind):
+            state, read = self._columned(cast(Tabular, record), context, self._traced, trace=True)
+        else:
+            read = cast(Record, record)
+            state = self._state(read, read.kind, context, self._traced, trace=True)
         mapped, call = state.run(read, context)
         return traces(mapped, call.trace, state.lines)
 
     def _ran(self, record: Record | Tabular, context: Context) -> tuple[Mapped, Call]:
-        state, read = self._read(record, context, self._states, trace=False)
-        return state.run(read, context)
+        kind = record.kind
+        if ":" in kind:
+            state, read = self._columned(cast(Tabular, record), context, self._states, trace=False)
+            return state.run(read, context)
+        message = cast(Record, record)
+        return self._state(message, kind, context, self._states, trace=False).run(message, context)
 
-    def _read(
-        self, record: Record | Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+    def _columned(
+        self, record: Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
     ) -> tuple[State, Record]:
-        """The state for a record, and the record as its rows read it."""
-        if not is_record_kind(record.kind):
-            message = cast("Record", record)
-            return self._state(message, context, known, trace=trace), message
-        columns, row = self._columns(record, context, known, trace=trace), cast("Tabular", record)
-        assert columns.columns is not None
-        return columns, columns.columns.arrange(row)
+        """The state for a record of columns, and the record as its rows read it."""
+        state = self._columns(record, context, known, trace=trace)
+        assert state.columns is not None
+        return state, state.columns.arrange(record)
 
-    def _columns(
-        self, record: Record | Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
-    ) -> State:
+    def _columns(self, record: Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool) -> State:
         key = (record.kind, context.sender, context.source)
         state = known.get(key)
         if state is None or (state.columns is not None and state.columns.is_full):
@@ -122,10 +125,12 @@ class Plan:
             found = self._by_kind[kind] = Kind(self._library, kind, [rule for rule in self._rules if rule.covers(kind)])
         return found
 
-    def _state(self, record: Record, context: Context, known: dict[tuple[str, ...], State], *, trace: bool) -> State:
+    def _state(
+        self, record: Record, kind: str, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+    ) -> State:
         marks = record.delimiters
         key = (
-            record.kind,
+            kind,
             context.sender,
             context.source,
             marks.component,
@@ -138,7 +143,7 @@ class Plan:
         if state is None:
             if len(known) >= KNOWN_STATES:
                 known.clear()
-            state = known[key] = State(self.book, self.params, self._kind(record.kind), context, key[3:], trace=trace)
+            state = known[key] = State(self.book, self.params, self._kind(kind), context, key[3:], trace=trace)
         return state
 
 

@@ -30,6 +30,11 @@ class _Records(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
         Meta(description="an empty cell changes nothing (keep), or takes the stored value away (delete)"),
     ] = "keep"
 
+    def sender_of(self, source: str) -> str:
+        """`APP|FACILITY` of records that come in by this source; the facility may be empty."""
+        sender = self.sender or source
+        return sender if "|" in sender else f"{sender}|"
+
     def check(self) -> None:
         """Raises ValueError."""
         if not _NAME.fullmatch(self.record) or re.fullmatch("[A-Z][A-Z0-9]{2}", self.record):
