@@ -61,6 +61,9 @@ class SmallPlan:
             merges = (Merge("Patient", f"p{patient}", f"p{retired}"),)
         return Mapped([Draft("Patient", f"p{patient}", elements)], merges, accounting=Accounting(1, 1))
 
+    def sightings(self, record: Any, context: Context) -> tuple[str, ...]:
+        return ()
+
 
 class Bench:
     """The engine, its twins, and short words for what tests do."""

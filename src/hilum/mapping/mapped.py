@@ -87,7 +87,6 @@ class Mapped(Struct):
     accounting: Accounting = Accounting()
     exceptions: tuple[ExceptionItem, ...] = ()
     held: Problem | None = None
-    sighted: tuple[str, ...] = ()  # met for the first time of this sender, by this plan: `field PID-19`
 
 
 class Trace(Struct, frozen=True):

@@ -86,6 +86,19 @@ class Plan:
         mapped, call = state.run(read, context)
         return traces(mapped, call.trace, state.lines)
 
+    def sightings(self, record: Record | Tabular, context: Context) -> tuple[str, ...]:
+        """After `run`: what this sender did in records of this kind that was not told yet: `field PID-19`.
+
+        Segments, fields and codes of maps, each once in the life of this plan; never content.
+        """
+        if is_record_kind(record.kind):
+            state = self._columns(cast(Tabular, record), context, self._states, trace=False)
+        else:
+            state = self._state(cast(Record, record), record.kind, context, self._states, trace=False)
+        sighted = tuple(state.env.sighted)
+        state.env.sighted.clear()
+        return sighted
+
     def _ran(self, record: Record | Tabular, context: Context) -> tuple[Mapped, Call]:
         kind = record.kind
         if ":" in kind:

@@ -265,9 +265,7 @@ class State:
             where = "MSH-9" if self.columns is None else ""
             held = Problem("no-rows", where, f"the workbook has no rows for {_shown(self.kind.kind)}")
         accounting = Accounting(valued, mapped, ignored, exceptions)
-        sighted = tuple(self.env.sighted)
-        self.env.sighted.clear()
-        return Mapped(drafts, merges, context.sent_at, accounting, items, held, sighted)
+        return Mapped(drafts, merges, context.sent_at, accounting, items, held)
 
     def _items(self, fates: tuple[ExceptionItem, ...]) -> tuple[tuple[ExceptionItem, ...], Problem | None]:
         """All items, each group once; and why the message is held, if it is."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from hilum.formats.stored import Stored
-from hilum.mapping import Mapped
 from hilum.model import Message, Sighted
 
 __all__ = ["Sightings"]
@@ -22,14 +20,13 @@ class Sightings:
         self._owners, self._learn_days = owners, learn_days
         self._met: set[tuple[str, str, str, str]] = set()
 
-    def of(self, message: Message, record: Stored, mapped: Mapped) -> tuple[Sighted, ...]:
-        """Empty for nearly every message."""
+    def of(self, message: Message, version: str, things: Sequence[str]) -> tuple[Sighted, ...]:
+        """Empty for nearly every message. `things` are those that the mapping met for the first time."""
         envelope = message.envelope
-        version = record.get("MSH-12.1")
         met = (envelope.source, envelope.sender, envelope.kind, version)
-        if met in self._met and not mapped.sighted:
+        if met in self._met and not things:
             return ()
-        found = list(mapped.sighted)
+        found = list(things)
         if met not in self._met:
             if len(self._met) >= MOST:
                 self._met.clear()

@@ -28,6 +28,10 @@ class Mapper(Protocol):
         """Everything that one message says."""
         ...
 
+    def sightings(self, record: Stored, context: mapping.Context, /) -> tuple[str, ...]:
+        """After `run`: what its sender did for the first time."""
+        ...
+
 
 class Judge(Struct, frozen=True):
     """Says what is wrong with resources that were made of a message."""
@@ -50,12 +54,13 @@ class Translator:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
         try:
             record = read_stored(message.body, message.envelope.charset)
-            mapped = self._plan.run(record, mapping.Context.of(message.envelope))
+            context = mapping.Context.of(message.envelope)
+            mapped = self._plan.run(record, context)
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)
         except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
             return self._held(message, "mapping-crashed", f"the workbook failed on it: {type(error).__name__}")
-        sighted = self._sightings.of(message, record, mapped)
+        sighted = self._sightings.of(message, record.get("MSH-12.1"), self._plan.sightings(record, context))
         if mapped.held is not None:
             problem = mapped.held
             held = self._held(message, problem.code, problem.message, problem.location, problem.owner)
