@@ -81,7 +81,7 @@ def fetch(url: str, token: str, body: object = None, method: str | None = None) 
         data, headers["Content-Type"] = json.dumps(body).encode(), "application/fhir+json"
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - the address of our own hilum
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-        return json.load(answer)
+        return json.load(answer, parse_float=str)  # 4.00 stays 4.00
 
 
 def _demos() -> list[Path]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from json import dumps
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated
 
 import structlog
@@ -51,6 +52,13 @@ params: {unknown_namespace: local, zone: America/New_York}
     "sources/adt.yaml": "kind: mllp\nport: 0\nowner: registration\n",
     "sources/lab.yaml": "kind: mllp\nport: 0\ncharset: iso-8859-1\nowner: laboratory\n",
     "sources/sched.yaml": "kind: mllp\nport: 0\nowner: front-desk\n",
+    "topics/care.yaml": """url: https://demo.example/topics/care
+title: New encounters, and laboratory results that are final
+changes:
+  - {type: Encounter, events: [create]}
+  - {type: Observation, events: [create, update], current: category=laboratory&status=final}
+""",
+    "subscribers/worklist.yaml": "secret: file:subscribers/worklist.secret\n",
 }
 
 
@@ -209,6 +217,9 @@ def _write_address(path: Path, url: str) -> None:
 
 
 def _write_folder(folder: Path, port: int) -> None:
-    (folder / "sources").mkdir()
     for name, text in FOLDER.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text % port if "%d" in text else text)
+    secret = folder / "subscribers" / "worklist.secret"
+    secret.touch(0o600)
+    secret.write_text(token_hex(32), encoding="utf-8")
