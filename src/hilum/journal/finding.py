@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-from typing import cast
+from typing import Any, cast
 
 import apsw
 
