@@ -63,16 +63,20 @@ def account(place: Place, page: str) -> Iterator[Account]:
     run = secrets.token_hex(4)
     folder = str(place.folder)
     made = Account(f"portal-{run}", f"patient-{run}", secrets.token_urlsafe(9), choose(place, f"portal-{run}"))
-    hilum("app", "add", made.client_id, folder, "--scopes", SCOPES, "--redirect", page, "--title", TITLE)
-    try:
-        record = f"Patient/{made.patient}"
+    record = f"Patient/{made.patient}"
+    with contextlib.ExitStack() as stack:
+        hilum("app", "add", made.client_id, folder, "--scopes", SCOPES, "--redirect", page, "--title", TITLE)
+        stack.callback(take_back, place, "app", "remove", made.client_id)
         words = ("user", "add", made.user, folder, "--record", record, "--password-from", "env:PORTAL_PASSWORD")
         hilum(*words, PORTAL_PASSWORD=made.password)
+        stack.callback(take_back, place, "user", "lock", made.user)
         yield made
-        hilum("user", "lock", made.user, folder)
-    finally:
-        if place.folder.exists():  # a demo that was ended first has taken everything with it
-            hilum("app", "remove", made.client_id, folder)
+
+
+def take_back(place: Place, *words: str) -> None:
+    """A demo that was ended first has taken everything with it."""
+    if place.folder.exists():
+        hilum(*words, str(place.folder))
 
 
 def choose(place: Place, name: str) -> str:

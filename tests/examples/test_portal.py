@@ -60,6 +60,9 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
                 yield Portal(json.loads(line), folder)
                 serving.send_signal(signal.SIGINT)
                 assert serving.wait(30) == 0
+                words = [sys.executable, "-m", "hilum.app.cli", "user", "list", str(folder), "--json"]
+                listed = subprocess.run(words, capture_output=True, text=True, check=True)
+                assert [one["state"] for one in json.loads(listed.stdout)["users"]] == ["locked"]
         finally:
             demo.send_signal(signal.SIGINT)
 
