@@ -285,6 +285,7 @@ def test_partners_are_told_of_what_a_merge_and_its_unmerge_moved(
             wait_until(lambda: _delivered(folder) == 4, "the unlink was not sent on")
             again = adt(2, "M2", "N2", step=30, kind="A40", retired=1)
             send(running.port, again)
+            settled(folder)
             call(capsys, "unmerge", "2", "1", folder, "--note", "x")
             wait_until(lambda: _delivered(folder) == 6, "the decision was not sent on")
             assert _subjects_of_visit_1(sink, folder) == ["1", "2", "1", "2", "1"], "in the order of both patients"
