@@ -8,16 +8,15 @@ import time
 import structlog
 
 from hilum.app.opening import Opened
+from hilum.app.rules import source_configs
 from hilum.config import Tree, retention_days
 from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, silence_items
 from hilum.errors import HilumError
-from hilum.intake import FilesSource, MllpSource
 from hilum.journal import MessageQuery
 
 __all__ = ["DAY", "feeds_of", "housekeeping", "retire", "seal", "tell_of_silence"]
 
 DAY = 86_400_000_000  # microseconds
-HOUR = 3_600_000_000
 SEAL_AFTER_DAYS = 30
 EVERY = 3600.0  # seconds
 
@@ -51,12 +50,12 @@ async def tell_of_silence(opened: Opened) -> int:
 
 def feeds_of(opened: Opened, now: int) -> list[Feed]:
     """Every feed of the last weeks."""
-    return feeds(opened.journal.rates(now - LOOK_BACK_HOURS * HOUR), now)
+    return feeds(opened.journal.rates(now - LOOK_BACK_HOURS * DAY // 24), now)
 
 
 def owners_of(tree: Tree) -> dict[str, str]:
     """Who looks after each source."""
-    return {name: config.owner for name, config in {**tree.all(MllpSource), **tree.all(FilesSource)}.items()}
+    return {name: config.owner for name, config in source_configs(tree).items()}
 
 
 async def seal(opened: Opened, days: int) -> int:

@@ -24,7 +24,7 @@ from hilum.app.api_writing import writing_rules
 from hilum.app.bulk.exports import Exports
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
-from hilum.app.rules import judgement_of
+from hilum.app.rules import SourceConfig, judgement_of, source_configs
 from hilum.app.sending import format_of, maker_of
 from hilum.app.smart import Authorization
 from hilum.app.subscriptions.service import Subscriptions, may_act
@@ -60,7 +60,6 @@ __all__ = [
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024  # below this readiness says no, so that somebody looks before the disk is full
 
-SourceConfig = MllpSource | FilesSource
 DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
 
 
@@ -179,7 +178,7 @@ def _subscriptions(opened: Opened, base_url: str) -> Subscriptions:
 
 def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:
     tree, params = opened.tree, opened.integration.params
-    settings = {name: _settings(name, config) for name, config in _source_configs(tree).items()}
+    settings = {name: _settings(name, config) for name, config in source_configs(tree).items()}
     destinations = _destination_configs(tree) if sends else {}
     recipe = _recipe(opened, settings)
     processes = Processes(recipe)
@@ -249,16 +248,12 @@ def plan_of(opened: Opened) -> Plan:
 
 def sources_of(tree: Tree) -> dict[str, Source]:
     """Every way in of a folder, not opened."""
-    return {name: _source(name, config) for name, config in _source_configs(tree).items()}
+    return {name: _source(name, config) for name, config in source_configs(tree).items()}
 
 
 def destinations_of(tree: Tree) -> dict[str, Destination]:
     """Every way out of a folder, not opened."""
     return {name: _destination(name, config) for name, config in _destination_configs(tree).items()}
-
-
-def _source_configs(tree: Tree) -> dict[str, SourceConfig]:
-    return {**tree.all(MllpSource), **tree.all(FilesSource)}
 
 
 def _destination_configs(tree: Tree) -> dict[str, DestinationConfig]:
