@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import structlog
 
-__all__ = ["Log", "set_up_logs"]
+from hilum.app.unblocked import unblocked_stderr
+
+__all__ = ["Log", "logs_of_service", "set_up_logs", "tell_left_out"]
 
 
 class Log(StrEnum):
@@ -17,6 +21,14 @@ class Log(StrEnum):
     AUTO = "auto"  # people where it is a terminal, programs elsewhere
     JSON = "json"  # programs: every event, one JSON object a line
     LINES = "lines"  # people: what needs somebody, one line each
+
+
+@contextmanager
+def logs_of_service(log: Log = Log.AUTO) -> Iterator[None]:
+    """Logs that keep nobody waiting: a service goes on though nobody reads what it says."""
+    with unblocked_stderr(tell_left_out):
+        set_up_logs(log)
+        yield
 
 
 def set_up_logs(log: Log = Log.AUTO) -> None:
@@ -33,6 +45,11 @@ def set_up_logs(log: Log = Log.AUTO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def tell_left_out(count: int) -> None:
+    """What the reader who is back hears: so many lines stand nowhere."""
+    structlog.get_logger(__name__).warning("log-lines-left-out", count=count)
 
 
 def _line(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:

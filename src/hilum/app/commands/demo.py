@@ -24,11 +24,13 @@ from rich.table import Table
 
 from hilum.app.demo_faults import Faults
 from hilum.app.demo_view import next_steps, picture, summary, welcome
+from hilum.app.logs import tell_left_out
 from hilum.app.loop import fast_runner
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, program
 from hilum.app.running import Running, running
 from hilum.app.tokens import Role
+from hilum.app.unblocked import unblocked_stderr
 from hilum.engine import Ledger
 from hilum.intake import MllpListener
 from hilum.simulator import Hospital, Tally, Target, send
@@ -79,7 +81,7 @@ def command(
     every answer was the right one.
     """
     _quiet_logs()
-    with _folder(keep, port) as folder, fast_runner() as runner:
+    with unblocked_stderr(tell_left_out), _folder(keep, port) as folder, fast_runner() as runner:
         return runner.run(_demo(folder, seconds, rate, seed, kept=keep is not None, as_json=json))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hilum.app.arguments import Environment, Folder
-from hilum.app.logs import Log, set_up_logs
+from hilum.app.logs import Log, logs_of_service
 from hilum.app.loop import fast_runner, settle_memory
 from hilum.app.opening import open_folder
 from hilum.app.running import running, stop_signals, until_stopped
@@ -31,8 +31,7 @@ def command(
     On a terminal it says where it listens, and then only what needs somebody, a line each. Where standard error is no
     terminal (a service, a file, a pipe), and with --log json, it also logs every event as a line of JSON.
     """
-    set_up_logs(log)
-    with fast_runner() as runner:
+    with logs_of_service(log), fast_runner() as runner:
         return runner.run(_run(folder, environment))
 
 
