@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from hilum.app.api.auth import out_of_scope
 from hilum.app.api.bundles import instant
 from hilum.app.api.contents import check_media, decode_json
 from hilum.app.api.exchange import Call, Handler, Reply
@@ -123,7 +124,14 @@ class BulkExport:
         sight = call.sight_for(Interaction.SEARCH)
         limits = None if sight.limits is None else dict(sight.limits)
         types = tuple(one for one in asked.types if sight.sees_type(one))
-        job = await self._exports.take(call.actor, msgspec.structs.replace(asked, types=types, limits=limits))
+        hidden = [one for one in asked.types if one not in types] if any(name == "_type" for name, _ in pairs) else []
+        if not types or (hidden and is_strict(call.header("prefer"))):
+            denied = out_of_scope((hidden or ["Patient"])[0])
+            denied.actor = call.actor
+            raise denied
+        notes = (*asked.notes, *(f"_type: no scope of this token allows to search {one}" for one in hidden))
+        asked = msgspec.structs.replace(asked, types=types, limits=limits, notes=notes)
+        job = await self._exports.take(call.actor, asked)
         call.detail = f"export={job.id} types={len(types)}"
         return Reply(202, b"", {"Content-Location": f"{self._base}/$export-status/{job.id}"})
 

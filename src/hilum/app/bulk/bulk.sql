@@ -38,11 +38,19 @@ CREATE TABLE IF NOT EXISTS export_job (
   tick INTEGER NOT NULL,            -- what is exported: the store as it was after this commit
   at INTEGER NOT NULL,              -- of that moment, milliseconds
   state TEXT NOT NULL,
-  rid INTEGER NOT NULL DEFAULT 0,   -- how far it is
-  last_rid INTEGER NOT NULL,        -- where it ends
+  rid INTEGER NOT NULL DEFAULT 0,   -- how far it is; beyond last_rid: in export_need
+  last_rid INTEGER NOT NULL,        -- of that moment
   files BLOB NOT NULL,
   code TEXT NOT NULL DEFAULT '',
   created INTEGER NOT NULL,
   ended INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS export_job_by_state ON export_job (state, created);
+
+-- What the records of an export refer to outside of compartments, in the order found; gone when it has ended.
+CREATE TABLE IF NOT EXISTS export_need (
+  job TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  name TEXT NOT NULL,               -- Practitioner/d1
+  PRIMARY KEY (job, place)
+) WITHOUT ROWID;

@@ -6,8 +6,7 @@ from there, and the files are cut back to what was committed. Memory does not gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hilum import definitions
 from hilum.app.api.projections import Projection, projected
 from hilum.app.api.sight import Sight
 from hilum.app.bulk.asking import Export
+from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, belongs, supporting
 from hilum.app.bulk.sealed_files import SealedSize, SealedWriter
 from hilum.formats import fhir
 from hilum.formats.fhir import IssueSeverity, operation_outcome
-from hilum.repository import Feed, Moment, Stored, is_within
+from hilum.repository import Feed, Moment, Stored, Version, is_within
 
-__all__ = ["ExportFile", "ExportJob", "ExportState", "Exporter", "read_job", "write_job"]
+__all__ = ["ExportFile", "ExportJob", "ExportState", "Exporter", "delete_job", "needs_of", "read_job", "write_job"]
 
 PAGE = 200  # resources read at once
 SAVE_AFTER = 5_000  # resources between two commits of how far it is
@@ -45,7 +44,10 @@ class ExportFile(Struct, frozen=True):
 
 
 class ExportJob(Struct, frozen=True):
-    """One export as the store knows it; times in microseconds."""
+    """One export as the store knows it; times in microseconds.
+
+    `rid` is how far it is: through the store up to `moment.last_rid`, then through what the records refer to.
+    """
 
     id: str
     actor: str
@@ -60,13 +62,8 @@ class ExportJob(Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """How much of the store it has looked at, 0 to 1."""
-        return self.rid / self.moment.last_rid if self.moment.last_rid else 1.0
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether all was looked at."""
-        return self.rid >= self.moment.last_rid
+        """How much of the store it has looked at, 0 to 0.99."""
+        return min(0.99, self.rid / max(1, self.moment.last_rid))
 
 
 _COLUMNS = "id, actor, asked, tick, at, state, rid, last_rid, files, code, created, ended"
@@ -92,19 +89,39 @@ def read_job(row: tuple[Any, ...]) -> ExportJob:
     )
 
 
-def write_job(connection: Any, job: ExportJob) -> None:
-    """Put a job into the store."""
+def write_job(connection: Any, job: ExportJob, needs: Sequence[tuple[int, str]] = ()) -> None:
+    """Put a job into the store, with more of what its records refer to: places in the order, `Practitioner/d1`."""
     asked, files, moment = _pack(job.asked), _pack(job.files), job.moment
     values = (job.id, job.actor, asked, moment.tick, moment.at, job.state, job.rid, moment.last_rid, files)
     connection.execute(_PUT, (*values, job.code, job.created, job.ended))
+    connection.executemany("INSERT INTO export_need VALUES (?, ?, ?)", [(job.id, *one) for one in needs])
+    if job.ended:
+        connection.execute("DELETE FROM export_need WHERE job = ?", (job.id,))
+
+
+def needs_of(connection: Any, job: ExportJob) -> list[str]:
+    """What its records refer to, as far as it was found before the last commit."""
+    sql = "SELECT name FROM export_need WHERE job = ? ORDER BY place"
+    return [name for (name,) in connection.execute(sql, (job.id,))]
+
+
+def delete_job(connection: Any, id_: str) -> None:
+    """Take a job out of the store."""
+    connection.execute("DELETE FROM export_job WHERE id = ?", (id_,))
+    connection.execute("DELETE FROM export_need WHERE job = ?", (id_,))
 
 
 class Exporter:
     """Writes the files of one export. Blocks; for a thread of its own."""
 
-    def __init__(self, feed: Feed, job: ExportJob, folder: Path, key: bytes) -> None:
+    def __init__(self, feed: Feed, job: ExportJob, needs: Sequence[str], folder: Path, key: bytes) -> None:
         self._feed, self._job, self._folder, self._key = feed, job, folder, key
         self._asked, self._sight = job.asked, Sight(job.asked.limits)
+        self._types = frozenset(job.asked.types)
+        self._is_supported = job.asked.is_of_patients and not self._types.isdisjoint(SUPPORTING)
+        self._looked_at = OF_PATIENTS if self._is_supported else self._types
+        self._needs = dict.fromkeys(needs)
+        self._order, self._saved_needs = list(needs), len(needs)
         self._patients = None if job.asked.patients is None else frozenset(job.asked.patients)
         self._files = {one.name: one for one in job.files}
         self._writers: dict[str, SealedWriter] = {}
@@ -112,7 +129,8 @@ class Exporter:
         for one in job.files:
             self._last[one.kind, one.type] = one.name
         self._unsaved = 0
-        self._rid = job.rid
+        self._rid = min(job.rid, job.moment.last_rid)
+        self._place = job.rid - self._rid  # in the order of needs
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         for path in folder.iterdir():
@@ -124,19 +142,33 @@ class Exporter:
         if self._rid == 0 and not self._files:
             for note in self._asked.notes:
                 self._note(note)
-        found, self._rid = self._feed.page(self._job.moment, self._asked.types, self._rid, PAGE)
-        for one in found:
-            self._take(one.stored)
+        if self._rid < self._job.moment.last_rid:
+            found, self._rid = self._feed.page(self._job.moment, self._looked_at, self._rid, PAGE)
+            for one in found:
+                (self._take_deleted if one.stored.deleted else self._take)(one)
+        else:
+            names = self._order[self._place : self._place + PAGE]
+            for name in names:
+                self._take_supporting(name)
+            self._place += len(names)
         self._unsaved += PAGE
-        return self._unsaved >= SAVE_AFTER or self._rid >= self._job.moment.last_rid
+        return self._unsaved >= SAVE_AFTER or self._is_done
 
-    def save(self) -> ExportJob:
-        """Sync the files; the job to commit."""
+    @property
+    def _is_done(self) -> bool:
+        return self._rid >= self._job.moment.last_rid and self._place >= len(self._order)
+
+    def save(self) -> tuple[ExportJob, list[tuple[int, str]]]:
+        """Sync the files; the job to commit, and what was found newly that its records refer to."""
         for name, writer in self._writers.items():
             self._files[name] = replace(self._files[name], size=writer.sync())
         self._unsaved = 0
-        self._job = replace(self._job, rid=self._rid, files=tuple(self._files.values()))
-        return self._job
+        state = DONE if self._is_done else OPEN
+        rid = self._rid + self._place
+        self._job = replace(self._job, rid=rid, files=tuple(self._files.values()), state=state)
+        new = list(enumerate(self._order))[self._saved_needs :]
+        self._saved_needs = len(self._order)
+        return self._job, new
 
     def close(self) -> None:
         """Let go of the files."""
@@ -144,24 +176,53 @@ class Exporter:
             writer.close()
         self._writers.clear()
 
-    def _take(self, stored: Stored) -> None:
+    def _take(self, one: Version) -> None:
+        if self._is_meant(one.stored):
+            self._need(one.stored)
+            self._put(one.stored)
+
+    def _take_deleted(self, one: Version) -> None:
+        """A deletion is told to whom the version before it could be told."""
+        stored = one.stored
+        if not self._asked.since or not stored.id or stored.type not in self._types or self._is_before(stored):
+            return
+        before = self._feed.version(stored.type, one.rid, stored.version - 1)
+        if before is not None and not before.deleted and self._is_meant(before):
+            self._append("deleted", "Bundle", _deletion(stored))
+
+    def _is_meant(self, stored: Stored) -> bool:
+        """Whether it is of the patients that are asked for, and may be seen."""
+        is_theirs = not self._asked.is_of_patients or belongs(stored, self._patients)
+        return is_theirs and self._sight.sees(stored)
+
+    def _take_supporting(self, name: str) -> None:
+        """What a record refers to, which may refer to more."""
+        type_, _, id_ = name.partition("/")
+        stored = self._feed.named(self._job.moment, type_, id_)
+        if stored is not None and not stored.deleted and self._sight.sees(stored):
+            self._need(stored)
+            self._put(stored)
+
+    def _need(self, stored: Stored) -> None:
+        """Remember what it refers to, whether or not it is asked for itself."""
+        if self._is_supported:
+            for name in supporting(stored):
+                if name not in self._needs:
+                    self._needs[name] = None
+                    self._order.append(name)
+
+    def _put(self, stored: Stored) -> None:
         asked = self._asked
-        if asked.since and stored.updated // 1000 < asked.since:
-            return
-        if stored.deleted:
-            # who it belonged to is not known any more: only whole stores tell of deletions
-            if asked.since and stored.id and not asked.is_of_patients and self._sight.sees(stored):
-                self._append("deleted", "Bundle", _deletion(stored))
-            return
-        if asked.is_of_patients and not _belongs(stored, self._patients):
-            return
-        if not self._sight.sees(stored) or not _passes(stored, asked):
+        if stored.type not in self._types or self._is_before(stored) or not _passes(stored, asked):
             return
         body = stored.body if b"\n" not in stored.body else fhir.encode(fhir.decode(stored.body))
         if asked.elements:
             names = (*asked.elements.get("", ()), *asked.elements.get(stored.type, ()))
             body = projected(stored.type, body, Projection(elements=names)) if names else body
         self._append("output", stored.type, body)
+
+    def _is_before(self, stored: Stored) -> bool:
+        return bool(self._asked.since) and stored.updated // 1000 < self._asked.since
 
     def _note(self, text: str) -> None:
         issue = fhir.Issue(type="not-supported", text=text, code="parameter-ignored", severity=IssueSeverity.WARNING)
@@ -199,24 +260,3 @@ def _deletion(stored: Stored) -> bytes:
 def _passes(stored: Stored, asked: Export) -> bool:
     filters = asked.filters.get(stored.type)
     return not filters or is_within(stored, filters)
-
-
-def _belongs(stored: Stored, patients: frozenset[str] | None) -> bool:
-    """Whether it is in the compartment of one of these patients, or of any."""
-    if stored.type == "Patient":
-        return patients is None or stored.id in patients
-    numbers = _ties(stored.type)
-    body = stored.body
-    for number, target, _ in fhir.facts_of(stored.type, body).references:
-        type_, _, id_ = target.partition("/")
-        if number in numbers and type_ == "Patient" and (patients is None or id_ in patients):
-            return True
-    return False
-
-
-@lru_cache(maxsize=256)
-def _ties(type_: str) -> frozenset[int]:
-    """The parameters by which a type belongs to a patient (R4 compartmentdefinition-patient.html)."""
-    names: Mapping[str, Any] = definitions.compartment("Patient")
-    found = (fhir.find_parameter(type_, name) for name in names.get(type_, ()))
-    return frozenset(one.number for one in found if one is not None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,19 @@ from msgspec.structs import replace
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.writing import new_id
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.exporting import DONE, FAILED, OPEN, SELECT, Exporter, ExportFile, ExportJob, read_job, write_job
+from hilum.app.bulk.exporting import (
+    DONE,
+    FAILED,
+    OPEN,
+    SELECT,
+    Exporter,
+    ExportFile,
+    ExportJob,
+    delete_job,
+    needs_of,
+    read_job,
+    write_job,
+)
 from hilum.app.bulk.sealed_files import read_sealed
 from hilum.errors import HilumError, Outcome, StoreError, StoreFull
 from hilum.repository import Feed
@@ -98,7 +110,7 @@ class Exports:
     async def cancel(self, id_: str) -> None:
         """End an export and delete its files."""
         self._cancelled.add(id_)
-        await self._store.write(lambda c: _delete_row(c, id_))
+        await self._store.write(lambda c: delete_job(c, id_))
         await asyncio.to_thread(_delete_files, self._store, id_)
 
     def read(self, job: ExportJob, file: ExportFile) -> Iterator[bytes]:
@@ -146,39 +158,40 @@ class Exports:
         folder = exports_folder(self._store) / job.id
         exporter: Exporter | None = None
         try:
-            exporter = await loop.run_in_executor(self._thread, Exporter, self._feed, job, folder, self._key(job.id))
+            key, needs = self._key(job.id), self._store.read(lambda connection: needs_of(connection, job))
+            exporter = await loop.run_in_executor(self._thread, Exporter, self._feed, job, needs, folder, key)
             while not job.ended:
                 if job.id in self._cancelled:
                     return
                 if await loop.run_in_executor(self._thread, exporter.step):
                     _check_room(folder)
-                    job = await self._save(await loop.run_in_executor(self._thread, exporter.save))
+                    job = await self._save(*await loop.run_in_executor(self._thread, exporter.save))
         except Exception as error:
             if isinstance(error, StoreError) and error.outcome is Outcome.RETRY and error.code != "export-disk-full":
                 raise
             code = "export-disk-full" if isinstance(error, OSError) else getattr(error, "code", "export-failed")
             log.warning("an export failed", export=job.id, code=code, error=type(error).__name__)
             job = replace(job, state=FAILED, code=code, ended=time.time_ns() // 1000)
-            await self._end(job)
+            await self._commit(job)
         finally:
             if exporter is not None:
                 exporter.close()
             if job.id in self._cancelled or job.state == FAILED:
                 await asyncio.to_thread(_delete_files, self._store, job.id)
 
-    async def _save(self, job: ExportJob) -> ExportJob:
-        if job.is_at_end:
-            job = replace(job, state=DONE, ended=time.time_ns() // 1000)
-        await self._end(job)
+    async def _save(self, job: ExportJob, needs: Sequence[tuple[int, str]]) -> ExportJob:
+        if job.state == DONE:
+            job = replace(job, ended=time.time_ns() // 1000)
+        await self._commit(job, needs)
         fault.reach("export.after_save")
         return job
 
-    async def _end(self, job: ExportJob) -> None:
+    async def _commit(self, job: ExportJob, needs: Sequence[tuple[int, str]] = ()) -> None:
         """Commit how far it is, unless it was cancelled meanwhile."""
 
         def put(connection: Any) -> None:
             if connection.execute("SELECT count(*) FROM export_job WHERE id = ?", (job.id,)).get:
-                write_job(connection, job)
+                write_job(connection, job, needs)
 
         await self._store.write(put)
 
@@ -190,7 +203,7 @@ def sweep_exports(store: Store, kept_seconds: int = KEPT_SECONDS) -> int:
         lambda c: [one for (one,) in c.execute("SELECT id FROM export_job WHERE ended > 0 AND ended <= ?", (before,))]
     )
     for id_ in expired:
-        store.write_now(lambda c, id_=id_: _delete_row(c, id_))  # type: ignore[misc]
+        store.write_now(lambda c, id_=id_: delete_job(c, id_))  # type: ignore[misc]
     folder = exports_folder(store)
     there = [one.name for one in folder.iterdir()] if folder.is_dir() else []  # before their jobs are read
     known = store.read(lambda c: {one for (one,) in c.execute("SELECT id FROM export_job")})
@@ -202,10 +215,6 @@ def sweep_exports(store: Store, kept_seconds: int = KEPT_SECONDS) -> int:
 def _check_room(folder: Path) -> None:
     if shutil.disk_usage(folder).free < LEAST_FREE:
         raise StoreFull("the disk has no room for this export: make some, and export again", code="export-disk-full")
-
-
-def _delete_row(connection: Any, id_: str) -> None:
-    connection.execute("DELETE FROM export_job WHERE id = ?", (id_,))
 
 
 def _delete_files(store: Store, id_: str) -> None:

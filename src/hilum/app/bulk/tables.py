@@ -9,5 +9,5 @@ from hilum.store import Schema
 __all__ = ["BULK_SCHEMA"]
 
 BULK_SCHEMA = Schema(
-    name="bulk", version=1, script=resources.files("hilum.app.bulk").joinpath("bulk.sql").read_text("utf-8")
+    name="bulk", version=2, script=resources.files("hilum.app.bulk").joinpath("bulk.sql").read_text("utf-8")
 )
