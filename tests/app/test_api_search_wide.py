@@ -147,6 +147,78 @@ async def test_everything_is_the_compartment_and_what_it_refers_to() -> None:
         assert (await client.get("/fhir/Patient/nobody/$everything")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("query", "dated"),
+    [
+        ("start=2026-05-06", []),
+        ("start=2026-05-05&end=2026-05-05", ["dated"]),
+        ("start=2026-01-02&end=2026-01-02", ["doc"]),
+        ("end=2026-05-04", ["doc"]),
+        ("end=2025", []),
+    ],
+)
+async def test_everything_of_some_time_has_the_care_of_that_time_and_what_has_no_date(
+    query: str, dated: list[str]
+) -> None:
+    world = await ward()
+    undated = ["c1", "o0", "o1", "o2", "o3", "o4", "p1"]
+    start, _, end = query.partition("&")
+    body = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": name, "valueDate": value} for name, _, value in (one.partition("=") for one in (start, end) if one)
+        ],
+    }
+    async with world.client() as client:
+        found = (await client.get(f"/fhir/Patient/p1/$everything?{query}")).json()
+        posted = (await client.post("/fhir/Patient/p1/$everything", json=body)).json()
+        paged: list[str] = []
+        url = f"/fhir/Patient/p1/$everything?{query}&_count=3"
+        while url:
+            page = (await client.get(url)).json()
+            paged += ids(page)
+            url = next((link["url"] for link in page["link"] if link["relation"] == "next"), "")
+    assert sorted(ids(found)) == sorted(undated + dated) == sorted(paged)
+    assert ids(posted) == ids(found)
+    assert found["total"] == len(ids(found))
+
+
+async def test_everything_of_some_types_holds_no_other_and_those_outside_come_with_what_names_them() -> None:
+    world = await ward()
+    async with world.client() as client:
+        some = (await client.get("/fhir/Patient/p1/$everything?_type=Observation")).json()
+        assert ids(some, "include") == []
+        outside = (await client.get("/fhir/Patient/p1/$everything?_type=Practitioner,CarePlan")).json()
+        assert (ids(outside), ids(outside, "include")) == (["c1"], ["d1"])
+        since = (await client.get("/fhir/Patient/p1/$everything?_since=2099-01-01")).json()
+        assert "entry" not in since
+
+
+@pytest.mark.parametrize("asked", ["start=soon", "end=ge2020", "_since=x", "_type=Shoe", "_count=-1"])
+async def test_everything_refuses_what_it_cannot_read(asked: str) -> None:
+    world = await ward()
+    async with world.client() as client:
+        bad = await client.get(f"/fhir/Patient/p1/$everything?{asked}")
+    assert (bad.status_code, code_of(bad)) == (400, "parameter-invalid")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ([1], "parameters-malformed"),
+        ({"resourceType": "Patient"}, "parameters-malformed"),
+        ({"resourceType": "Parameters", "parameter": {}}, "parameters-malformed"),
+        ({"resourceType": "Parameters", "parameter": [{"name": "start"}]}, "parameters-malformed"),
+        ({"resourceType": "Parameters", "parameter": [{"name": "start", "valuePeriod": {}}]}, "parameter-invalid"),
+    ],
+)
+async def test_an_operation_is_posted_as_parameters(body: Any, code: str) -> None:
+    world = await ward()
+    async with world.client() as client:
+        bad = await client.post("/fhir/Patient/p1/$everything", json=body)
+    assert (bad.status_code, code_of(bad)) == (400, code)
+
+
 async def test_lastn_gives_the_newest_of_each_code() -> None:
     world = await ward()
     async with world.client() as client:

@@ -313,6 +313,27 @@ async def everything(probe: Probe) -> None:
     await probe.same("GET", "/fhir/Patient/p2/$everything", "/fhir/Patient/xx/$everything")
 
 
+def asking(**values: str) -> dict[str, Any]:
+    listed = [{"name": name, "valueString": value} for name, value in values.items()]
+    return {"json": {"resourceType": "Parameters", "parameter": listed}}
+
+
+async def lastn_posted(probe: Probe) -> None:
+    ask = asking(patient="p1", category="laboratory,vital-signs", max="9")
+    assert await probe.ids("/fhir/Observation/$lastn", method="POST", **ask) == ["l1"]
+    assert await probe.ids("/fhir/Observation/$lastn?patient=p2&category=laboratory", method="POST") == []
+
+
+async def docref_posted(probe: Probe) -> None:
+    assert (await probe.client.post("/fhir/DocumentReference/$docref?patient=p1")).status_code == 403
+
+
+async def everything_posted(probe: Probe) -> None:
+    ask = asking(_count="50", start="1900")
+    assert await probe.ids("/fhir/Patient/p1/$everything", method="POST", **ask) == ["e1", "l1", "p1"]
+    await probe.same("POST", "/fhir/Patient/p2/$everything", "/fhir/Patient/xx/$everything")
+
+
 async def compartments(probe: Probe) -> None:
     assert await probe.ids("/fhir/Patient/p1/Observation") == ["l1"]
     assert await probe.ids("/fhir/Encounter/e1/Observation") == []
@@ -434,9 +455,9 @@ PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
     "/fhir/{type:fhirtype}/$validate": {"POST": validates_type},
     "/fhir/{type:fhirtype}/{id:fhirid}/$validate": {"GET": validates_one, "POST": validates_one},
     "/fhir/{owner:fhirtype}/{id:fhirid}/{type:fhirtype}": {"GET": compartments},
-    "/fhir/Patient/{id:fhirid}/$everything": {"GET": everything},
-    "/fhir/Observation/$lastn": {"GET": lastn},
-    "/fhir/DocumentReference/$docref": {"GET": docref},
+    "/fhir/Patient/{id:fhirid}/$everything": {"GET": everything, "POST": everything_posted},
+    "/fhir/Observation/$lastn": {"GET": lastn, "POST": lastn_posted},
+    "/fhir/DocumentReference/$docref": {"GET": docref, "POST": docref_posted},
     "/fhir/$export": {"GET": exports, "POST": exports},
     "/fhir/Patient/$export": {"GET": exports, "POST": exports},
     "/fhir/Group/{id:fhirid}/$export": {"GET": group_exports, "POST": group_exports},

@@ -9,8 +9,10 @@ import pytest
 from clinical_samples import LOINC, MR, body, draft, find, query, send
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hilum.errors import HilumError
+from hilum.formats import fhir
 from hilum.model import Draft, Effects
 from hilum.repository import SCHEMA, MemoryRepository, Query, SearchTerm, SqliteRepository
 from hilum.store import Store
@@ -238,6 +240,32 @@ async def test_a_compartment_holds_what_belongs_to_a_patient(repository: Any) ->
     with pytest.raises(HilumError) as refused:
         find(repository, "Organization", compartment="Patient/p1")
     assert refused.value.code == "search-parameter-unknown"
+
+
+async def test_care_of_some_time_leaves_out_what_is_dated_otherwise(repository: Any) -> None:
+    condition = {"subject": {"reference": "Patient/p9"}}
+    await send(
+        repository,
+        draft("Patient", "p9", birthDate="1950-01-01"),
+        draft("Condition", "onset", onsetDateTime="2020-03", recordedDate="2024-01-01", **condition),
+        draft("Condition", "recorded", recordedDate="2020-03-04", **condition),
+        draft("Condition", "timeless", **condition),
+    )
+
+    def care(first: str, last: str = "2099") -> Query:
+        window = (fhir.date_range(first) or (0, 0))[0], (fhir.date_range(last) or (0, 0))[1]
+        return Query("", compartment="Patient/p9", care=window)
+
+    def ids(asked: Query) -> list[str]:
+        return [one.id for one in repository.search(asked).matches]
+
+    assert ids(care("2020-03-31", "2020-03-31")) == ["p9", "onset", "timeless"]
+    assert ids(care("2020-03-04", "2020-03-04")) == ["p9", "onset", "recorded", "timeless"]
+    assert ids(care("2020-04-01")) == ["p9", "timeless"]
+    whole = care("1900", "2020-03-03")
+    one = repository.search(replace(whole, count=2))
+    rest = repository.search(replace(whole, after=one.next))
+    assert [found.id for found in (*one.matches, *rest.matches)] == ["p9", "onset", "timeless"]
 
 
 async def test_limits_are_part_of_the_search(repository: Any) -> None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hilum import definitions
 from hilum.errors import HilumError
@@ -110,7 +111,28 @@ def criteria_of(query: Query) -> list[Criterion]:
     found = [_criterion(query.type, term) for term in query.terms]
     if query.compartment:
         found.append(_in_compartment(query))
-    return found + limits_of(query.type, query.limits)
+    return found + _of_care(query.type, query.care) + limits_of(query.type, query.limits)
+
+
+def _of_care(type_: str, window: tuple[int, int] | None) -> list[Criterion]:
+    """Its date of care overlaps with these, or it has none: nobody can say that it is of another time."""
+    names = fhir.care_dates(type_)
+    if window is None or not names:
+        return []
+    ways = [
+        (
+            *term_criteria(type_, tuple(SearchTerm(one, ("true",), "missing") for one in names[:at])),
+            _over(type_, name, window),
+        )
+        for at, name in enumerate(names)
+    ]
+    without = term_criteria(type_, tuple(SearchTerm(name, ("true",), "missing") for name in names))
+    return [Criterion("limits", (), (*ways, without))]
+
+
+def _over(type_: str, name: str, window: tuple[int, int]) -> Criterion:
+    (one,) = term_criteria(type_, (SearchTerm(name, ("2000",)),))
+    return replace(one, values=((fhir.Prefix.AP, *window),))
 
 
 def term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:

@@ -49,7 +49,8 @@ def read_cursor(query: Query) -> Cursor | None:
 
 
 def _mark(query: Query) -> bytes:
-    asked = (query.type, query.terms, query.sort, query.compartment, query.types)
+    asked: tuple[Any, ...] = (query.type, query.terms, query.sort, query.compartment, query.types)
+    asked += (query.care,) if query.care is not None else ()
     return hashlib.blake2b(_encode(asked), digest_size=6).digest()
 
 

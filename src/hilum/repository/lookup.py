@@ -364,7 +364,7 @@ def _is_seen(found: _Found, query: Query) -> bool:
 
 
 def _within(query: Query, type_: str) -> Query:
-    return Query(type_, query.terms, compartment=query.compartment, limits=query.limits)
+    return Query(type_, query.terms, compartment=query.compartment, care=query.care, limits=query.limits)
 
 
 @lru_cache(maxsize=8)

@@ -286,7 +286,7 @@ class MemoryRepository(MemoryDesk):
         found: list[_Row] = []
         for type_ in types:
             try:
-                asked = Query(type_, query.terms, compartment=query.compartment, limits=query.limits)
+                asked = replace(query, type=type_, types=(), after="")
                 found += self._of_type(type_, criteria_of(asked), query.limits)
             except HilumError as error:
                 if error.location != "compartment":

@@ -22,6 +22,7 @@ from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
 from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
+from hilum.app.api.everything import Everything
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
 from hilum.app.api.history import History
@@ -103,7 +104,8 @@ def create_app(
     resources = Resources(repository, surface.types)
     searching = Searching(repository, surface.types, paging, base, max_count)
     history = History(repository, resources, searching.aside, surface.types, paging, base, max_count)
-    special = Special(repository, searching, paging, surface.types, base, max_count)
+    everything = Everything(repository, searching, paging, base, max_count).of_patient
+    special = Special(searching, paging, base, max_count)
     operations = Operations(health, http)
     security = authorization.capability() if authorization is not None else None
     capability = Capability(
@@ -157,9 +159,9 @@ def create_app(
             DELETE=write("delete", writes.delete_where),
         ),
         _route(f"{all_}/_search", POST=read("search", searching.by_post)),
-        _route("/fhir/Observation/$lastn", GET=read("search", special.lastn)),
-        _route("/fhir/DocumentReference/$docref", GET=read("search", special.docref)),
-        _route("/fhir/Patient/{id:fhirid}/$everything", GET=read("everything", special.everything)),
+        _asked("/fhir/Observation/$lastn", read("search", special.lastn)),
+        _asked("/fhir/DocumentReference/$docref", read("search", special.docref)),
+        _asked("/fhir/Patient/{id:fhirid}/$everything", read("everything", everything)),
         _route("/fhir/{owner:fhirtype}/{id:fhirid}/{type:fhirtype}", GET=read("search", searching.in_compartment)),
         _route(f"{all_}/$validate", POST=read("validate", validation.of_type)),
         _route(
@@ -299,6 +301,11 @@ class _Guard:
 def _route(path: str, **handlers: Handler) -> Route:
     template = re.sub(r":\w+}", "}", path)
     return Route(path, Endpoint(template, handlers), methods=list(handlers))
+
+
+def _asked(path: str, handler: Handler) -> Route:
+    """An operation that changes nothing: by its URL, or posted (R4 operations.html#executing)."""
+    return _route(path, GET=handler, POST=handler)
 
 
 async def _unrouted(_: Request, error: Exception) -> Response:

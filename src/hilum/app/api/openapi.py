@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -117,10 +118,29 @@ class _Route(Struct, frozen=True):
 
 _TYPE, _ONE = "/fhir/{type}", "/fhir/{type}/{id}"
 _OWNER = {"name": "owner", "in": "path", "required": True, "schema": {"enum": list(COMPARTMENTS)}}
-_TEXT_QUERY = [_query(name, {"type": "string"}) for name in ("patient", "category", "code", "date")]
-_DOCREF = [_query(name, {"type": "string"}) for name in ("patient", "start", "end", "type")]
+_TEXTS: dict[str, Any] = {"type": "string"}
+_EVERYTHING = [*(_query(name, _TEXTS) for name in ("start", "end", "_since", "_type")), _COUNT, _FORMAT]
+_LASTN = [
+    *(_query(name, _TEXTS) for name in ("patient", "category", "code", "date")),
+    _query("max", {"type": "integer", "minimum": 1}),
+    _FORMAT,
+]
+_DOCREF = [*(_query(name, _TEXTS) for name in ("patient", "start", "end", "type")), _COUNT, _FORMAT]
+_PARAMETERS = {
+    "schema": {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"const": "Parameters"}}}
+}
 _AS_RESOURCE, _AS_PATCH = (_FHIR, _RESOURCE), ("application/json-patch+json", _PATCH)
 _WRITTEN = (*_BODY, 409, 412, 422)
+
+
+def _operation_routes(
+    path: str, id_: str, text: str, query: list[dict[str, Any]], more: tuple[int, ...] = ()
+) -> Iterator[_Route]:
+    """An operation that is asked by its URL, or posted as Parameters."""
+    yield _Route("get", path, id_, text, query, (*_READ, *more), result="Bundle")
+    body = (_FHIR, _PARAMETERS)
+    yield _Route("post", path, f"{id_}Posted", text, [_FORMAT], (*_BODY, *more), body=body, result="Bundle")
+
 
 _ROUTES = [
     _Route("post", "/fhir", "bundle", "A batch or transaction", [_PREFER], (*_WRITTEN, 405, 410), body=_AS_RESOURCE),
@@ -193,33 +213,11 @@ _ROUTES = [
         _READ,
         result="Bundle",
     ),
-    _Route(
-        "get",
-        "/fhir/Patient/{id}/$everything",
-        "everything",
-        "All that belongs to a patient",
-        [_query("_since", {"type": "string"}), _query("_type", {"type": "string"}), _COUNT, _FORMAT],
-        (*_READ, 410),
-        result="Bundle",
+    *_operation_routes(
+        "/fhir/Patient/{id}/$everything", "everything", "All that belongs to a patient", _EVERYTHING, (410,)
     ),
-    _Route(
-        "get",
-        "/fhir/Observation/$lastn",
-        "lastn",
-        "The newest of each code",
-        [*_TEXT_QUERY, _query("max", {"type": "integer", "minimum": 1}), _FORMAT],
-        _READ,
-        result="Bundle",
-    ),
-    _Route(
-        "get",
-        "/fhir/DocumentReference/$docref",
-        "docref",
-        "The documents of a patient",
-        [*_DOCREF, _COUNT, _FORMAT],
-        _READ,
-        result="Bundle",
-    ),
+    *_operation_routes("/fhir/Observation/$lastn", "lastn", "The newest of each code", _LASTN),
+    *_operation_routes("/fhir/DocumentReference/$docref", "docref", "The documents of a patient", _DOCREF),
     _Route("post", f"{_TYPE}/$validate", "validate", "Say what is wrong with a resource", [], _BODY, body=_AS_RESOURCE),
     _Route("post", f"{_ONE}/$validate", "validateFor", "The same for an update", [], _BODY, body=_AS_RESOURCE),
     _Route("get", f"{_ONE}/$validate", "validateStored", "The same of what is stored", [], _READ),

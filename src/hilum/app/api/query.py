@@ -31,6 +31,7 @@ __all__ = [
     "projection_of",
     "self_query",
     "terms_named",
+    "whole_number",
     "without",
 ]
 
@@ -135,6 +136,13 @@ def projection_of(given: Mapping[str, str]) -> Projection:
         if given.get(name):
             projection = read(projection, given[name])
     return projection
+
+
+def whole_number(name: str, value: str, most: int) -> int:
+    """The number, `most` where it is more. Raises Problem 400 `parameter-invalid`."""
+    if not _COUNT.fullmatch(value):
+        raise _invalid(name, "it is a whole number, 0 or more")
+    return min(int(value), most)
 
 
 def without(query: Query, parameter: str) -> Query:

@@ -1,26 +1,26 @@
-"""Operations that search: `$everything`, `$lastn`, `$docref`.
+"""Operations that search: `$lastn`, `$docref`.
 
-R4 patient-operation-everything.html, observation-operation-lastn.html; the docref operation of US Core.
+R4 observation-operation-lastn.html; the docref operation of US Core.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from hilum import definitions
 from hilum.app.api import bundles
+from hilum.app.api.asking import asked_of
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format, is_strict
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
-from hilum.app.api.query import DEFAULT_COUNT, Asked, Ignored, Pairs, ask, parse_pairs
-from hilum.app.api.searching import Searching, refused, tell, told
-from hilum.errors import NotFound
+from hilum.app.api.query import Asked, Ignored, ask, whole_number
+from hilum.app.api.searching import Searching, refused, told
 from hilum.formats import fhir
-from hilum.repository import Query, Repository, SearchTerm, Stored
+from hilum.repository import Stored
 
 __all__ = ["Special"]
 
@@ -31,86 +31,15 @@ PAGE = 500
 class Special:
     """Answers with searchset Bundles."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        searching: Searching,
-        paging: Paging,
-        types: frozenset[str],
-        base: str,
-        max_count: int,
-    ) -> None:
-        self._repository, self._searching, self._paging = repository, searching, paging
-        self._types, self._base, self._max_count = types, base, max_count
-
-    async def everything(self, call: Call) -> Reply:
-        """`GET [base]/Patient/[id]/$everything`: the compartment, and what it refers to outside of itself."""
-        id_ = call.params["id"]
-        record = f"Patient/{id_}"
-        pairs = parse_pairs(call.query)
-        given = dict(pairs)
-        call.target = record
-        check_format(call.header("accept"), given.get("_format"))
-        self._check_there(call, id_)
-        url = f"{self._base}/{record}/$everything"
-        if "_cursor" in given:
-            asked = Asked(self._paging.open("", given["_cursor"], compartment=record).query)
-        else:
-            asked = self._asked_everything(record, pairs)
-        query = call.sight.narrowed(asked.query)
-        page, _ = await self._searching.run(replace(asked, query=query), strict=is_strict(call.header("prefer")))
-        links = [("self", f"{url}?{call.query.decode('latin-1')}" if call.query else url)]
-        if page.next:
-            links.append(("next", f"{url}?_cursor={self._paging.search(replace(query, after=page.next))}"))
-        outside = [one for one in page.included if one.type not in definitions.compartment("Patient")]
-        tell(call, asked, replace(page, included=tuple(outside)))
-        call.target = f"{record}/$everything"
-        body = bundles.searchset(
-            self._base,
-            matches=page.matches,
-            included=outside,
-            total=page.total,
-            links=links,
-            warnings=told(asked.ignored),
-        )
-        return Reply(200, body)
-
-    def _asked_everything(self, record: str, pairs: Pairs) -> Asked:
-        terms: tuple[SearchTerm, ...] = ()
-        types: tuple[str, ...] = ()
-        count = min(DEFAULT_COUNT, self._max_count)
-        ignored: list[Ignored] = []
-        for name, value in pairs:
-            if name == "_since":
-                terms = (SearchTerm("_lastUpdated", (f"ge{value}",)),)
-            elif name == "_type":
-                types = tuple(value.split(","))
-                if not all(map(fhir.is_resource_type, types)):
-                    raise Problem(
-                        "parameter-invalid", 400, "value", "_type is a list of types of R4", parameter="_type"
-                    )
-            elif name == "_count":
-                count = _whole("_count", value, self._max_count)
-            elif name != "_format":
-                ignored.append(Ignored(name, "$everything takes _since, _type and _count"))
-        query = Query("", terms, count, include=("*",), compartment=record, types=types)
-        return Asked(query, tuple(ignored))
-
-    def _check_there(self, call: Call, id_: str) -> None:
-        try:
-            stored = self._repository.get("Patient", id_)
-        except NotFound:
-            stored = None
-        if stored is None or not call.sight.sees(stored):
-            raise Problem("resource-unknown", 404, "not-found", "there is no Patient with this id")
-        if stored.deleted:
-            raise Problem("resource-gone", 410, "deleted", "this Patient was deleted; its versions are under _history")
+    def __init__(self, searching: Searching, paging: Paging, base: str, max_count: int) -> None:
+        self._searching, self._paging, self._base, self._max_count = searching, paging, base, max_count
 
     async def lastn(self, call: Call) -> Reply:
-        """`GET [base]/Observation/$lastn`: of each code the newest `max`, one by default."""
-        pairs = [one for one in parse_pairs(call.query) if one[0] != "max"]
-        most = _whole("max", dict(parse_pairs(call.query)).get("max", "1"), self._max_count)
-        names = {name.partition(":")[0] for name, _ in pairs}
+        """`GET` or `POST [base]/Observation/$lastn`: of each code the newest `max`, one by default."""
+        given = await asked_of(call)
+        pairs = [one for one in given if one[0] != "max"]
+        most = whole_number("max", dict(given).get("max", "1"), self._max_count)
+        names = {re.split("[:.]", name)[0] for name, _ in pairs}
         call.target = "Observation"
         check_format(call.header("accept"), dict(pairs).get("_format"))
         if not names & {"patient", "subject"} or not names & {"category", "code"} or not most:
@@ -138,8 +67,8 @@ class Special:
         return self._answer(call, "Observation/$lastn", asked, found)
 
     async def docref(self, call: Call) -> Reply:
-        """`GET [base]/DocumentReference/$docref?patient=...&start=...&end=...&type=...`."""
-        given = parse_pairs(call.query)
+        """`GET` or `POST [base]/DocumentReference/$docref?patient=...&start=...&end=...&type=...`."""
+        given = await asked_of(call)
         call.target = "DocumentReference"
         check_format(call.header("accept"), dict(given).get("_format"))
         if not dict(given).get("patient"):
@@ -162,7 +91,7 @@ class Special:
         self, call: Call, address: str, asked: Asked, found: Sequence[Stored], total: int = -1, next_: str = ""
     ) -> Reply:
         url = f"{self._base}/{address}"
-        links = [("self", f"{url}?{call.query.decode('latin-1')}")]
+        links = [("self", f"{url}?{call.query.decode('latin-1')}" if call.query else url)]
         if next_:
             cursor = self._paging.search(replace(asked.query, after=next_))
             links.append(("next", f"{self._base}/{asked.query.type}?_cursor={cursor}"))
@@ -190,9 +119,3 @@ def _code(stored: Stored) -> object:
 
 def _dicts(value: Any) -> Iterable[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _whole(name: str, value: str, most: int) -> int:
-    if not value.isascii() or not value.isdigit() or len(value) > 9:
-        raise Problem("parameter-invalid", 400, "value", f"{name} is a whole number", parameter=name)
-    return min(int(value), most)

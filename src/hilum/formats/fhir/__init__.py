@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .care import care_dates
 from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
 from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, meta_facts, more_facts, unit_key
 from .json_patch import apply_patch
@@ -41,6 +42,7 @@ __all__ = [
     "Reference",
     "all_references",
     "apply_patch",
+    "care_dates",
     "compare_ranges",
     "date_range",
     "decode",

@@ -1,0 +1,58 @@
+"""What an operation is asked: by its URL, or posted as Parameters (R4 operations.html#executing)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hilum.app.api.contents import check_media, decode_json
+from hilum.app.api.exchange import Call
+from hilum.app.api.outcomes import Problem
+from hilum.app.api.query import Pairs, parse_pairs
+
+__all__ = ["asked_of"]
+
+
+async def asked_of(call: Call) -> Pairs:
+    """(name, value) of the URL and of the Parameters that were posted. Raises Problem 400, 413, 415."""
+    pairs = parse_pairs(call.query)
+    if call.scope["method"] != "POST":
+        return pairs
+    body = await call.body()
+    if not body.strip():
+        return pairs
+    check_media(call.header("content-type"))
+    given = decode_json(body)
+    if not isinstance(given, dict) or given.get("resourceType") != "Parameters":
+        raise _wrong("an operation is posted as a resource of type Parameters, or without a body")
+    listed = given.get("parameter", [])
+    if not isinstance(listed, list):
+        raise _wrong("Parameters.parameter is a list of objects, each with a name and a value[x]")
+    return [*pairs, *map(_pair, listed)]
+
+
+def _pair(one: Any) -> tuple[str, str]:
+    values = [value for key, value in one.items() if key.startswith("value")] if isinstance(one, dict) else []
+    name = one.get("name") if isinstance(one, dict) else None
+    if not isinstance(name, str) or not name or len(values) != 1:
+        raise _wrong("each parameter has a name and one value[x]")
+    return name, _text(name, values[0])
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, dict) and "code" in value:
+        return f"{value.get('system', '')}|{value['code']}" if value.get("system") else str(value["code"])
+    if isinstance(value, dict) and isinstance(value.get("coding"), list):
+        return ",".join(_text(name, one) for one in value["coding"])
+    if isinstance(value, dict) and isinstance(value.get("reference"), str):
+        return str(value["reference"])
+    raise Problem(
+        "parameter-invalid", 400, "value", f"{name} is of a type that this operation does not take", parameter=name
+    )
+
+
+def _wrong(why: str) -> Problem:
+    return Problem("parameters-malformed", 400, "structure", why)
