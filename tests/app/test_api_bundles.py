@@ -80,7 +80,7 @@ async def test_one_bad_entry_undoes_a_transaction() -> None:
         (entry("PUT", "Patient/b", {**ADA, "id": "c"}), 400),
         (entry("POST", "Shoe", {"resourceType": "Shoe"}), 404),
         (entry("POST", "Patient/b", ADA), 400),
-        (entry("PUT", "Patient", {**ADA}), 412),
+        (entry("PUT", "Patient", {**ADA}), 400),
         (entry("PUT", "http://other.example/Patient/b", {**ADA, "id": "b"}), 400),
         (entry("JUMP", "Patient", ADA), 400),
         ({"resource": ADA}, 400),
@@ -131,6 +131,70 @@ async def test_a_transaction_patches() -> None:
         alone = await client.post("/fhir", json=bundle("batch", entry("PATCH", "Patient/p1", binary)))
         assert (await client.get("/fhir/Patient/p1")).json()["gender"] == "male"
     assert statuses(answer.json()) == statuses(alone.json()) == ["200"]
+
+
+def setting(gender: str) -> dict[str, Any]:
+    """A FHIRPath Patch."""
+    parts = [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Patient"},
+        {"name": "name", "valueString": "gender"},
+        {"name": "value", "valueCode": gender},
+    ]
+    return {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_bundles_take_conditional_and_fhirpath_patches(kind: str) -> None:
+    world = World()
+    await store(world.repository, patient("p1", "Berger", **MR), patient("p2", "Carus"), patient("p3", "Carus"))
+    async with writer(world) as client:
+        found = await client.post("/fhir", json=bundle(kind, entry("PATCH", "Patient?family=berger", setting("male"))))
+        by_id = await client.post("/fhir", json=bundle(kind, entry("PATCH", "Patient/p2", setting("other"))))
+        told = []
+        for url in ("Patient?family=carus", "Patient?family=nobody", "Patient?shoes=1"):
+            answer = await client.post("/fhir", json=bundle(kind, entry("PATCH", url, setting("male"))))
+            told.append(int(statuses(answer.json())[0]) if kind == "batch" else answer.status_code)
+        genders = [(await client.get(f"/fhir/Patient/{id_}")).json().get("gender") for id_ in ("p1", "p2", "p3")]
+    assert statuses(found.json()) == statuses(by_id.json()) == ["200"]
+    assert told == [412, 404, 400]
+    assert genders == ["male", "other", None]
+
+
+async def test_a_transaction_deletes_on_a_condition() -> None:
+    world = World()
+    await store(world.repository, patient("p1", "Berger"), patient("p2", "Carus"), patient("p3", "Carus"))
+    async with writer(world) as client:
+        gone = await client.post("/fhir", json=bundle("transaction", entry("DELETE", "Patient?family=berger")))
+        none = await client.post("/fhir", json=bundle("transaction", entry("DELETE", "Patient?family=berger")))
+        many = await client.post(
+            "/fhir", json=bundle("transaction", entry("POST", "Patient", ADA), entry("DELETE", "Patient?family=carus"))
+        )
+        left = (await client.get("/fhir/Patient")).json()["total"]
+    assert statuses(gone.json()) == statuses(none.json()) == ["204"]
+    assert (many.status_code, code_of(many), left) == (412, "match-not-unique", 2)
+
+
+async def test_a_transaction_patches_what_changed_meanwhile_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    await store(world.repository, patient("p1", "Berger", **MR))
+    write = world.repository.write
+    meanwhile = [True]
+
+    async def late(changes: Any, **more: Any) -> Any:
+        if meanwhile:
+            meanwhile.clear()
+            await store(world.repository, patient("p1", "Berger", birthDate="1970", **MR), seq=2)
+        return await write(changes, **more)
+
+    monkeypatch.setattr(world.repository, "write", late)
+    async with writer(world) as client:
+        done = await client.post(
+            "/fhir", json=bundle("transaction", entry("PATCH", "Patient?family=berger", setting("male")))
+        )
+        now = (await client.get("/fhir/Patient/p1")).json()
+    assert statuses(done.json()) == ["200"]
+    assert (now["gender"], now["birthDate"]) == ("male", "1970")
 
 
 async def test_the_entries_of_a_batch_stand_alone() -> None:

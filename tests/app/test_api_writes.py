@@ -175,6 +175,31 @@ async def test_a_json_patch_changes_what_it_names() -> None:
         assert (await client.patch("/fhir/Patient/a", json=operations)).status_code == 415
 
 
+async def test_a_fhirpath_patch_changes_what_it_names() -> None:
+    world = World()
+    await store(world.repository, patient("a", "Adler", gender="female"))
+    parts = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": "Patient.gender"},
+        {"name": "value", "valueCode": "other"},
+    ]
+    body = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts}]}
+    bad = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": parts[:1]}]}
+    async with writer(world) as client:
+        for media in ("application/fhir+json; charset=utf-8", "application/json"):
+            done = await client.patch("/fhir/Patient/a", json=body, headers={"Content-Type": media})
+            assert (done.status_code, done.json()["gender"]) == (200, "other")
+        failed = await client.patch("/fhir/Patient/a", json=bad, headers={"Content-Type": "application/fhir+json"})
+        assert (failed.status_code, code_of(failed)) == (422, "patch-invalid")
+        for content, media in (
+            (b"<x/>", "application/fhir+xml"),
+            (b"{}", ""),
+            (b'{"resourceType":"Patient"}', "text/json"),
+        ):
+            refused = await client.patch("/fhir/Patient/a", content=content, headers={"Content-Type": media})
+            assert (refused.status_code, code_of(refused)) == (415, "media-unsupported")
+
+
 async def test_patches_at_once_all_count() -> None:
     world = World()
     async with writer(world) as client:

@@ -11,6 +11,7 @@ import msgspec
 import hilum
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format
+from hilum.app.api.patching import PATCH_FORMATS
 from hilum.app.api.query import parse_pairs
 from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
 
@@ -82,7 +83,7 @@ def statement(
         "implementation": {"description": "hilum FHIR API", "url": base},
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json"],
-        "patchFormat": ["application/json-patch+json"],
+        "patchFormat": list(PATCH_FORMATS),
         "rest": [
             {
                 "mode": "server",

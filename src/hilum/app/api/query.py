@@ -116,11 +116,11 @@ def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
 
 
 def condition(type_: str, pairs: Pairs) -> Query:
-    """A condition (R4 http.html#ccreate): a search of which nothing may be ignored. Raises Problem 400, 412."""
+    """A condition (R4 http.html#ccreate): a search of which nothing may be ignored. Raises Problem 400."""
     asked = ask(type_, pairs, max_count=2)
     if asked.ignored or not asked.query.terms:
         why = f"{asked.ignored[0].name}: {asked.ignored[0].why}" if asked.ignored else "it has no search parameter"
-        raise Problem("condition-unusable", 412, "invalid", f"the condition cannot be used: {why}")
+        raise Problem("condition-unusable", 400, "invalid", f"the condition cannot be used: {why}")
     return replace(asked.query, include=(), revinclude=(), sort=(), total_only=False)
 
 

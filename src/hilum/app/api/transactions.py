@@ -7,12 +7,9 @@ decisions, an audit row each. What a transaction changes is one write of the rep
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -21,57 +18,36 @@ from msgspec.structs import replace
 from hilum.app.api.auth import forbidden
 from hilum.app.api.bundles import instant
 from hilum.app.api.contents import Content, check_media, content_of, decode_json
+from hilum.app.api.entries import CONDITIONS, Entry, answer_of, at_entry, body_of, entries_of, phrase, response_of
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply, problem_reply
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem
+from hilum.app.api.patching import patch_of
 from hilum.app.api.query import condition, parse_pairs
 from hilum.app.api.resources import etag, unknown_type
-from hilum.app.api.writing import Writing, WritingRules, new_id, problem_of, versions_of
+from hilum.app.api.writing import PATCH_TRIES, Writing, WritingRules, new_id, problem_of, versions_of
 from hilum.app.tokens import Permission
-from hilum.errors import FormatError, HilumError, NotFound
+from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
-from hilum.repository import Change, Did, Query, Repository, Verb, WriteRefused, Written
+from hilum.repository import Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
 
 __all__ = ["Dispatch", "Transactions"]
 
-MOST_ENTRIES = 5_000
 STEP = 100  # answers that are written before others get their turn
 LARGE = 128 * 1024  # bytes of a bundle that is read beside the event loop
 
 Dispatch = Callable[[str, str, list[tuple[bytes, bytes]], bytes, Call], Awaitable[Reply]]
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
-_CONDITIONS = {
-    "ifNoneExist": b"if-none-exist",
-    "ifMatch": b"if-match",
-    "ifNoneMatch": b"if-none-match",
-    "ifModifiedSince": b"if-modified-since",
-}
 _VERBS = {"POST": Verb.CREATE, "PUT": Verb.UPDATE, "PATCH": Verb.UPDATE, "DELETE": Verb.DELETE}
+_MOVED = frozenset({"version-conflict", "id-mismatch"})  # of what was read for a patch
 _STATUS = {Did.CREATED: 201, Did.DELETED: 204, Did.ABSENT: 204}
-
-
-class _Entry(Struct, frozen=True):
-    """One entry. `path` is below the base, `query` as written."""
-
-    index: int
-    method: str
-    path: str
-    query: str
-    full_url: str
-    resource: Any
-    conditions: dict[str, str]
-
-    @property
-    def parts(self) -> list[str]:
-        return self.path.split("/")
 
 
 class _Plan(Struct):
     """What a transaction writes, in the order of its verbs."""
 
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     changes: list[Change] = []
     references: dict[str, Query] = {}
 
@@ -98,60 +74,28 @@ class Transactions:
         body = await call.body(MAX_RESOURCE)
         bundle = await asyncio.to_thread(decode_json, body) if len(body) > LARGE else decode_json(body)
         is_large = len(body) > LARGE
-        kind, entries = await asyncio.to_thread(self._entries, bundle) if is_large else self._entries(bundle)
+        kind, entries = (
+            await asyncio.to_thread(entries_of, bundle, self._base) if is_large else entries_of(bundle, self._base)
+        )
         call.target, call.detail = kind, f"entries={len(entries)}"
         if kind == "batch":
             answers = [await self._alone(call, one) for one in entries]
         else:
             answers = await self._together(call, entries, is_large=is_large)
-        return Reply(200, _response(kind, answers))
+        return Reply(200, response_of(kind, answers))
 
-    # reading the bundle
-
-    def _entries(self, bundle: Any) -> tuple[str, list[_Entry]]:
-        if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-            raise Problem(
-                "bundle-expected", 400, "structure", "this address takes a Bundle of type batch or transaction"
-            )
-        kind, given = bundle.get("type"), bundle.get("entry", [])
-        if kind not in ("batch", "transaction") or not isinstance(given, list):
-            raise Problem("bundle-expected", 400, "value", "the Bundle must be of type batch or transaction")
-        if len(given) > MOST_ENTRIES:
-            text = f"a bundle has at most {MOST_ENTRIES} entries: send it in parts"
-            raise Problem("bundle-too-large", 413, "too-costly", text)
-        return str(kind), [self._entry(index, one) for index, one in enumerate(given)]
-
-    def _entry(self, index: int, given: Any) -> _Entry:
-        request = given.get("request") if isinstance(given, dict) else None
-        if not isinstance(request, dict):
-            raise _bad(index, "it has no request")
-        method, url = request.get("method"), request.get("url")
-        if method not in _METHODS or not isinstance(url, str) or not url:
-            raise _bad(index, f"its request needs a method ({', '.join(_METHODS)}) and a url such as Patient/123")
-        conditions = {name: request[name] for name in _CONDITIONS if isinstance(request.get(name), str)}
-        path, _, query = url.removeprefix(self._base).lstrip("/").partition("?")
-        if "://" in path:
-            raise _bad(index, "its url is another server's: write it relative to this one")
-        full_url = given.get("fullUrl", "")
-        return _Entry(
-            index,
-            method,
-            unquote(path),
-            query,
-            full_url if isinstance(full_url, str) else "",
-            given.get("resource"),
-            conditions,
-        )
+    def _read(self, body: bytes) -> tuple[str, list[Entry]]:
+        return entries_of(decode_json(body), self._base)
 
     # batch, and the reads of a transaction
 
-    async def _alone(self, call: Call, entry: _Entry) -> bytes:
+    async def _alone(self, call: Call, entry: Entry) -> bytes:
         headers = [
-            (name, entry.conditions[key].encode()) for key, name in _CONDITIONS.items() if key in entry.conditions
+            (name, entry.conditions[key].encode()) for key, name in CONDITIONS.items() if key in entry.conditions
         ]
         headers.append((b"prefer", call.header("prefer").encode()))
         try:
-            body, media = _body_of(entry)
+            body, media = body_of(entry)
             if body:
                 headers.append((b"content-type", media))
             url = quote(entry.path, safe="/$")
@@ -160,20 +104,17 @@ class Transactions:
             )
         except Problem as problem:
             reply = problem_reply(problem)
-        return _answer_of(reply, self._wants_body(call, default=entry.method == "GET"))
+        return answer_of(reply, self._wants_body(call, default=entry.method == "GET"))
 
     def _wants_body(self, call: Call, *, default: bool) -> bool:
         return default or return_preference(call.header("prefer"), "minimal") == "representation"
 
     # transaction
 
-    async def _together(self, call: Call, entries: Sequence[_Entry], *, is_large: bool) -> list[bytes]:
-        plan = await asyncio.to_thread(self._plan, call, entries) if is_large else self._plan(call, entries)
+    async def _together(self, call: Call, entries: Sequence[Entry], *, is_large: bool) -> list[bytes]:
+        plan, written = await self._written(call, entries, is_large=is_large)
         answers: dict[int, bytes] = {}
-        if plan.changes:
-            if not call.may(Permission.WRITE):
-                raise forbidden(call.role, Permission.WRITE)
-            written = await self._write(call, plan)
+        if written:
             wants_body = self._wants_body(call, default=False)
             for number, (entry, one) in enumerate(zip(plan.entries, written, strict=True), 1):
                 answers[entry.index] = self._answer(call, one, wants_body)
@@ -184,20 +125,36 @@ class Transactions:
                 answers[entry.index] = await self._alone(call, entry)
         return [answers[index] for index in range(len(entries))]
 
-    def _plan(self, call: Call, entries: Sequence[_Entry]) -> _Plan:
+    async def _written(self, call: Call, entries: Sequence[Entry], *, is_large: bool) -> tuple[_Plan, list[Written]]:
+        """What is patched was read before the write: where it is another by then, all is planned anew."""
+        for tries in range(1, PATCH_TRIES + 1):
+            plan = await asyncio.to_thread(self._plan, call, entries) if is_large else self._plan(call, entries)
+            if not plan.changes:
+                return plan, []
+            if not call.may(Permission.WRITE):
+                raise forbidden(call.role, Permission.WRITE)
+            try:
+                return plan, await self._write(call, plan)
+            except Problem as problem:
+                is_patched = problem.code in _MOVED and any(one.method == "PATCH" for one in plan.entries)
+                if not is_patched or tries == PATCH_TRIES:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _plan(self, call: Call, entries: Sequence[Entry]) -> _Plan:
         plan = _Plan()
         writes = [one for one in entries if one.method in _ORDER]
         for entry in sorted(writes, key=lambda one: (_ORDER[one.method], one.index)):
             try:
                 change = self._writing.checked(call, self._change(call, entry))
             except Problem as problem:
-                raise _at(entry.index, problem) from None
+                raise at_entry(entry.index, problem) from None
             plan.entries.append(entry)
             plan.changes.append(change)
         self._find_references(call, plan)
         return plan
 
-    def _change(self, call: Call, entry: _Entry) -> Change:
+    def _change(self, call: Call, entry: Entry) -> Change:
         type_, *rest = entry.parts
         if type_ not in self._types:
             raise unknown_type(self._types)
@@ -210,7 +167,7 @@ class Transactions:
         change = _MAKE[entry.method](self, entry, type_, id_, where)
         return replace(_guarded(change, entry.conditions), may_create=self._rules.update_creates)
 
-    def _where(self, call: Call, type_: str, entry: _Entry) -> Query | None:
+    def _where(self, call: Call, type_: str, entry: Entry) -> Query | None:
         if entry.method == "POST":
             text = entry.conditions.get("ifNoneExist", "").lstrip("?")
             if not text:
@@ -219,46 +176,48 @@ class Transactions:
             text = entry.query
         return self._writing.narrowed(call, _VERBS[entry.method], condition(type_, parse_pairs(text.encode())))
 
-    def _content(self, entry: _Entry, type_: str) -> Content:
+    def _content(self, entry: Entry, type_: str) -> Content:
         return content_of(entry.resource, self._rules.validate, type_)
 
-    def _create(self, entry: _Entry, type_: str, _: str, where: Query | None) -> Change:
+    def _create(self, entry: Entry, type_: str, _: str, where: Query | None) -> Change:
         elements = self._content(entry, type_).elements
         return Change(Verb.CREATE, type_, new_id(), elements, where, names=_names(entry))
 
-    def _update(self, entry: _Entry, type_: str, id_: str, where: Query | None) -> Change:
+    def _update(self, entry: Entry, type_: str, id_: str, where: Query | None) -> Change:
         content = self._content(entry, type_)
         if id_ and content.id != id_:
             raise Problem("id-mismatch", 400, "invalid", "the resource must have the id of the url")
         id_, is_own = id_ or content.id or new_id(), bool(content.id)
         return Change(Verb.UPDATE, type_, id_, content.elements, where, is_own_id=is_own, names=_names(entry))
 
-    def _delete(self, _: _Entry, type_: str, id_: str, where: Query | None) -> Change:
+    def _delete(self, _: Entry, type_: str, id_: str, where: Query | None) -> Change:
         return Change(Verb.DELETE, type_, id_, where=where)
 
-    def _patch(self, entry: _Entry, type_: str, id_: str, where: Query | None) -> Change:
-        """R4 http.html#patch: the patch of a bundle is a Binary."""
-        if where is not None:
-            text = "a conditional patch is not taken in a transaction: name the resource by its id"
-            raise Problem("entry-invalid", 400, "not-supported", text)
-        body, media = _body_of(entry)
-        check_media(media.decode(), frozenset({"application/json-patch+json"}), "application/json-patch+json")
+    def _patch(self, entry: Entry, type_: str, id_: str, where: Query | None) -> Change:
+        """Of the version that is there now; whoever changes it meanwhile has the transaction planned anew."""
+        body, media = body_of(entry)
+        patch = patch_of(body, media.decode("latin-1"))
+        stored = self._writing.only_match(where) if where is not None else self._there(type_, id_)
+        content = self._writing.patched(stored, patch)
+        return Change(
+            Verb.UPDATE,
+            type_,
+            stored.id,
+            content.elements,
+            where,
+            if_versions=(stored.version,),
+            is_own_id=where is not None,
+            names=_names(entry),
+        )
+
+    def _there(self, type_: str, id_: str) -> Stored:
         try:
             stored = self._repository.get(type_, id_)
         except NotFound:
             stored = None
         if stored is None or stored.deleted:
             raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id to patch")
-        try:
-            patched = fhir.apply_patch(fhir.decode(stored.body), decode_json(body))
-        except FormatError as error:
-            raise Problem(
-                error.code, 422, "processing", f"operation {error.location or '/'}: {error.message}"
-            ) from None
-        content = content_of(patched, self._rules.validate, type_)
-        if content.id != id_:
-            raise Problem("id-mismatch", 422, "business-rule", "a patch does not change the id")
-        return Change(Verb.UPDATE, type_, id_, content.elements, if_versions=(stored.version,), names=_names(entry))
+        return stored
 
     def _find_references(self, call: Call, plan: _Plan) -> None:
         """Conditional references, and placeholders that nothing in the bundle bears."""
@@ -271,18 +230,18 @@ class Transactions:
                 for text in fhir.all_references(bytes(raw)) if b'"reference"' in bytes(raw) else ():
                     if text.startswith("urn:") and text not in known:
                         why = "it refers to a urn: that is no fullUrl of this bundle"
-                        raise _at(entry.index, Problem("reference-unresolved", 400, "not-found", why))
+                        raise at_entry(entry.index, Problem("reference-unresolved", 400, "not-found", why))
                     if "?" in text and "://" not in text and text not in known:
                         plan.references[text] = self._reference(call, entry, text)
 
-    def _reference(self, call: Call, entry: _Entry, text: str) -> Query:
+    def _reference(self, call: Call, entry: Entry, text: str) -> Query:
         type_, _, query = text.partition("?")
         if type_ not in self._types:
-            raise _at(entry.index, unknown_type(self._types))
+            raise at_entry(entry.index, unknown_type(self._types))
         try:
             return call.sight.narrowed(condition(type_, parse_pairs(query.encode())))
         except Problem as problem:
-            raise _at(entry.index, problem) from None
+            raise at_entry(entry.index, problem) from None
 
     async def _write(self, call: Call, plan: _Plan) -> list[Written]:
         targets = [f"{one.type}/{one.id}" if one.where is None else one.type for one in plan.changes]
@@ -295,7 +254,7 @@ class Transactions:
         except WriteRefused as refused:
             told = problem_of(refused)
             assert isinstance(told, Problem)
-            raise _at(plan.entries[refused.index].index, told) if refused.index >= 0 else told from None
+            raise at_entry(plan.entries[refused.index].index, told) if refused.index >= 0 else told from None
         except HilumError as error:
             raise problem_of(error) from None
         call.is_audited = True
@@ -303,7 +262,7 @@ class Transactions:
         return written
 
     def _answer(self, call: Call, written: Written, wants_body: bool) -> bytes:
-        response: dict[str, Any] = {"status": _phrase(_STATUS.get(written.did, 200))}
+        response: dict[str, Any] = {"status": phrase(_STATUS.get(written.did, 200))}
         stored = written.stored
         entry: dict[str, Any] = {}
         if stored is not None:
@@ -317,7 +276,7 @@ class Transactions:
         return msgspec.json.encode({**entry, "response": response})
 
 
-_MAKE: dict[str, Callable[[Transactions, _Entry, str, str, Query | None], Change]] = {
+_MAKE: dict[str, Callable[[Transactions, Entry, str, str, Query | None], Change]] = {
     "POST": Transactions._create,
     "PUT": Transactions._update,
     "PATCH": Transactions._patch,
@@ -325,7 +284,7 @@ _MAKE: dict[str, Callable[[Transactions, _Entry, str, str, Query | None], Change
 }
 
 
-def _names(entry: _Entry) -> tuple[str, ...]:
+def _names(entry: Entry) -> tuple[str, ...]:
     """What others of the bundle may call it (R4 bundle.html#references)."""
     if not entry.full_url:
         return ()
@@ -342,53 +301,3 @@ def _guarded(change: Change, conditions: dict[str, str]) -> Change:
     elif tags:
         change = replace(change, if_versions=versions_of(tags))
     return replace(change, if_absent=True) if conditions.get("ifNoneMatch", "").strip() == "*" else change
-
-
-def _body_of(entry: _Entry) -> tuple[bytes, bytes]:
-    """The body that the request would have had by itself, and its media type."""
-    if entry.method == "PATCH":
-        binary = entry.resource if isinstance(entry.resource, dict) else {}
-        try:
-            return base64.b64decode(binary.get("data", ""), validate=True), str(binary.get("contentType", "")).encode()
-        except (binascii.Error, TypeError, ValueError):
-            raise Problem("entry-invalid", 400, "structure", "a patch is a Binary with contentType and data") from None
-    if entry.method in ("POST", "PUT") and entry.resource is not None:
-        return fhir.encode(entry.resource), b"application/fhir+json"
-    return b"", b""
-
-
-def _answer_of(reply: Reply, wants_body: bool) -> bytes:
-    """A reply as an entry. An OperationOutcome of an error goes into `outcome`."""
-    headers = dict(reply.headers)
-    response: dict[str, Any] = {"status": _phrase(reply.status)}
-    for name, header in (("location", b"location"), ("etag", b"etag")):
-        if header in headers:
-            response[name] = headers[header].decode("latin-1")
-    entry: dict[str, Any] = {}
-    if reply.status >= 400:
-        response["outcome"] = Raw(reply.body)
-    elif reply.body and wants_body:
-        entry["resource"] = Raw(reply.body)
-    return msgspec.json.encode({**entry, "response": response})
-
-
-def _phrase(status: int) -> str:
-    return f"{status} {HTTPStatus(status).phrase}"
-
-
-def _response(kind: str, answers: Sequence[bytes]) -> bytes:
-    tail = b',"entry":[%b]}' % b",".join(answers) if answers else b"}"
-    return b'{"resourceType":"Bundle","type":"%b-response"' % kind.encode() + tail
-
-
-def _at(index: int, problem: Problem) -> Problem:
-    """The same problem, told of one entry."""
-    problem.issues = tuple(
-        replace(one, expression=(f"Bundle.entry[{index}]", *one.expression), text=f"entry {index}: {one.text}")
-        for one in problem.issues
-    )
-    return problem
-
-
-def _bad(index: int, why: str) -> Problem:
-    return _at(index, Problem("entry-invalid", 400, "structure", why))

@@ -18,17 +18,17 @@ from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.identities import with_identities
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem, issue
+from hilum.app.api.patching import Patch, patch_of
 from hilum.app.api.query import Pairs, condition, parse_pairs, terms_named
 from hilum.app.api.resources import etag, http_date, unknown_type
 from hilum.app.tokens import microseconds
-from hilum.errors import FormatError, HilumError, MappingError, NotFound
-from hilum.formats import fhir
+from hilum.errors import HilumError, MappingError, NotFound
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
 from hilum.model import AuditEvent, Outgoing
 from hilum.repository import Aftermath, Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
 from hilum.safeguards import Interaction
 
-__all__ = ["Writing", "WritingRules", "changed_by", "new_id", "problem_of", "versions_of"]
+__all__ = ["PATCH_TRIES", "Writing", "WritingRules", "changed_by", "new_id", "problem_of", "versions_of"]
 
 PATCH_TRIES = 5
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -114,29 +114,31 @@ class Writing:
         return await self._write(call, self._preconditions(call, change), content)
 
     async def patch(self, call: Call) -> Reply:
-        """`PATCH [base]/[type]/[id]` with a JSON Patch (RFC 6902)."""
+        """`PATCH [base]/[type]/[id]` with a JSON Patch or a FHIRPath Patch."""
         type_, id_ = self._type(call), call.params["id"]
         call.target = f"{type_}/{id_}"
-        return await self._patch(call, await self._operations(call), lambda: self._current(call, type_, id_))
+        patch = patch_of(await call.body(MAX_RESOURCE), call.header("content-type"))
+        return await self._patch(call, patch, lambda: self._current(call, type_, id_))
 
     async def patch_where(self, call: Call) -> Reply:
         """`PATCH [base]/[type]?[condition]`."""
         type_ = self._type(call)
         where = self._seen(call, Verb.UPDATE, self._condition(call, type_))
         assert where is not None
+        patch = patch_of(await call.body(MAX_RESOURCE), call.header("content-type"))
+        return await self._patch(call, patch, lambda: self.only_match(where))
 
-        def find() -> Stored:
-            try:
-                found = self._repository.search(replace(where, count=2)).matches
-            except HilumError as error:
-                raise problem_of(error) from None
-            if len(found) > 1:
-                raise Problem("match-not-unique", 412, "multiple-matches", "more than one resource meets the condition")
-            if not found:
-                raise Problem("resource-unknown", 404, "not-found", f"no {type_} meets the condition")
-            return found[0]
-
-        return await self._patch(call, await self._operations(call), find)
+    def only_match(self, where: Query) -> Stored:
+        """The one resource that meets a condition. Raises Problem 404, 412."""
+        try:
+            found = self._repository.search(replace(where, count=2, with_total=False)).matches
+        except HilumError as error:
+            raise problem_of(error) from None
+        if len(found) > 1:
+            raise Problem("match-not-unique", 412, "multiple-matches", "more than one resource meets the condition")
+        if not found:
+            raise Problem("resource-unknown", 404, "not-found", f"no {where.type} meets the condition")
+        return found[0]
 
     async def delete(self, call: Call) -> Reply:
         """`DELETE [base]/[type]/[id]`: twice is as good as once."""
@@ -261,13 +263,6 @@ class Writing:
         self.told()
         return self._reply(call, written, content.notes if content else ())
 
-    async def _operations(self, call: Call) -> object:
-        kinds = frozenset({"application/json-patch+json"})
-        if not call.header("content-type"):
-            raise Problem("media-unsupported", 415, "not-supported", "send a patch as application/json-patch+json")
-        check_media(call.header("content-type"), kinds, "application/json-patch+json")
-        return decode_json(await call.body(MAX_RESOURCE))
-
     def _current(self, call: Call, type_: str, id_: str) -> Stored:
         try:
             stored = self._repository.get(type_, id_)
@@ -279,7 +274,7 @@ class Writing:
             raise Problem("resource-gone", 410, "deleted", f"this {type_} was deleted; an update brings it back")
         return stored
 
-    async def _patch(self, call: Call, operations: object, find: Callable[[], Stored]) -> Reply:
+    async def _patch(self, call: Call, patch: Patch, find: Callable[[], Stored]) -> Reply:
         """Patched outside of the transaction, and written only if it is still the same version."""
         asked = self._preconditions(call, Change(Verb.UPDATE, call.params["type"], ""))
         for tries in range(PATCH_TRIES):
@@ -288,7 +283,7 @@ class Writing:
             if asked.if_absent or (asked.if_versions is not None and stored.version not in asked.if_versions):
                 text = f"it is version {stored.version}, not the one that was asked for: read it again"
                 raise Problem("version-conflict", 412, "conflict", text)
-            content = self._patched(stored, operations)
+            content = self.patched(stored, patch)
             change = Change(Verb.UPDATE, stored.type, stored.id, content.elements, if_versions=(stored.version,))
             try:
                 return await self._write(call, change, content)
@@ -297,14 +292,9 @@ class Writing:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _patched(self, stored: Stored, operations: object) -> Content:
-        try:
-            patched = fhir.apply_patch(fhir.decode(stored.body), operations)
-        except FormatError as error:
-            raise Problem(
-                error.code, 422, "processing", f"operation {error.location or '/'}: {error.message}"
-            ) from None
-        content = content_of(patched, self._rules.validate, stored.type)
+    def patched(self, stored: Stored, patch: Patch) -> Content:
+        """A resource after a patch, as it may be stored. Raises Problem 422."""
+        content = content_of(patch(stored.body), self._rules.validate, stored.type)
         if content.id != stored.id:
             raise Problem("id-mismatch", 422, "business-rule", "a patch does not change the id")
         return content
