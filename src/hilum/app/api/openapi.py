@@ -93,7 +93,16 @@ _PAST = [
     _FORMAT,
 ]
 _RESOURCE = {"schema": {"type": "object", "required": ["resourceType"]}}
-_PATCH = {"schema": {"type": "array", "items": {"type": "object", "required": ["op", "path"]}}}
+_PATCH = {"schema": {"type": "array", "maxItems": 1_000, "items": {"$ref": "#/components/schemas/PatchOperation"}}}
+_OPERATION = {
+    "type": "object",
+    "required": ["op", "path"],
+    "properties": {
+        "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+        "path": {"type": "string", "pattern": "^(/.*)?$"},
+        "from": {"type": "string", "pattern": "^(/.*)?$"},
+    },
+}
 _FORM = {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
 
 _REFUSED = (401, 403, 414, 429, 503)
@@ -190,7 +199,16 @@ _ROUTES = [
         (200, 201),
         _AS_RESOURCE,
     ),
-    _Route("patch", _ONE, "patch", "Change by a JSON Patch", [_IF_MATCH, _PREFER], (*_WRITTEN, 410), (200,), _AS_PATCH),
+    _Route(
+        "patch",
+        _ONE,
+        "patch",
+        "Change by a JSON Patch or FHIRPath Patch",
+        [_IF_MATCH, _PREFER],
+        (*_WRITTEN, 410),
+        (200,),
+        _AS_PATCH,
+    ),
     _Route("delete", _ONE, "delete", "Delete", [_IF_MATCH], (*_READ, 412), (200, 204)),
     _Route("get", "/fhir/_history", "historyOfAll", "Versions of everything", _PAST, _TOLD, result="Bundle"),
     _Route("get", f"{_TYPE}/_history", "historyOfType", "Versions of a type", _PAST, _READ, result="Bundle"),
@@ -302,6 +320,7 @@ def document(surface: Surface, base_url: str, *, exports: bool = False, subscrip
         "components": {
             "schemas": {
                 "OperationOutcome": _OUTCOME,
+                "PatchOperation": _OPERATION,
                 "Type": {"enum": [resource.type for resource in surface.resources]},
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -340,7 +359,8 @@ def _operation(route: _Route, answers: tuple[int, ...]) -> dict[str, Any]:
     made = {"operationId": route.id, "summary": route.text, "parameters": route.parameters, "responses": responses}
     if route.body is not None:
         media, body = route.body
-        made["requestBody"] = {"required": True, "content": {media: body}}
+        also = {_FHIR: _PARAMETERS} if route.body is _AS_PATCH else {}
+        made["requestBody"] = {"required": True, "content": {media: body, **also}}
     return made
 
 
