@@ -132,7 +132,7 @@ class Engine:
 
     async def _receive(self, source: Source) -> None:
         while arrivals := await source.read():
-            self._pace.hear()
+            self._pace.hear(len(arrivals))
             for seq in await self._flow.receive(arrivals):
                 self._tell(self._tell_of_copy, seq)
 
