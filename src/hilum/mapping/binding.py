@@ -19,6 +19,7 @@ from hilum.mapping.transforms import Env, Report, Spec
 from hilum.mapping.tree import wrap_of
 from hilum.mapping.unit import Binding, Line, Unit
 from hilum.model import Draft, ExceptionItem
+from hilum.safeguards import SHARED_TYPES
 
 __all__ = ["Call", "bind_unit"]
 
@@ -40,6 +41,10 @@ class Call:
         self.counts: dict[str, int] = {}
         self.trace: list[tuple[int, Any, int, str]] = []
         self.fields: tuple[list[bytes], list[int], tuple[Any, ...]] = ([], [], ())  # valued, written, fates by segment
+
+
+# A ward and a physician are in every other message: their provenance would be a list of the traffic.
+_SHARED = tuple(b'{"reference":"%b/' % type_.encode() for type_ in sorted(SHARED_TYPES))
 
 
 def _reference(type_: str, id_: str) -> bytes:
@@ -178,11 +183,11 @@ class _Binder:
 
         def targets(references: list[bytes], call: Call, rid: str) -> list[bytes]:
             own = _reference(own_type, rid)
-            found = dict.fromkeys(references)
-            found.update(dict.fromkeys([loose[6] for loose in call.loose]))
-            found.pop(b"", None)
-            found.pop(own, None)
-            return [before + one + after for one in found] if before or after else list(found)
+            named = dict.fromkeys([*references, *[loose[6] for loose in call.loose]])
+            named.pop(b"", None)
+            named.pop(own, None)
+            found = [one for one in named if not one.startswith(_SHARED)] or list(named)
+            return [before + one + after for one in found] if before or after else found
 
         return targets
 
