@@ -46,7 +46,7 @@ SCHEMA = Schema(
 )
 
 STEP = 16  # messages planned before other tasks get their turn
-ROUND = 64  # messages at most in one job of the writer
+ROUND = 128  # messages at most in one job of the writer
 
 CONDITION_SECONDS = 1.0  # for a condition of a write, which everybody else waits behind
 LARGE = 100  # changes of a write that is planned beside the writer
