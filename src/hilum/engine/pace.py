@@ -20,8 +20,8 @@ LOOK = 0.01  # seconds after which somebody who waits looks again
 class Pace:
     """Shared by all workers of an engine: says when the next of them may apply what it has.
 
-    The share of applying falls with the rate of arrivals. A feed that comes steadily leaves it most of the time; senders
-    that send as fast as they are answered push it back, for as long as a burst lasts.
+    The share of applying falls with the rate of arrivals. A feed that comes steadily leaves it most of the time;
+    senders that send as fast as they are answered push it back, for as long as a burst lasts.
     """
 
     def __init__(self) -> None:
