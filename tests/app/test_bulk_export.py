@@ -116,8 +116,10 @@ async def exported(
     found: dict[str, list[Any]] = {}
     for kind in ("output", "deleted", "error"):
         for one in manifest[kind]:
-            file = await client.get(one["url"])
+            file = await client.get(one["url"], headers={"Accept-Encoding": "identity"})
             assert file.status_code == 200
+            zipped = await client.get(one["url"], headers={"Accept-Encoding": "br;q=1.0, gzip;q=0.8, *;q=0.1"})
+            assert (zipped.headers["content-encoding"], zipped.content) == ("gzip", file.content)
             assert file.headers["content-type"] == "application/fhir+ndjson"
             assert int(file.headers["content-length"]) == len(file.content)
             lines = [json.loads(line) for line in file.text.splitlines()]

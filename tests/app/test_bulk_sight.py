@@ -184,6 +184,15 @@ async def test_a_group_export_has_its_members_and_what_they_refer_to(world: Smar
         assert found["PractitionerRole"] == {"r1"}
         found = await exported(client, "Group/one/$export", _type="Practitioner")
         assert found == {"Practitioner": {"d1"}}
+    for scope in ("system/Patient.rs system/Encounter.rs", "system/Encounter.rs", "system/Patient.rs?gender=male"):
+        async with world.client(await token(world, "system", scope)) as client:
+            if scope == "system/Patient.rs system/Encounter.rs":  # no word of Group, and all that it has may be seen
+                found = await exported(client, "Group/one/$export")
+                assert set(found) == {"Patient", "Encounter"}
+                continue
+            told = [await client.get(f"/fhir/Group/{id_}/$export", headers=ASYNC) for id_ in ("one", "never")]
+            assert [one.status_code for one in told] == [403, 403], scope
+            assert told[0].text == told[1].text
 
 
 async def test_a_deletion_is_told_to_whom_the_resource_was_told(world: SmartWorld) -> None:

@@ -20,7 +20,7 @@ _ALLOWED = (
 )
 _EXPOSED = (
     b"access-control-expose-headers",
-    b"etag, last-modified, location, www-authenticate, retry-after, x-request-id",
+    b"etag, last-modified, location, content-location, www-authenticate, retry-after, x-progress, x-request-id",
 )
 # public documents, and addresses that no script has any business with
 _ANYBODY = ("/fhir/metadata", "/openapi.json", "/smart/jwks.json")

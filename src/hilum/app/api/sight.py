@@ -35,6 +35,10 @@ class Sight(Struct, frozen=True):
         """Whether anything of this type may be seen at all."""
         return self.limits is None or type_ in self.limits
 
+    def sees_all(self, type_: str) -> bool:
+        """Whether everything of this type may be seen."""
+        return self.limits is None or () in self.limits.get(type_, ())
+
     def sees(self, stored: Stored) -> bool:
         """Whether this version may be seen; a deleted one, where its whole type may be."""
         if self.limits is None:
@@ -42,7 +46,7 @@ class Sight(Struct, frozen=True):
         limits = self.limits.get(stored.type)
         if limits is None:
             return False
-        return () in limits if stored.deleted else is_within(stored, limits)
+        return self.sees_all(stored.type) if stored.deleted else is_within(stored, limits)
 
     def narrowed(self, query: Query) -> Query:
         """The same search over what may be seen."""

@@ -61,23 +61,32 @@ def judge(text: str, *, client: str, audience: str, keys: Callable[[str], KeySet
 
 
 def check_keys(text: str) -> KeySet:
-    """The keys of a JWK Set. Raises HilumError `app-keys-invalid` unless all are public, named and strong."""
+    """The keys of a JWK Set that assertions can be proven with; others in it (for encryption, on other curves) wait.
+
+    Raises HilumError `app-keys-invalid` where none can be used, or a private one is given away.
+    """
     try:
-        parsed = json.loads(text)
-        raw = parsed["keys"]
-        keys = KeySet.import_key_set({"keys": raw})
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
-        raise _keys("this is no JWK Set: an object with `keys`") from None
-    for one, given in zip(keys.keys, raw, strict=True):
-        if "d" in given or "k" in given:
+        raw = json.loads(text)["keys"]
+        if any("d" in given or "k" in given for given in raw):
             raise _keys("a private key stands in it: give the public half only, and make a new key")
-        if not one.kid:
-            raise _keys("every key needs a kid")
-        if not _fits(one, "RS384") and not _fits(one, "ES384"):
-            raise _keys("keys are RSA of 2048 bits or more (RS384), or EC on P-384 (ES384)")
+        keys = KeySet([key for given in raw if (key := _usable(given)) is not None])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise _keys("this is no JWK Set: an object with `keys`") from None
     if not keys.keys:
-        raise _keys("it has no keys")
+        text = "none of its keys can prove an assertion: that takes a kid, and RSA of 2048 bits or more (RS384) or EC"
+        raise _keys(f"{text} on P-384 (ES384), whose use is sig and key_ops verify, if they are said")
     return keys
+
+
+def _usable(given: dict[str, Any]) -> Any:
+    """The key, None for one that is not for this."""
+    if not given.get("kid") or "verify" not in given.get("key_ops", ("verify",)):
+        return None
+    try:
+        key = KeySet.import_key_set({"keys": [given]}).keys[0]
+    except (JoseError, ValueError):
+        return None
+    return key if _fits(key, "RS384") or _fits(key, "ES384") else None
 
 
 def _proven(text: str, algorithm: str, keys: list[Any]) -> dict[str, Any]:

@@ -95,5 +95,5 @@ def _failed(why: str) -> HilumError:
 
 
 def _unreachable() -> OAuthProblem:
-    text = "the keys of this app cannot be fetched from its jwks_uri now; try again"
+    text = "no key of this app that can be used was fetched from its jwks_uri; look at what is there, and try again"
     return OAuthProblem("invalid_client", text, code="keys-unreachable", status=401)
