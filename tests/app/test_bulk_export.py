@@ -290,6 +290,10 @@ async def test_one_token_may_have_two_exports_under_way(world: World) -> None:
         answers = [await client.get("/fhir/$export", headers=ASYNC) for _ in range(3)]
         assert [one.status_code for one in answers] == [202, 202, 429]
         assert answers[2].headers["retry-after"] == "60"
+        client.headers["Authorization"] = f"Bearer {world.tokens.create('scraper', Role.OPERATOR, 60, by='test').text}"
+        lines = (await client.get("/metrics")).text.splitlines()
+        assert {'hilum_exports{state="open"} 2.0', 'hilum_exports{state="failed"} 0.0'} <= set(lines)
+        assert "hilum_export_oldest_timestamp_seconds 0.0" not in lines
 
 
 async def test_files_are_sealed_and_go_when_they_expire(world: World) -> None:

@@ -434,7 +434,9 @@ async def group_exports(probe: Probe) -> None:
 
 async def subscriptions(probe: Probe) -> None:
     for url in ("/fhir/Subscription/$status", "/fhir/Subscription/x/$status", "/fhir/Subscription/x/$events"):
-        assert (await probe.client.get(url)).status_code == 403, "no patient/ scope opens what is nobody's record"
+        for method in ("GET", "POST"):
+            told = await probe.client.request(method, url)
+            assert told.status_code == 403, "no patient/ scope opens what is nobody's record"
 
 
 PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
@@ -463,9 +465,9 @@ PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
     "/fhir/Group/{id:fhirid}/$export": {"GET": group_exports, "POST": group_exports},
     "/fhir/$export-status/{job:fhirid}": {"GET": exports, "DELETE": exports},
     "/fhir/$export-file/{job:fhirid}/{name}": {"GET": exports},
-    "/fhir/Subscription/$status": {"GET": subscriptions},
-    "/fhir/Subscription/{id:fhirid}/$status": {"GET": subscriptions},
-    "/fhir/Subscription/{id:fhirid}/$events": {"GET": subscriptions},
+    "/fhir/Subscription/$status": {"GET": subscriptions, "POST": subscriptions},
+    "/fhir/Subscription/{id:fhirid}/$status": {"GET": subscriptions, "POST": subscriptions},
+    "/fhir/Subscription/{id:fhirid}/$events": {"GET": subscriptions, "POST": subscriptions},
     "/metrics": {"GET": metrics},
     "/smart/launch": {"POST": launches},
 }

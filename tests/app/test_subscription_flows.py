@@ -164,9 +164,9 @@ class World:
         )
         self._tokens: dict[str, str] = {}
 
-    def token(self, name: str) -> str:
+    def token(self, name: str, role: Role = Role.WRITER) -> str:
         if name not in self._tokens:
-            self._tokens[name] = self.tokens.create(name, Role.WRITER, 3_600, by="test").text
+            self._tokens[name] = self.tokens.create(name, role, 3_600, by="test").text
         return self._tokens[name]
 
     @asynccontextmanager
@@ -315,11 +315,34 @@ async def test_a_dead_subscriber_holds_nobody_goes_into_error_and_recovers_witho
                 await client.get(f"/fhir/Subscription/{id_}/$events?eventsSinceNumber=2&eventsUntilNumber=4")
             ).json()
             assert numbers_of(events) == [2, 3, 4]
+            given = [{"name": "eventsSinceNumber", "valueInteger64": "4"}, {"name": "content", "valueCode": "empty"}]
+            posted = {"resourceType": "Parameters", "parameter": given}
+            events = (await client.post(f"/fhir/Subscription/{id_}/$events", json=posted)).json()
+            assert (numbers_of(events), len(events["entry"])) == ([4, 5], 1)
+            shown = (await client.post("/fhir/Subscription/$status")).json()
+            assert len(shown["entry"]) == 2
+        lines = await measured(world)
+        assert {'hilum_subscriptions{status="error"} 1.0', 'hilum_subscriptions{status="active"} 1.0'} <= lines
+        assert 'hilum_subscription_events_waiting{subscriber="worklist"} 5.0' in lines
+        assert 'hilum_subscription_oldest_timestamp_seconds{subscriber="worklist"} 0.0' not in lines
+        assert 'hilum_subscription_failures{subscriber="worklist"} 0.0' not in lines
         dead.got.clear()
         dead.answer = lambda _: 200
         await world.until_status(id_, "active")
         await dead.until(lambda: 5 in dead.numbers())
         assert sorted(set(dead.numbers())) == [1, 2, 3, 4, 5]
+        async with asyncio.timeout(20):
+            while 'hilum_subscription_events_waiting{subscriber="worklist"} 0.0' not in await measured(world):
+                await asyncio.sleep(0.01)
+
+
+async def measured(world: World) -> set[str]:
+    """The lines of /metrics."""
+    async with world.client() as client:
+        client.headers["Authorization"] = f"Bearer {world.token('scraper', Role.OPERATOR)}"
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    return set(answer.text.splitlines())
 
 
 async def test_a_slow_subscriber_holds_nobody(tmp_path: Path) -> None:

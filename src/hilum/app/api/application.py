@@ -27,7 +27,7 @@ from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
 from hilum.app.api.health import Health
 from hilum.app.api.history import History
 from hilum.app.api.inner import Inner
-from hilum.app.api.metrics import HttpMetrics
+from hilum.app.api.metrics import HttpMetrics, Services
 from hilum.app.api.openapi import OpenApi
 from hilum.app.api.operations import Operations
 from hilum.app.api.outcomes import Problem
@@ -106,7 +106,10 @@ def create_app(
     history = History(repository, resources, searching.aside, surface.types, paging, base, max_count)
     everything = Everything(repository, searching, paging, base, max_count).of_patient
     special = Special(searching, paging, base, max_count)
-    operations = Operations(health, http)
+    services = Services(
+        exports.stand if exports is not None else None, subscriptions.stand if subscriptions is not None else None
+    )
+    operations = Operations(health, http, services)
     security = authorization.capability() if authorization is not None else None
     capability = Capability(
         surface,

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from hilum.app.api.asking import asked_of
 from hilum.app.api.auth import out_of_scope
 from hilum.app.api.bundles import instant
-from hilum.app.api.contents import check_media, decode_json
 from hilum.app.api.exchange import Call, Handler, Reply
 from hilum.app.api.negotiation import JSON, check_format, is_strict
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import parse_pairs
-from hilum.app.bulk.asking import Export, asked_for, pairs_of_parameters
+from hilum.app.bulk.asking import Export, asked_for
 from hilum.app.bulk.exporting import FAILED, ExportFile, ExportJob
 from hilum.errors import NotFound
 from hilum.formats import fhir
@@ -111,11 +110,7 @@ class BulkExport:
             text = "an export is made beside the request: send Prefer: respond-async"
             raise Problem("export-not-async", 400, "required", text)
         check_format(call.header("accept"), None)
-        pairs = list(parse_pairs(call.query))
-        if call.scope["method"] == "POST":
-            check_media(call.header("content-type"))
-            body = await call.body()
-            pairs += pairs_of_parameters(decode_json(body)) if body else []
+        pairs = await asked_of(call)
         written = call.query.decode("latin-1")
         asked = asked_for(
             f"{self._base}/{address}{'?' if written else ''}{written}",

@@ -7,7 +7,17 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-__all__ = ["ArrivalCount", "Check", "DeliveryCount", "Health", "StaticHealth", "Totals"]
+__all__ = [
+    "ArrivalCount",
+    "Check",
+    "DeliveryCount",
+    "ExportStand",
+    "Health",
+    "StaticHealth",
+    "SubscriberStand",
+    "SubscriptionStand",
+    "Totals",
+]
 
 
 class Check(Struct, frozen=True):
@@ -43,6 +53,33 @@ class ArrivalCount(Struct, frozen=True):
     source: str
     count: int
     last_at: int = 0
+
+
+class ExportStand(Struct, frozen=True):
+    """Bulk exports in the store by state (`open`, `done`, `failed`); since when the oldest open one waits or runs.
+
+    In microseconds, 0 where none is open.
+    """
+
+    counts: dict[str, int]
+    oldest: int = 0
+
+
+class SubscriberStand(Struct, frozen=True):
+    """One subscriber's events that were not taken yet, since when (microseconds, 0: none), and failures in a row."""
+
+    subscriber: str
+    waiting: int = 0
+    oldest: int = 0
+    failures: int = 0
+
+
+class SubscriptionStand(Struct, frozen=True):
+    """Subscriptions by status, who is told, and how many commits were not looked through yet."""
+
+    counts: dict[str, int]
+    subscribers: tuple[SubscriberStand, ...] = ()
+    behind: int = 0
 
 
 @runtime_checkable

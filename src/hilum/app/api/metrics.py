@@ -5,15 +5,16 @@ Labels are names from the integration folder, route templates, methods and statu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from hilum.app.api.health import Health
+from hilum.app.api.health import ExportStand, Health, SubscriptionStand
 
-__all__ = ["CONTENT_TYPE", "HttpMetrics", "render"]
+__all__ = ["CONTENT_TYPE", "HttpMetrics", "Services", "render"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -46,16 +47,23 @@ class HttpMetrics:
         return generate_latest(self._registry)
 
 
-def render(health: Health) -> bytes:
+class Services(Struct, frozen=True):
+    """What is served beside the engine, asked how it stands; None where it is not served."""
+
+    exports: Callable[[], ExportStand] | None = None
+    subscriptions: Callable[[], SubscriptionStand] | None = None
+
+
+def render(health: Health, services: Services) -> bytes:
     """The numbers of the store in the text format of Prometheus."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(health))
+    registry.register(_Collector(health, services))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, health: Health) -> None:
-        self._health = health
+    def __init__(self, health: Health, services: Services) -> None:
+        self._health, self._services = health, services
 
     def describe(self) -> Iterable[Metric]:
         return ()
@@ -64,6 +72,10 @@ class _Collector:
         yield from _totals(self._health)
         yield _deliveries(self._health)
         yield from _arrivals(self._health)
+        if self._services.exports is not None:
+            yield from _exports(self._services.exports())
+        if self._services.subscriptions is not None:
+            yield from _subscriptions(self._services.subscriptions())
         ready = GaugeMetricFamily("hilum_ready", "1 when the check passes, by check.", labels=["check"])
         for check in self._health.checks():
             ready.add_metric([check.name], float(check.ok))
@@ -107,3 +119,41 @@ def _arrivals(health: Health) -> Iterable[Metric]:
         last.add_metric([item.source], item.last_at / 1_000_000)
     yield count
     yield last
+
+
+def _exports(stand: ExportStand) -> Iterable[Metric]:
+    count = GaugeMetricFamily("hilum_exports", "Bulk exports that are kept, by state.", labels=["state"])
+    for state in ("open", "done", "failed"):
+        count.add_metric([state], stand.counts.get(state, 0))
+    yield count
+    yield GaugeMetricFamily(
+        "hilum_export_oldest_timestamp_seconds",
+        "When the oldest export that is not done was asked for; 0 for none.",
+        stand.oldest / 1_000_000,
+    )
+
+
+def _subscriptions(stand: SubscriptionStand) -> Iterable[Metric]:
+    count = GaugeMetricFamily("hilum_subscriptions", "Subscriptions by status.", labels=["status"])
+    for status in ("requested", "active", "error", "off"):
+        count.add_metric([status], stand.counts.get(status, 0))
+    yield count
+    yield GaugeMetricFamily(
+        "hilum_subscription_commits_behind", "Commits that no event was looked for in yet.", stand.behind
+    )
+    waiting = GaugeMetricFamily(
+        "hilum_subscription_events_waiting", "Events that a subscriber has not taken.", labels=["subscriber"]
+    )
+    oldest = GaugeMetricFamily(
+        "hilum_subscription_oldest_timestamp_seconds",
+        "When the oldest event happened that a subscriber has not taken; 0 for none.",
+        labels=["subscriber"],
+    )
+    failures = GaugeMetricFamily(
+        "hilum_subscription_failures", "Notifications in a row that a subscriber did not take.", labels=["subscriber"]
+    )
+    for one in stand.subscribers:
+        waiting.add_metric([one.subscriber], one.waiting)
+        oldest.add_metric([one.subscriber], one.oldest / 1_000_000)
+        failures.add_metric([one.subscriber], one.failures)
+    yield from (waiting, oldest, failures)

@@ -266,25 +266,13 @@ _OF_ONE = "/fhir/Subscription/{id}"
 _NUMBERS = [_query(name, {"type": "integer", "minimum": 0}) for name in ("eventsSinceNumber", "eventsUntilNumber")]
 _CONTENT = _query("content", {"enum": ["empty", "id-only", "full-resource"]})
 _SUBSCRIBED = [
-    _Route(
-        "get",
-        "/fhir/Subscription/$status",
-        "statuses",
-        "How one's subscriptions stand",
-        [_FORMAT],
-        _READ,
-        result="Bundle",
-    ),
-    _Route("get", f"{_OF_ONE}/$status", "status", "How one stands", [_FORMAT], _READ, result="Bundle"),
-    _Route(
-        "get",
-        f"{_OF_ONE}/$events",
-        "events",
-        "Its events again",
-        [*_NUMBERS, _CONTENT, _FORMAT],
-        _READ,
-        result="Bundle",
-    ),
+    _Route(method, path, id_ + end, text, asked, errors, body=body, result="Bundle")
+    for path, id_, text, asked in (
+        ("/fhir/Subscription/$status", "statuses", "How one's subscriptions stand", [_FORMAT]),
+        (f"{_OF_ONE}/$status", "status", "How one stands", [_FORMAT]),
+        (f"{_OF_ONE}/$events", "events", "Its events again", [*_NUMBERS, _CONTENT, _FORMAT]),
+    )
+    for method, end, errors, body in (("get", "", _READ, None), ("post", "Posted", _BODY, _AS_RESOURCE))
 ]
 
 

@@ -20,8 +20,8 @@ __all__ = ["Operations"]
 class Operations:
     """Asks the engine how it is. The thread is one: scrapes queue up instead of counting side by side."""
 
-    def __init__(self, health: Health, http: metrics.HttpMetrics) -> None:
-        self._health = health
+    def __init__(self, health: Health, http: metrics.HttpMetrics, services: metrics.Services) -> None:
+        self._health, self._services = health, services
         self._http = http
         self._thread = _thread()
 
@@ -49,7 +49,8 @@ class Operations:
 
     async def metrics(self, _: Call) -> Reply:
         """`GET /metrics` in the text format of Prometheus."""
-        store = await asyncio.get_running_loop().run_in_executor(self._thread, metrics.render, self._health)
+        loop = asyncio.get_running_loop()
+        store = await loop.run_in_executor(self._thread, metrics.render, self._health, self._services)
         return Reply(200, store + self._http.render(), content_type=metrics.CONTENT_TYPE)
 
 

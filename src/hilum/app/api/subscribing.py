@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from hilum.app.api.asking import asked_of
 from hilum.app.api.exchange import Call, Handler, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import parse_pairs
+from hilum.app.api.query import Pairs
 from hilum.app.subscriptions.notices import notification, status_bundle
 from hilum.app.subscriptions.reading import CONTENTS
 from hilum.safeguards import Interaction
@@ -32,14 +33,14 @@ class Subscribing:
     def addresses(self) -> Mapping[str, Mapping[str, Handler]]:
         """Paths of routes, with what they take."""
         return {
-            "/fhir/Subscription/$status": {"GET": self.status_of_all},
-            "/fhir/Subscription/{id:fhirid}/$status": {"GET": self.status},
-            "/fhir/Subscription/{id:fhirid}/$events": {"GET": self.events},
+            "/fhir/Subscription/$status": {"GET": self.status_of_all, "POST": self.status_of_all},
+            "/fhir/Subscription/{id:fhirid}/$status": {"GET": self.status, "POST": self.status},
+            "/fhir/Subscription/{id:fhirid}/$events": {"GET": self.events, "POST": self.events},
         }
 
     async def status_of_all(self, call: Call) -> Reply:
         """All of the caller's, or those that `id` and `status` name."""
-        given = self._given(call)
+        given = await self._given(call)
         ids = [one for name, value in given for one in value.split(",") if name == "id"]
         states = [one for name, value in given for one in value.split(",") if name == "status"]
         found = [one for one in self._subscriptions.of(call.actor) if not ids or one.id in ids]
@@ -47,12 +48,11 @@ class Subscribing:
 
     async def status(self, call: Call) -> Reply:
         """How one stands."""
-        return Reply(200, status_bundle(self._base, [self._one(call, "$status")]))
+        return Reply(200, status_bundle(self._base, [(await self._one(call, "$status"))[0]]))
 
     async def events(self, call: Call) -> Reply:
         """Its events again, from one number up to another."""
-        one = self._one(call, "$events")
-        given = dict(self._given(call))
+        one, given = await self._one(call, "$events")
         first, last = (_number(given, name) for name in ("eventsSinceNumber", "eventsUntilNumber"))
         content = given.get("content", one.asked.content)
         if content not in CONTENTS:
@@ -71,17 +71,17 @@ class Subscribing:
             resources = {event.number: stored for event, stored in pairs if stored is not None and seen.sees(stored)}
         return Reply(200, notification(self._base, one, "query-event", found, resources, content))
 
-    def _one(self, call: Call, operation: str) -> Subscription:
-        self._given(call)
+    async def _one(self, call: Call, operation: str) -> tuple[Subscription, dict[str, str]]:
+        given = dict(await self._given(call))
         found = self._subscriptions.of(call.actor, call.params["id"])
         if not found:
             raise Problem("resource-unknown", 404, "not-found", "this token has no Subscription with this id")
         call.target = f"Subscription/{found[0].id}/{operation}"
-        return found[0]
+        return found[0], given
 
-    def _given(self, call: Call) -> list[tuple[str, str]]:
+    async def _given(self, call: Call) -> Pairs:
         call.target = "Subscription"
-        given = parse_pairs(call.query)
+        given = await asked_of(call)
         check_format(call.header("accept"), dict(given).get("_format"))
         return given
 

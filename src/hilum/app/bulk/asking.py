@@ -15,7 +15,7 @@ from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.repository import Limits, SearchTerm, Stored, is_within
 
-__all__ = ["Export", "asked_for", "pairs_of_parameters"]
+__all__ = ["Export", "asked_for"]
 
 FORMATS = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
 _NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
@@ -40,26 +40,6 @@ class Export(Struct, frozen=True):
     is_of_patients: bool = False
     patients: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()  # parameters that were ignored, and why
-
-
-def pairs_of_parameters(body: Any) -> list[tuple[str, str]]:
-    """A Parameters resource as pairs. Raises Problem 400 `export-parameters-unusable`."""
-    given = body.get("parameter", []) if isinstance(body, dict) and body.get("resourceType") == "Parameters" else None
-    if not isinstance(given, list):
-        raise _unusable("the body of a kick-off is a Parameters resource")
-    return [_pair(one) for one in given]
-
-
-def _pair(one: Any) -> tuple[str, str]:
-    name = one.get("name") if isinstance(one, dict) else None
-    if not isinstance(name, str):
-        raise _unusable("every parameter has a name and a value")
-    for key, value in one.items():
-        if key == "valueReference" and isinstance(value, dict) and isinstance(value.get("reference"), str):
-            return name, value["reference"]
-        if key.startswith("value") and isinstance(value, str):
-            return name, value
-    raise _unusable(f"the parameter {name[:40]} has no text as its value")
 
 
 def asked_for(
@@ -189,7 +169,3 @@ def _patient(value: str) -> str:
 
 def _invalid(name: str, why: str) -> Problem:
     return Problem("parameter-invalid", 400, "value", f"{name} cannot be used: {why}", parameter=name)
-
-
-def _unusable(text: str) -> Problem:
-    return Problem("export-parameters-unusable", 400, "structure", text)

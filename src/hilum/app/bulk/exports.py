@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
+from hilum.app.api.health import ExportStand
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.writing import new_id
 from hilum.app.bulk.asking import Export
@@ -106,6 +107,13 @@ class Exports:
     def expires(self, job: ExportJob) -> int:
         """When its files go, microseconds."""
         return job.ended + self._kept * 1_000_000
+
+    def stand(self) -> ExportStand:
+        """How many there are, and since when the oldest waits."""
+        sql = "SELECT state, count(*), min(created) FROM export_job GROUP BY state"
+        found: list[Any] = self._store.read(lambda connection: connection.execute(sql).fetchall())
+        oldest = next((since for state, _, since in found if state == OPEN), 0)
+        return ExportStand({state: count for state, count, _ in found}, oldest)
 
     async def cancel(self, id_: str) -> None:
         """End an export and delete its files."""

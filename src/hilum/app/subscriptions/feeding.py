@@ -49,7 +49,11 @@ class Feeder:
 
     def is_behind(self) -> bool:
         """Whether there are commits that were not looked at."""
-        return self._feed.now().tick > self.position()
+        return self.behind() > 0
+
+    def behind(self) -> int:
+        """How many commits were not looked at."""
+        return self._feed.now().tick - self.position()
 
     def look(self) -> tuple[int, int, dict[str, list[Event]]] | None:
         """The next part of the commits: (position before, after, events by subscription without their numbers).

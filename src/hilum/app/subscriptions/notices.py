@@ -1,7 +1,8 @@
-"""Notifications as Bundles (Subscriptions Backport IG, R4: a history Bundle that begins with a Parameters). Pure."""
+"""Notifications as Bundles (Subscriptions Backport IG, R4: a history Bundle that begins with a Parameters)."""
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,8 +45,10 @@ def notification(
         entries += [_entry(base, event, resources.get(event.number)) for event in events]
     bundle = {
         "resourceType": "Bundle",
+        "id": str(uuid.uuid4()),
         "meta": {"profile": [f"{PROFILE}/backport-subscription-notification-r4"]},
         "type": "history",
+        "timestamp": instant(time.time_ns() // 1000),
         "entry": entries,
     }
     return msgspec.json.encode(bundle)
@@ -76,7 +79,14 @@ def status_of(
 
 def status_bundle(base: str, found: Sequence[Subscription]) -> bytes:
     """The answer of `$status`."""
-    entries = [{"resource": status_of(base, one, "query-status"), "search": {"mode": "match"}} for one in found]
+    entries = [
+        {
+            "fullUrl": f"urn:uuid:{uuid.uuid4()}",
+            "resource": status_of(base, one, "query-status"),
+            "search": {"mode": "match"},
+        }
+        for one in found
+    ]
     bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "total": len(entries)}
     return msgspec.json.encode(bundle | ({"entry": entries} if entries else {}))
 

@@ -11,7 +11,17 @@ from hilum.app.api.sight import Sight
 from hilum.app.subscriptions.reading import Asked
 from hilum.repository import Limits
 
-__all__ = ["Event", "Subscription", "add_events", "all_subscriptions", "events_of", "find", "put", "remove"]
+__all__ = [
+    "Event",
+    "Subscription",
+    "add_events",
+    "all_subscriptions",
+    "events_of",
+    "find",
+    "oldest_waiting",
+    "put",
+    "remove",
+]
 
 
 class Subscription(Struct, frozen=True):
@@ -60,6 +70,10 @@ _EVENTS = (
     "SELECT number, at, change, type, id, rid, version FROM subscription_event "
     "WHERE subscription = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?"
 )
+_OLDEST = (
+    "SELECT e.subscription, e.at FROM subscription s CROSS JOIN subscription_event e "
+    "ON e.subscription = s.id AND e.number = s.delivered + 1"
+)
 _ADD = "INSERT INTO subscription_event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _limits = msgspec.msgpack.Decoder(dict[str, Limits] | None)
 _asked = msgspec.msgpack.Decoder(Asked)
@@ -104,6 +118,11 @@ def add_events(connection: Any, id_: str, events: list[Event]) -> None:
 def events_of(connection: Any, id_: str, after: int, upto: int, limit: int) -> list[Event]:
     """Events with numbers above `after` and up to `upto`, in order."""
     return [Event(*one) for one in connection.execute(_EVENTS, (id_, after, upto, limit)).fetchall()]
+
+
+def oldest_waiting(connection: Any) -> dict[str, int]:
+    """When the first event happened that was not taken, by subscription; those without one are not there."""
+    return dict(connection.execute(_OLDEST).fetchall())
 
 
 def _row(row: tuple[Any, ...]) -> Subscription:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +14,21 @@ from msgspec import Raw
 
 from hilum.app.api.contents import content_of
 from hilum.app.api.exchange import Call
+from hilum.app.api.health import SubscriberStand, SubscriptionStand
 from hilum.app.api.outcomes import Problem
 from hilum.app.smart.apps import app_in
 from hilum.app.subscriptions.feeding import Feeder
 from hilum.app.subscriptions.reading import read_subscription
-from hilum.app.subscriptions.rows import Event, Subscription, all_subscriptions, events_of, find, put, remove
+from hilum.app.subscriptions.rows import (
+    Event,
+    Subscription,
+    all_subscriptions,
+    events_of,
+    find,
+    oldest_waiting,
+    put,
+    remove,
+)
 from hilum.app.subscriptions.sending import Pace, Sender, signing_secret
 from hilum.app.subscriptions.settings import Subscriber, Topic
 from hilum.app.tokens import Tokens, microseconds
@@ -160,6 +171,20 @@ class Subscriptions:
         """The subscriptions of a token or app: all, or the one with this id."""
         found = self._store.read(all_subscriptions)
         return [one for one in found if one.actor == actor and id_ in ("", one.id)]
+
+    def stand(self) -> SubscriptionStand:
+        """How all of them stand."""
+        found, oldest = self._store.read(lambda connection: (all_subscriptions(connection), oldest_waiting(connection)))
+        told: dict[str, SubscriberStand] = {}
+        for one in found:
+            if one.status != "off":
+                name = one.actor.removeprefix("app/")
+                before = told.get(name, SubscriberStand(name))
+                since = [at for at in (before.oldest, oldest.get(one.id, 0)) if at]
+                waiting = before.waiting + one.number - one.delivered
+                told[name] = SubscriberStand(name, waiting, min(since, default=0), max(before.failures, one.attempts))
+        counts = Counter(one.status for one in found)
+        return SubscriptionStand(dict(counts), tuple(told.values()), self._feeder.behind() if told else 0)
 
     def events(self, one: Subscription, after: int, upto: int, limit: int) -> list[Event]:
         """Events that are kept, in order."""
