@@ -22,7 +22,10 @@ from joserfc.jwk import ECKey, RSAKey
 from hilum.app.api import create_app
 from hilum.app.bulk.exports import Exports
 from hilum.app.bulk.tables import BULK_SCHEMA
-from hilum.app.smart import SMART_SCHEMA, Authorization, Kind, new_app, new_user
+from hilum.app.smart.apps import new_app
+from hilum.app.smart.records import SMART_SCHEMA, Kind
+from hilum.app.smart.surface import Authorization
+from hilum.app.smart.users import new_user
 from hilum.app.subscriptions.service import Subscriptions
 from hilum.app.subscriptions.settings import Topic, Trigger
 from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA

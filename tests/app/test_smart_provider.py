@@ -14,8 +14,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from smart_support import Browser, SmartWorld
 
-from hilum.app.smart import new_user
 from hilum.app.smart.provider import Provider
+from hilum.app.smart.users import new_user
 from hilum.config import SmartProvider
 from hilum.errors import HilumError
 

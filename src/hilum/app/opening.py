@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.sections import SECTIONS
-from hilum.app.smart import SMART_SCHEMA
+from hilum.app.smart.records import SMART_SCHEMA
 from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, SqliteTokens
 from hilum.config import Integration, Tree, load

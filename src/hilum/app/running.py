@@ -26,7 +26,7 @@ from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import SourceConfig, judgement_of, source_configs
 from hilum.app.sending import format_of, maker_of
-from hilum.app.smart import Authorization
+from hilum.app.smart.surface import Authorization
 from hilum.app.subscriptions.service import Subscriptions, may_act
 from hilum.app.subscriptions.settings import Subscriber, Topic
 from hilum.config import Tree

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
-from hilum.app.smart import App as SmartApp
-from hilum.app.smart import Apps, Kind, new_app
+from hilum.app.smart.apps import Apps, new_app
+from hilum.app.smart.records import App as SmartApp
+from hilum.app.smart.records import Kind
 from hilum.errors import HilumError
 
 __all__ = ["app"]

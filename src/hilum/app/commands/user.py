@@ -12,7 +12,9 @@ from cyclopts import App, Parameter
 from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
-from hilum.app.smart import User, Users, hash_password, new_user
+from hilum.app.smart.passwords import hash_password
+from hilum.app.smart.records import User
+from hilum.app.smart.users import Users, new_user
 from hilum.config import Secret
 from hilum.errors import HilumError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -17,7 +18,6 @@ LEAST = 12
 MOST = 1_024
 
 _HASHER = PasswordHasher()  # the second recommended option of RFC 9106: 64 MiB, 3 passes
-_NOBODY = _HASHER.hash("the password of nobody")
 
 
 def hash_password(password: str) -> str:
@@ -51,9 +51,15 @@ class Passwords:
             self._waiting -= 1
 
 
+@cache
+def _nobody() -> str:
+    return _HASHER.hash("the password of nobody")
+
+
 def _verify(hashed: str, password: str) -> bool:
+    nobody = _nobody()  # made at the first of all, whoever that is
     try:
-        proven = _HASHER.verify(hashed or _NOBODY, password)
+        proven = _HASHER.verify(hashed or nobody, password)
     except (VerificationError, InvalidHashError):
         return False
     return proven and bool(hashed)
