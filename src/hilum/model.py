@@ -29,6 +29,7 @@ __all__ = [
     "Merge",
     "Message",
     "Outgoing",
+    "Part",
     "Receipt",
     "Severity",
     "Sighted",
@@ -131,6 +132,15 @@ class Ack(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
+class Part(Struct, frozen=True):
+    """Which part of a large file of records an arrival is: they come in order, each taken by itself."""
+
+    tag: str  # names the file's content; control ids are made of it and the line
+    line: int  # of the file, of the first record
+    columns: tuple[str, ...] = ()
+    cr: bool = False  # lines end in CR alone
+
+
 class Arrival(Struct, frozen=True):
     """One message as it came in, and the way to answer. `answer` never blocks; it may be called for CA and then AA."""
 
@@ -142,6 +152,7 @@ class Arrival(Struct, frozen=True):
     fault: Finding | None = None  # the way in could not take it whole (too large, cut off); body is what was kept
     codes: tuple[str, ...] = ()  # oddities of the way in that were tolerated: the body is whole
     once: bytes = b""  # names it among all arrivals: the journal takes it once, however often it is handed over
+    part: Part | None = None  # of a large file of records; else the body is all of it
 
 
 class AuditEvent(Struct, frozen=True):

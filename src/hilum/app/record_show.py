@@ -5,10 +5,12 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
 
 from hilum import mapping
 from hilum.app.sections import SECTIONS
@@ -18,7 +20,10 @@ from hilum.formats import records
 from hilum.intake import FilesSource
 from hilum.model import Accounting, Disposition, Finding
 
-__all__ = ["MappedRecord", "RecordSource", "disposition_of", "map_records", "record_source"]
+__all__ = ["MappedRecord", "RecordSource", "as_lines", "disposition_of", "map_records", "opened", "record_source"]
+
+_RESOURCES = (".ndjson", ".json")
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class RecordSource(Struct, frozen=True):
@@ -32,13 +37,16 @@ class MappedRecord(Struct, frozen=True):
     """One record of a file: `line` is where it starts; `finding` says why it would be held at the door."""
 
     line: int
+    kind: str
     mapped: mapping.Mapped
     finding: Finding | None = None
     traces: list[mapping.Trace] = []
 
 
 def record_source(folder: Path | None, file: Path, name: str) -> RecordSource | None:
-    """The source `name`, or the one that takes files of this name; None when they hold HL7 v2.
+    """The source `name`, or the one that takes files of this name; .json and .ndjson hold FHIR all the same.
+
+    None when they hold HL7 v2.
 
     Raises ConfigError `source-unknown`, or `source-ambiguous` when several take the file.
     """
@@ -55,7 +63,35 @@ def record_source(folder: Path | None, file: Path, name: str) -> RecordSource | 
     if len(fitting) > 1:
         text = f"{', '.join(sorted(fitting))} take files of this name: say which with --source"
         raise ConfigError(text, code="source-ambiguous")
+    if not fitting and file.suffix in _RESOURCES:
+        return RecordSource("map", records.Ndjson())
     return RecordSource(fitting[0], described[fitting[0]]) if fitting else None
+
+
+def opened(file: Path, source: RecordSource) -> BinaryIO:
+    """The records of a file, to be read as they go; of one JSON document (.json) its resources as lines.
+
+    Raises OSError.
+    """
+    if file.suffix == ".json" and isinstance(source.format, records.Ndjson):
+        return BytesIO(as_lines(file.read_bytes()))
+    return file.open("rb")
+
+
+def as_lines(raw: bytes) -> bytes:
+    """The resources of one JSON document as lines: of a Bundle its entries, else the document itself.
+
+    What is no JSON comes back as it is: reading its lines says what is wrong.
+    """
+    try:
+        document = records.read_resource(raw)
+    except FormatError:
+        return raw
+    entries = document.get("entry") if document["resourceType"] == "Bundle" else None
+    if not isinstance(entries, list):
+        return _encode(document) + b"\n"
+    inside = [one.get("resource") for one in entries if isinstance(one, dict)]
+    return b"".join(_encode(one) + b"\n" for one in inside if isinstance(one, dict))
 
 
 def map_records(
@@ -67,15 +103,14 @@ def map_records(
     try:
         for found in records.read_records(file, source.format):
             if found.finding is not None:
-                yield MappedRecord(found.line, _nothing(found.finding), found.finding)
+                yield MappedRecord(found.line, found.kind, _nothing(found.finding), found.finding)
                 continue
-            record = records.read(found.body)
-            yield MappedRecord(
-                found.line, plan.run(record, context), traces=plan.trace(record, context) if trace else []
-            )
+            record, then = records.read(found.body), structs.replace(context, sent_at=found.at)
+            traces = plan.trace(record, then) if trace else []
+            yield MappedRecord(found.line, found.kind, plan.run(record, then), traces=traces)
     except FormatError as error:
         finding = Finding(error.code, error.message, error.location)
-        yield MappedRecord(0, _nothing(finding), finding)
+        yield MappedRecord(0, "", _nothing(finding), finding)
 
 
 def _nothing(finding: Finding) -> mapping.Mapped:

@@ -21,21 +21,29 @@ def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple
     The control id is made of the file's content and the line: the same file again gives the same ids.
     Raises FormatError for a file that is none of this format.
     """
-    tag = sha256(arrival.body).hexdigest()[:16]
+    part = arrival.part
+    tag = part.tag if part is not None else sha256(arrival.body).hexdigest()[:16]
     sender = format_.sender_of(arrival.source)
-    for found in records.read_records(BytesIO(arrival.body), format_):
+    for found in _records_of(arrival, format_):
         finding = found.finding
         envelope = Envelope(
             source=arrival.source,
             received_at=arrival.received_at,
             sender=sender,
             control_id=f"{tag}-{found.line}",
-            kind=format_.kind,
+            kind=found.kind,
             key=found.key,
+            sent_at=found.at,
             disposition=Disposition.HOLD if finding else Disposition.ACCEPT,
             codes=(finding.code,) if finding else (),
         )
         yield Incoming(envelope, found.body, partitions_of(envelope), arrival.once), finding
+
+
+def _records_of(arrival: Arrival, format_: records.Format) -> Iterator[records.Found]:
+    if arrival.part is not None and not isinstance(format_, records.Spreadsheet):
+        return records.read_part(arrival.part, arrival.body, format_)
+    return records.read_records(BytesIO(arrival.body), format_)
 
 
 def complaint_of(body: bytes) -> tuple[str, str]:

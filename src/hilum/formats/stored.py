@@ -1,4 +1,4 @@
-"""A journaled message read again, whatever it is: HL7 v2, or a record of columns."""
+"""A journaled message read again, whatever it is: HL7 v2, or a record."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hilum.formats import hl7v2, records
 
 __all__ = ["Stored", "read_stored"]
 
-Stored = hl7v2.Hl7Message | records.RowRecord
+Stored = hl7v2.Hl7Message | records.RowRecord | records.ResourceRecord
 
 
 def read_stored(body: bytes, charset: str) -> Stored:

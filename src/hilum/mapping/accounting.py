@@ -20,7 +20,7 @@ from hilum.mapping.rows import Rule
 from hilum.mapping.tables import Ignore
 from hilum.model import ExceptionItem
 
-__all__ = ["Fate", "Fates", "FieldFates", "ignored_fields", "read_fields"]
+__all__ = ["Fate", "Fates", "FieldFates", "Ignored", "covers", "ignored_fields", "read_fields"]
 
 REMEMBERED = 4096
 _HEADERS = frozenset({"MSH", "FHS", "BHS"})
@@ -37,12 +37,21 @@ class Fate(Struct, frozen=True):
 
 
 class FieldFates(Struct, frozen=True):
-    """The fields of one segment by their fate: bit n for field n. `name` is "???" where it cannot be shown."""
+    """The fields of one segment by their fate: bit n for field n. `name` is "???" where it cannot be shown.
+
+    Columns and elements have no numbers that mean anything elsewhere: `labels` names those that were there, bit by bit.
+    """
 
     name: str
     mapped: int
     ignored: int
     left: int
+    labels: tuple[str, ...] = ()
+
+    def places(self, bits: int) -> list[str]:
+        """`PID-5`, `patients[Birth Date]`... for the fields of a mask."""
+        numbers = [number for number in range(bits.bit_length()) if bits >> number & 1]
+        return [self.labels[number] if self.labels else f"{self.name}-{number}" for number in numbers]
 
 
 class Ignored(Struct, frozen=True):
@@ -58,7 +67,7 @@ def ignored_fields(
     """Ignored fields by segment, for one kind and sender; `numbers` are those of the columns of each record."""
     found: dict[str, Ignored] = {}
     for line in lines:
-        if not sender_rank(line.sender, sender) or not _covers(line.applies, kind):
+        if not sender_rank(line.sender, sender) or not covers(line.applies, kind):
             continue
         column = named_column(line.field)
         if column is not None:
@@ -79,7 +88,8 @@ def _ignore_column(found: dict[str, Ignored], record: str, column: str, numbers:
     found[record] = Ignored(before.fields | bits, before.whole or column == "*")
 
 
-def _covers(applies: str, kind: str) -> bool:
+def covers(applies: str, kind: str) -> bool:
+    """Whether a line of `ignores` that names these kinds is about this one."""
     if not applies or applies == "*":
         return True
     type_ = kind.partition("^")[0]
@@ -149,7 +159,8 @@ class Fates:
         valued = sum(1 << number for number in range(start, len(pattern)) if pattern[number])
         rest = valued & ~written
         ignored = rest if self._ignored.whole else rest & self._ignored.fields
-        return FieldFates(self.name, valued & written, ignored, rest & ~ignored)
+        labels = tuple(self._labels) if self._labels else ()
+        return FieldFates(self.name, valued & written, ignored, rest & ~ignored, labels)
 
     def _place(self, number: int) -> str:
         return self._labels[number] if self._labels else f"{self.name}-{number}"

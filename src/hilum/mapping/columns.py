@@ -28,10 +28,13 @@ from hilum.mapping.syntax import (
 __all__ = [
     "MARKS",
     "MOST_COLUMNS",
+    "Arranged",
     "Columns",
     "Table",
     "Tabular",
+    "escaped",
     "is_record_kind",
+    "is_resource_kind",
     "named_column",
     "numbered",
     "record_of_kind",
@@ -88,7 +91,7 @@ class _Line(Struct, frozen=True):
     raw: str = ""
 
 
-class _Arranged:
+class Arranged:
     """A record as the engine reads it: one segment."""
 
     __slots__ = ("kind", "names", "segments")
@@ -120,7 +123,7 @@ class Columns:
         """Whether too many names were met: columns that come from outside must not fill the memory."""
         return len(self.labels) > MOST_COLUMNS
 
-    def arrange(self, record: Tabular) -> _Arranged:
+    def arrange(self, record: Tabular) -> Arranged:
         """Cells by the numbers of their columns."""
         layout = self._layouts.get(record.columns)
         if layout is None:
@@ -138,13 +141,13 @@ class Columns:
                 if deletes and known:
                     fields[number] = _DELETE
                 continue
-            text = cell if plain_text else _escaped(cell)
+            text = cell if plain_text else escaped(cell)
             if split:
                 text = _REPETITION.join(part.strip() for part in text.split(split))
             if parts:
                 text = _COMPONENT.join(part.strip() for part in text.split(parts))
             fields[number] = text if not (split or parts) or text.strip(_REPETITION + _COMPONENT) else ""
-        return _Arranged(record.kind, self.record, fields)
+        return Arranged(record.kind, self.record, fields)
 
     def _place(self, name: str) -> tuple[int, bool, str, str]:
         number = self._numbers.get(name)
@@ -155,7 +158,10 @@ class Columns:
         return number, name in table.numbers, table.splits.get(name, ""), table.parts.get(name, "")
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
+    """A text in which no mark of ours stands, and that is not taken for `\"\"`."""
+    if not _SPECIAL.search(cell) and cell != _DELETE:
+        return cell
     if cell == _DELETE:
         return f"{_ESCAPE}Q{_ESCAPE}"
     return _SPECIAL.sub(lambda found: f"{_ESCAPE}{_LETTERS[found[0]]}{_ESCAPE}", cell)
@@ -164,6 +170,11 @@ def _escaped(cell: str) -> str:
 def is_record_kind(kind: str) -> bool:
     """Whether it names records of columns (`csv:patients`) and not messages of HL7 v2."""
     return ":" in kind
+
+
+def is_resource_kind(kind: str) -> bool:
+    """Whether it names records that are FHIR resources (`fhir:Patient`), which rows read by paths."""
+    return kind.startswith("fhir:")
 
 
 def record_of_kind(kind: str) -> str:

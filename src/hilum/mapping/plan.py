@@ -10,10 +10,20 @@ from msgspec import structs
 
 from hilum.mapping.accounting import FieldFates
 from hilum.mapping.binding import Call
-from hilum.mapping.columns import MARKS, Columns, Table, Tabular, is_record_kind, named_column, record_of_kind
+from hilum.mapping.columns import (
+    MARKS,
+    Columns,
+    Table,
+    Tabular,
+    is_record_kind,
+    is_resource_kind,
+    named_column,
+    record_of_kind,
+)
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.kind import Kind, Library
 from hilum.mapping.mapped import Context, Mapped, Record, Trace
+from hilum.mapping.resource_elements import Elements, Left, Resource
 from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.state import State
 from hilum.mapping.syntax import Literal, walk_paths
@@ -62,67 +72,74 @@ class Plan:
         for kind in self.kinds():
             self._kind(kind).warm()
 
-    def run(self, record: Record | Tabular, context: Context) -> Mapped:
+    def run(self, record: Record | Tabular | Resource, context: Context) -> Mapped:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
         return self._ran(record, context)[0]
 
-    def marked(self, record: Record | Tabular, context: Context) -> tuple[Mapped, list[int]]:
+    def marked(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[int]]:
         """The same as `run`, and for each segment the fields for which some row wrote: bit n for field n."""
         mapped, call = self._ran(record, context)
         return mapped, call.fields[1][:-1]
 
-    def account(self, record: Record | Tabular, context: Context) -> tuple[Mapped, list[FieldFates]]:
+    def account(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
         mapped, call = self._ran(record, context)
         return mapped, [table.split(key) for *key, table in zip(*call.fields, strict=False)]
 
-    def trace(self, record: Record | Tabular, context: Context) -> list[Trace]:
+    def trace(self, record: Record | Tabular | Resource, context: Context) -> list[Trace]:
         """Where each value of the drafts comes from: the same mapping again, watched."""
         if is_record_kind(record.kind):
-            state, read = self._columned(cast(Tabular, record), context, self._traced, trace=True)
+            state, read = self._columned(cast(Tabular | Resource, record), context, self._traced, trace=True)
         else:
             read = cast(Record, record)
             state = self._state(read, read.kind, context, self._traced, trace=True)
         mapped, call = state.run(read, context)
         return traces(mapped, call.trace, state.lines)
 
-    def sightings(self, record: Record | Tabular, context: Context) -> tuple[str, ...]:
+    def sightings(self, record: Record | Tabular | Resource, context: Context) -> tuple[str, ...]:
         """After `run`: what this sender did in records of this kind that was not told yet: `field PID-19`.
 
         Segments, fields and codes of maps, each once in the life of this plan; never content.
         """
         if is_record_kind(record.kind):
-            state = self._columns(cast(Tabular, record), context, self._states, trace=False)
+            state = self._columns(cast(Tabular | Resource, record), context, self._states, trace=False)
         else:
             state = self._state(cast(Record, record), record.kind, context, self._states, trace=False)
         sighted = tuple(state.env.sighted)
         state.env.sighted.clear()
         return sighted
 
-    def _ran(self, record: Record | Tabular, context: Context) -> tuple[Mapped, Call]:
+    def _ran(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, Call]:
         kind = record.kind
         if ":" in kind:
-            state, read = self._columned(cast(Tabular, record), context, self._states, trace=False)
+            state, read = self._columned(cast(Tabular | Resource, record), context, self._states, trace=False)
             return state.run(read, context)
         message = cast(Record, record)
         return self._state(message, kind, context, self._states, trace=False).run(message, context)
 
     def _columned(
-        self, record: Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+        self, record: Tabular | Resource, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
     ) -> tuple[State, Record]:
-        """The state for a record of columns, and the record as its rows read it."""
+        """The state for a record of columns or a resource, and the record as its rows read it."""
         state = self._columns(record, context, known, trace=trace)
+        if isinstance(state.columns, Elements):
+            return state, state.columns.arrange(cast(Resource, record))
         assert state.columns is not None
-        return state, state.columns.arrange(record)
+        return state, state.columns.arrange(cast(Tabular, record))
 
-    def _columns(self, record: Tabular, context: Context, known: dict[tuple[str, ...], State], *, trace: bool) -> State:
+    def _columns(
+        self, record: Tabular | Resource, context: Context, known: dict[tuple[str, ...], State], *, trace: bool
+    ) -> State:
         key = (record.kind, context.sender, context.source)
         state = known.get(key)
         if state is None or (state.columns is not None and state.columns.is_full):
             if len(known) >= KNOWN_STATES:
                 known.clear()
             name = record_of_kind(record.kind) or record.kind.partition(":")[2]
-            columns = Columns(name, self.tables.get(name, Table({})))
+            table = self.tables.get(name, Table({}))
+            columns: Columns | Elements = Columns(name, table)
+            if is_resource_kind(record.kind):
+                columns = Elements(name, table, Left.of(self.book.ignores, name, (record.kind,), context.sender))
             marks = (MARKS.component, MARKS.repetition, MARKS.escape, MARKS.subcomponent, MARKS.field)
             kind = self._kind(record.kind)
             state = known[key] = State(
@@ -174,9 +191,10 @@ def _tables(rules: Sequence[Rule], book: Workbook) -> dict[str, Table]:
                 value = named.get(name)
                 if at == 0 and isinstance(value, Literal):
                     cuts[path.column] = value.text
+    types = {record_of_kind(kind) for rule in rules for kind in rule.applies if is_resource_kind(kind)}
     for line in book.ignores:
         column = named_column(line.field)
-        if column is not None and column[1] != "*":
+        if column is not None and column[1] != "*" and column[0] not in types:  # elements have no numbers of their own
             numbers = found.setdefault(column[0], Table({})).numbers
             numbers.setdefault(column[1], max(numbers.values(), default=0) + 1)
     return found

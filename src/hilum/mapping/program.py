@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from hilum.mapping.accounting import Fates
+from hilum.mapping.resource_elements import ElementFates
 from hilum.mapping.unit import Place, Special, Unit
 
 __all__ = ["Part", "Program", "Shape", "Step", "Variant", "bits_of", "variant_of"]
@@ -31,7 +32,7 @@ class Shape(Struct, frozen=True):
     programs: tuple[Program, ...]
     slots: int
     widths: tuple[int, ...]  # fields that every segment must offer
-    tables: tuple[Fates, ...]
+    tables: tuple[Fates | ElementFates, ...]
 
 
 _BITS: dict[bytes, int] = {}

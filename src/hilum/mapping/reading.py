@@ -160,7 +160,7 @@ class Reading:
     def fleeting(self, line: Line) -> bool:
         """Whether it is written anew each time rather than remembered with its part."""
         rule = line.rule
-        if rule.transform.name in ("targets", "received", "value", "SN") or rule.row.type in _FLEETING:
+        if rule.transform.name in ("targets", "received", "value", "SN", "copy") or rule.row.type in _FLEETING:
             return True
         if rule.row.type == "CX" and self.place.segment != "PID":
             return True

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from hilum.mapping.columns import is_record_kind, numbered, record_of_kind
+from hilum.mapping.columns import is_record_kind, is_resource_kind, numbered, record_of_kind
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.places import MERGING, Anchor, Step, Target, parse_anchor, parse_applies, parse_target
 from hilum.mapping.syntax import (
@@ -126,6 +126,8 @@ class _Reader:
         }
         if len(self.findings) == before:
             self._read_columns(row, parsed)
+        if len(self.findings) == before and is_resource_kind(next(iter(parsed["applies"]), "")):
+            row = self._read_elements(row, parsed)
         if len(self.findings) > before:
             return None
         rule = Rule(
@@ -171,6 +173,32 @@ class _Reader:
                 parsed[column] = _numbered(parsed[column], anchor.segment, numbers, bare=column != "transform")
             except SyntaxProblem as problem:
                 self.note(row, column, f"{column}-invalid", str(problem))
+
+    def _read_elements(self, row: Row, parsed: dict[str, Any]) -> Row:
+        """Check the paths of a row about resources; a row that copies has the R4 type of what it reads."""
+        from hilum.mapping.element_paths import element_path  # what it needs takes 0.1 s to import
+
+        if not all(map(is_resource_kind, parsed["applies"])):
+            self.note(row, "applies", "applies-invalid", "a row reads columns or elements of FHIR, not both")
+            return row
+        copies = parsed["transform"].name == "copy"
+        types: dict[str, None] = {}
+        for column in ("source", "when", "transform"):
+            for path in _columns_of(parsed[column]):
+                try:
+                    found = element_path(path.segment, path.column)
+                except SyntaxProblem as problem:
+                    self.note(row, column, f"{column}-invalid", str(problem))
+                    continue
+                if found.is_complex and column == "source" and not copies:
+                    text = f"`{path.column}` is a {found.types[0]}: name a part of it, or write copy"
+                    self.note(row, column, "source-invalid", text)
+                if column == "source":
+                    types.update(dict.fromkeys(found.types or ("string",)))
+        if copies and len(types) > 1:
+            text = f"what copy reads has one type, and this is {' or '.join(list(types)[:3])}: say ofType(..)"
+            self.note(row, "source", "source-invalid", text)
+        return structs.replace(row, type=next(iter(types))) if copies and types else row
 
     def _parse(self, row: Row, column: str, parse: Callable[[str], object]) -> object:
         try:
@@ -231,6 +259,8 @@ class _Reader:
                 self.note(rule.row, "transform", "transform-invalid", "ref(..) names one resource: ref(Patient)")
         elif not rule.alternatives and name not in ("targets", "received", "clear"):
             self.note(rule.row, "source", "source-invalid", f"`{name}` needs a source")
+        if name == "copy" and not is_resource_kind(next(iter(rule.applies), "")):
+            self.note(rule.row, "transform", "transform-invalid", "`copy` is for elements of FHIR")
         self._check_format(rule)
         if name == "code" and not rule.row.map and rule.transform.args != (Word("raw"),):
             self.note(rule.row, "map", "map-unknown", "`code` needs a map, or code(raw)")
@@ -245,8 +275,11 @@ class _Reader:
             problem = format_problem(text) if name == "format" else "" if text else "is a text, and not empty"
             if name == "point" and text not in (",", "."):
                 problem = 'is "," or "."'
-            if not is_record_kind(next(iter(rule.applies), "")):
+            kind = next(iter(rule.applies), "")
+            if not is_record_kind(kind):
                 problem = "is for columns of records; fields of HL7 v2 are written as HL7 v2 says"
+            elif is_resource_kind(kind) and name in ("split", "parts"):
+                problem = "is for columns of records; paths of FHIR say which part is meant"
             if problem:
                 self.note(rule.row, "transform", "transform-invalid", f"`{name}`: {problem}")
         for name in ("split", "parts"):
@@ -274,7 +307,7 @@ class _Reader:
             )
 
     def _check_type(self, rule: Rule) -> None:
-        if rule.row.type and rule.row.type not in _TYPES:
+        if rule.row.type and rule.row.type not in _TYPES and not is_resource_kind(next(iter(rule.applies), "")):
             self.note(rule.row, "type", "type-unknown", f"`{rule.row.type}` is no HL7 v2 datatype", warning=True)
 
     def _check_target(self, rule: Rule) -> None:

@@ -14,6 +14,7 @@ from hilum.mapping.kind import Kind
 from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
 from hilum.mapping.mapped import Context, Mapped, Problem, Record
 from hilum.mapping.program import Part, Program, Shape, Step, Variant, variant_of
+from hilum.mapping.resource_elements import ElementFates, Elements
 from hilum.mapping.rows import Rule
 from hilum.mapping.structure import Tree
 from hilum.mapping.syntax import Path
@@ -43,10 +44,10 @@ class State:
         marks: tuple[str, ...],
         *,
         trace: bool,
-        columns: Columns | None = None,
+        columns: Columns | Elements | None = None,
         numbers: Mapping[str, Mapping[str, int]] | None = None,
     ) -> None:
-        """`columns` where the records are rows of columns; `numbers` are those of the columns of each record."""
+        """`columns` where records are rows of columns, or resources; `numbers` are those of the columns of each."""
         self.kind, self.trace, self.columns = kind, trace, columns
         sender = context.sender
         app, _, facility = sender.partition("|")
@@ -77,7 +78,7 @@ class State:
         self.shapes: dict[tuple[str, ...], Shape] = {}
         self.special: dict[tuple[Place, Special], tuple[Unit, dict[str, Any]]] = {}
         self.bound: dict[Place, tuple[Unit, dict[str, Any]]] = {}
-        self.tables: dict[str, Fates] = {}
+        self.tables: dict[str, Fates | ElementFates] = {}
         self.lines: dict[int, Line] = {}
         self._call = Call(context)
 
@@ -99,8 +100,10 @@ class State:
         entries.clear()
         self._call.trace.append((number, (value, used), segment, id_))
 
-    def _table(self, name: str) -> Fates:
+    def _table(self, name: str) -> Fates | ElementFates:
         found = self.tables.get(name)
+        if found is None and isinstance(self.columns, Elements):
+            found = self.tables[name] = ElementFates(self.columns, self.env.sender, self.env.sighted)
         if found is None:
             shown = name if len(name) == 3 and name.isalnum() and name.isupper() else "???"  # a name may be anything
             labels = self.columns.labels if self.columns is not None else ()

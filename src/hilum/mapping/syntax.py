@@ -39,7 +39,8 @@ class SyntaxProblem(ValueError):
 class Path(Struct, frozen=True):
     """`SEG[s]-F[r].C.S`. `segment` is "" for `@`; `field` 0 is the segment itself; index 0: not said, -1: `[*]`.
 
-    A column of a record has its name in `column`, its record in `segment`, and a number of ours in `field`.
+    A column of a record, or a path of a resource, has its name in `column`, its record in `segment`, and a number of
+    ours in `field`.
     """
 
     segment: str
@@ -175,6 +176,8 @@ _TOKEN = re.compile(
     + r")",
     re.DOTALL,
 )
+_LINK = re.compile(r"\.[A-Za-z_]\w*|\[\d+\]|\(")  # of a path of a FHIR resource
+_INSIDE = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[()]""", re.DOTALL)
 _KEYWORDS = frozenset({"and", "or", "not", "in"})
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}")
 
@@ -199,10 +202,41 @@ def _tokens(text: str) -> list[_Token]:
         match = _TOKEN.match(text, at)
         if match is None or match.end() == at:
             raise SyntaxProblem(f"cannot read `{text[at : at + 20].strip()}`")
-        found.append(_token(match))
-        at = match.end()
+        start, at = match.start("word"), match.end()
+        if match["word"] and (stop := _element_path_end(text, at)) > at:
+            found.append(_Token("value", text[start:stop], start, Path("", column=text[start:stop])))
+            at = stop
+        else:
+            found.append(_token(match))
     found.append(_Token("end", "the end", at))
     return found
+
+
+def _element_path_end(text: str, at: int) -> int:
+    """Where a path of a FHIR resource ends whose first name ends at `at`; `at` when it is a word or a call.
+
+    What follows the name decides: `name.given`, `extension('..').value`, `name[0].family`.
+    """
+    dots = 0
+    while (match := _LINK.match(text, at)) is not None:
+        after = match.end()
+        if match[0] == "(":
+            after = _closing(text, after)
+            if after < 0 or (not dots and text[after : after + 1] != "."):
+                return at
+        dots += match[0].startswith(".") or match[0].startswith("[")
+        at = after
+    return at
+
+
+def _closing(text: str, at: int) -> int:
+    """Behind the parenthesis that closes the one before `at`; -1 when none does."""
+    depth = 1
+    for match in _INSIDE.finditer(text, at):
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+        if not depth:
+            return match.end()
+    return -1
 
 
 def _token(match: re.Match[str]) -> _Token:

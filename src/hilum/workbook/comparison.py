@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hilum.errors import HilumError
-from hilum.formats.records import RowRecord
+from hilum.formats.hl7v2 import Hl7Message
 from hilum.formats.stored import Stored, read_stored
 from hilum.mapping import Context, Mapped, Plan, Rule, Trace, Workbook, compile_workbook, read_rules
 from hilum.workbook.difference import (
@@ -87,8 +87,8 @@ class Comparison:
         try:
             record = read_stored(body, charset)
             tests = self.narrowing.tests(record.kind, context.sender)
-            touched, whole = bool(tests), True  # what columns hold is not looked at before: such records are few
-            if not isinstance(record, RowRecord):
+            touched, whole = bool(tests), True  # what records hold is not looked at before: such are few
+            if isinstance(record, Hl7Message):
                 touched, whole = self.narrowing.touches(tests, record)
             if not touched:
                 tally.untouched += 1

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from hilum import mapping
 from hilum.app.outward_show import show_outward
-from hilum.app.record_show import MappedRecord, RecordSource, disposition_of, map_records, record_source
+from hilum.app.record_show import MappedRecord, disposition_of, map_records, opened, record_source
 from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
@@ -150,9 +150,9 @@ def _map_file(plan: mapping.Plan, file: Path, folder: Path | None, source: str, 
         described = record_source(folder, file, source)
         if described is None:
             return _show(map_bytes(plan, str(file), file.read_bytes(), trace=trace), as_json=as_json)
-        with file.open("rb") as opened:
-            found = map_records(plan, opened, described, trace=trace)
-            return _show((_of_record(str(file), described, one) for one in found), as_json=as_json)
+        with opened(file, described) as content:
+            found = map_records(plan, content, described, trace=trace)
+            return _show((_of_record(str(file), one) for one in found), as_json=as_json)
     except OSError as error:
         print(f"hilum: {file} cannot be read: {error.strerror}", file=sys.stderr)
     except ConfigError as error:
@@ -160,12 +160,12 @@ def _map_file(plan: mapping.Plan, file: Path, folder: Path | None, source: str, 
     return USAGE
 
 
-def _of_record(file: str, source: RecordSource, one: MappedRecord) -> MappedMessage:
+def _of_record(file: str, one: MappedRecord) -> MappedMessage:
     mapped = one.mapped
     return MappedMessage(
         file,
         one.line,
-        source.format.kind,
+        one.kind,
         disposition_of(one),
         mapped.held,
         [Raw(resource) for resource in mapping.render(mapped)],

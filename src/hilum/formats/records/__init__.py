@@ -1,8 +1,12 @@
-"""Records that are no HL7 v2: rows of delimited text, of fixed columns, of a sheet. Pure; files are read as they go."""
+"""Records that are no HL7 v2: rows of delimited text, of fixed columns, of a sheet; FHIR resources as lines of NDJSON.
 
-from hilum.formats.records.formats import Column, Delimited, FixedWidth, Format, Spreadsheet
-from hilum.formats.records.frame import RowRecord, is_framed, is_record_kind, read
-from hilum.formats.records.reading import Found, read_records
+Pure; files are read as they go.
+"""
+
+from hilum.formats.records.formats import Column, Delimited, FixedWidth, Format, Ndjson, Spreadsheet
+from hilum.formats.records.frame import RowRecord, is_framed, is_record_kind, is_resource_kind, read
+from hilum.formats.records.reading import Found, Text, read_part, read_records, split_records
+from hilum.formats.records.resources import ResourceRecord, read_resource
 
 __all__ = [
     "Column",
@@ -10,10 +14,17 @@ __all__ = [
     "FixedWidth",
     "Format",
     "Found",
+    "Ndjson",
+    "ResourceRecord",
     "RowRecord",
     "Spreadsheet",
+    "Text",
     "is_framed",
     "is_record_kind",
+    "is_resource_kind",
     "read",
+    "read_part",
     "read_records",
+    "read_resource",
+    "split_records",
 ]

@@ -8,19 +8,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["Column", "Delimited", "FixedWidth", "Format", "Spreadsheet"]
+from hilum.formats.records.resources import key_reader
+
+__all__ = ["Column", "Delimited", "FixedWidth", "Format", "Ndjson", "Spreadsheet"]
 
 _NAME = re.compile(r"[A-Za-z][\w-]*", re.ASCII)
 _WIDE = ("utf-16", "utf-32", "utf-7", "idna", "punycode")
 
 
-class _Records(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+class _Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
     """What every form has."""
 
-    record: Annotated[str, Meta(description="name of the records, the anchor of their rows (`patients`)")]
-    key: Annotated[
-        tuple[str, ...], Meta(min_length=1, description="columns that name what a record is about: they order records")
-    ]
     authority: Annotated[
         str, Meta(description="assigning authority of the key: records wait behind HL7 v2 messages of the same one")
     ] = ""
@@ -34,6 +32,15 @@ class _Records(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
         """`APP|FACILITY` of records that come in by this source; the facility may be empty."""
         sender = self.sender or source
         return sender if "|" in sender else f"{sender}|"
+
+
+class _Records(_Form, frozen=True, kw_only=True):
+    """What every form of columns has."""
+
+    record: Annotated[str, Meta(description="name of the records, the anchor of their rows (`patients`)")]
+    key: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="columns that name what a record is about: they order records")
+    ]
 
     def check(self) -> None:
         """Raises ValueError."""
@@ -123,7 +130,19 @@ class Spreadsheet(_Records, frozen=True, kw_only=True, tag="spreadsheet"):
         self.check()
 
 
-Format = Delimited | FixedWidth | Spreadsheet
+class Ndjson(_Form, frozen=True, kw_only=True, tag="ndjson"):
+    """FHIR resources, one a line. Each type is a kind of its own: `fhir:Patient`."""
+
+    key: Annotated[
+        tuple[str, ...],
+        Meta(description="FHIRPath of what a resource is about, the first that is there; empty: its patient"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        key_reader(self.key)
+
+
+Format = Delimited | FixedWidth | Spreadsheet | Ndjson
 
 
 def _check_encoding(name: str) -> None:

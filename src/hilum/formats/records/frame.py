@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of
+from hilum.formats.records.resources import ResourceRecord, read_resource
 
-__all__ = ["Head", "RowRecord", "frame", "is_framed", "is_record_kind", "read"]
+__all__ = ["Head", "RowRecord", "frame", "is_framed", "is_record_kind", "is_resource_kind", "read"]
 
 
 class Head(Struct, frozen=True, omit_defaults=True):
@@ -77,13 +78,20 @@ def is_record_kind(kind: str) -> bool:
     return ":" in kind
 
 
-def read(body: bytes) -> RowRecord:
+def is_resource_kind(kind: str) -> bool:
+    """Whether `Envelope.kind` names FHIR resources (`fhir:Patient`)."""
+    return kind.startswith("fhir:")
+
+
+def read(body: bytes) -> RowRecord | ResourceRecord:
     """A framed record. Raises FormatError with the code for which such a record is held."""
     line, _, raw = body.partition(b"\n")
     try:
         head = _decode_head(line)
     except msgspec.MsgspecError:
         raise FormatError("the first line of the record does not say how it is written", code="record-frame") from None
+    if is_resource_kind(head.record):
+        return ResourceRecord(head.record, read_resource(raw), head.deletes)
     return RowRecord(head.record, head.columns, read_cells(head, raw), head.deletes)
 
 

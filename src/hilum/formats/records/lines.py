@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import BinaryIO
 
 from hilum.errors import FormatError
 
-__all__ = ["LONGEST", "lines_of"]
+__all__ = ["LONGEST", "ends_in_cr", "lines_in", "lines_of"]
 
 LONGEST = 16 * 1024 * 1024  # bytes of one line
 _BOM = b"\xef\xbb\xbf"
@@ -26,7 +27,24 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         message = "this is UTF-16 or no text at all: save it as CSV in UTF-8"
         raise FormatError(message, code="records-encoding", location="1")
     file.seek(len(_BOM) if start.startswith(_BOM) else 0)
-    yield from enumerate(_by_cr(file) if b"\r" in start and b"\n" not in start else _by_lf(file), 1)
+    yield from enumerate(_by_cr(file) if _is_cr(start) else _by_lf(file), 1)
+
+
+def _is_cr(start: bytes) -> bool:
+    return b"\r" in start and b"\n" not in start
+
+
+def ends_in_cr(file: BinaryIO) -> bool:
+    """Whether its lines end in CR alone, as old programs write them. The file stands at its beginning after it."""
+    start = file.read(_START)
+    file.seek(0)
+    return _is_cr(start)
+
+
+def lines_in(body: bytes, line: int, *, cr: bool) -> Iterator[tuple[int, bytes]]:
+    """The lines of a part of a file whose first one has the number `line`."""
+    file = BytesIO(body)
+    yield from enumerate(_by_cr(file) if cr else _by_lf(file), line)
 
 
 def _by_lf(file: BinaryIO) -> Iterator[bytes]:

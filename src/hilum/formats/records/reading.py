@@ -10,24 +10,29 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of, is_open
-from hilum.formats.records.formats import Delimited, FixedWidth, Format, Spreadsheet
+from hilum.formats.records.formats import Delimited, FixedWidth, Format, Ndjson, Spreadsheet
 from hilum.formats.records.frame import Head, frame, read_cells
-from hilum.formats.records.lines import lines_of
+from hilum.formats.records.lines import ends_in_cr, lines_in, lines_of
+from hilum.formats.records.resources import changed_at, key_reader, read_resource
 from hilum.formats.records.spreadsheet import sheet_rows
-from hilum.model import Finding
+from hilum.model import Finding, Part
 
-__all__ = ["Found", "read_records"]
+__all__ = ["Found", "Text", "read_part", "read_records", "split_records"]
 
 LONGEST_QUOTED = 1024 * 1024  # bytes of a record whose quoted cells hold line breaks
+Text = Delimited | FixedWidth | Ndjson  # forms whose files are read as they go
+_Lines = Iterator[tuple[int, bytes]]
 
 
 class Found(Struct, frozen=True):
     """One record of a file. `line` is where it starts; `key` is "" when it cannot be told."""
 
     line: int
+    kind: str
     body: bytes  # framed, see `frame`
     key: str = ""
     finding: Finding | None = None
+    at: int = 0  # when it was last changed, where it says so: microseconds since 1970
 
 
 def read_records(file: BinaryIO, format_: Format) -> Iterator[Found]:
@@ -37,17 +42,62 @@ def read_records(file: BinaryIO, format_: Format) -> Iterator[Found]:
     """
     if isinstance(format_, Spreadsheet):
         return _sheet(file, format_)
-    return _fixed(file, format_) if isinstance(format_, FixedWidth) else _delimited(file, format_)
+    return _text(file, format_)
 
 
-def _delimited(file: BinaryIO, format_: Delimited) -> Iterator[Found]:
-    rows = _rows(lines_of(file), format_)
-    columns = format_.columns if not format_.header else _header(rows, format_)
-    head = Head(format_.kind, columns, format_.mark, format_.quote, format_.encoding, deletes=format_.empty == "delete")
-    yield from _judged(rows, head, format_)
+def _text(file: BinaryIO, format_: Text) -> Iterator[Found]:
+    lines = lines_of(file)
+    columns, records = _opened(lines, format_)
+    yield from _judged(records, columns, format_)
 
 
-def _header(rows: Iterator[tuple[int, bytes]], format_: Delimited) -> tuple[str, ...]:
+def split_records(file: BinaryIO, format_: Text, tag: str, size: int) -> Iterator[tuple[Part, bytes]]:
+    """The records of a file in parts of about `size` bytes: memory holds one. `read_part` reads each by itself.
+
+    `tag` names the file's content. Raises FormatError as `read_records` does.
+    """
+    cr = ends_in_cr(file)
+    columns, records = _opened(lines_of(file), format_)
+    first, length, taken = 0, 0, []
+    for line, raw in records:
+        first = first or line
+        taken.append(raw)
+        length += len(raw)
+        if length >= size:
+            yield Part(tag, first, columns, cr), b"".join(taken)
+            first, length, taken = 0, 0, []
+    if taken:
+        yield Part(tag, first, columns, cr), b"".join(taken)
+
+
+def read_part(part: Part, body: bytes, format_: Text) -> Iterator[Found]:
+    """The records of one part of a file."""
+    lines = lines_in(body, part.line, cr=part.cr)
+    records = _rows(lines, format_) if isinstance(format_, Delimited) else lines
+    return _judged(records, part.columns, format_)
+
+
+def _opened(lines: _Lines, format_: Text) -> tuple[tuple[str, ...], _Lines]:
+    """The names of the columns, and the raw records that follow them."""
+    if isinstance(format_, Ndjson):
+        return (), lines
+    if isinstance(format_, FixedWidth):
+        columns = tuple(column.name for column in format_.layout)
+        return columns, ((number, raw) for number, raw in lines if number > format_.header)
+    rows = _rows(lines, format_)
+    return (_header(rows, format_) if format_.header else format_.columns), rows
+
+
+def _head(columns: tuple[str, ...], format_: Delimited | FixedWidth) -> Head:
+    """How a record of these is written."""
+    deletes = format_.empty == "delete"
+    if isinstance(format_, FixedWidth):
+        layout = tuple((column.start - 1, column.length) for column in format_.layout)
+        return Head(format_.kind, columns, encoding=format_.encoding, layout=layout, deletes=deletes)
+    return Head(format_.kind, columns, format_.mark, format_.quote, format_.encoding, deletes=deletes)
+
+
+def _header(rows: _Lines, format_: Delimited) -> tuple[str, ...]:
     for line, raw in rows:
         if raw.strip():
             return column_names(_header_cells(raw, format_), format_.key, str(line))
@@ -83,7 +133,7 @@ def column_names(cells: Sequence[str], key: Sequence[str], line: str) -> tuple[s
     return tuple(found)
 
 
-def _rows(lines: Iterator[tuple[int, bytes]], format_: Delimited) -> Iterator[tuple[int, bytes]]:
+def _rows(lines: _Lines, format_: Delimited) -> _Lines:
     """Lines, those of one record together. A quote that is never closed keeps no line but its own."""
     waiting: list[tuple[int, bytes]] = []  # lines to look at again
     quote = format_.quote.encode()
@@ -126,14 +176,6 @@ def _is_sound(raw: bytes, format_: Delimited) -> bool:
     return True
 
 
-def _fixed(file: BinaryIO, format_: FixedWidth) -> Iterator[Found]:
-    layout = tuple((column.start - 1, column.length) for column in format_.layout)
-    columns = tuple(column.name for column in format_.layout)
-    head = Head(format_.kind, columns, encoding=format_.encoding, layout=layout, deletes=format_.empty == "delete")
-    rows = ((number, raw) for number, raw in lines_of(file) if number > format_.header)
-    yield from _judged(rows, head, format_)
-
-
 def _sheet(file: BinaryIO, format_: Spreadsheet) -> Iterator[Found]:
     rows = sheet_rows(file, format_.sheet)
     before = [cells for _, cells in zip(range(format_.header), rows, strict=False)]
@@ -153,11 +195,15 @@ def _of_cells(line: int, cells: list[str], head: Head, format_: Spreadsheet) -> 
     body = frame(head, msgspec.json.encode(cells if beyond else row))
     if beyond:
         finding = Finding("record-columns", "a cell stands right of the last column that has a name", f"line {line}")
-        return Found(line, body, finding=finding)
+        return Found(line, head.record, body, finding=finding)
     return _keyed(line, body, row, head, format_)
 
 
-def _judged(rows: Iterator[tuple[int, bytes]], head: Head, format_: Delimited | FixedWidth) -> Iterator[Found]:
+def _judged(rows: _Lines, columns: tuple[str, ...], format_: Text) -> Iterator[Found]:
+    if isinstance(format_, Ndjson):
+        yield from (_resource(line, raw, format_) for line, raw in rows if raw.strip())
+        return
+    head = _head(columns, format_)
     for line, raw in rows:
         if not raw.strip():
             continue
@@ -165,17 +211,35 @@ def _judged(rows: Iterator[tuple[int, bytes]], head: Head, format_: Delimited | 
         try:
             cells = read_cells(head, raw)
         except FormatError as error:
-            yield Found(line, body, finding=Finding(error.code, error.message, f"line {line}"))
+            yield Found(line, head.record, body, finding=Finding(error.code, error.message, f"line {line}"))
             continue
         if any(cells):
             yield _keyed(line, body, cells, head, format_)
 
 
-def _keyed(line: int, body: bytes, cells: Sequence[str], head: Head, format_: Format) -> Found:
+def _keyed(
+    line: int, body: bytes, cells: Sequence[str], head: Head, format_: Delimited | FixedWidth | Spreadsheet
+) -> Found:
     values = [cells[head.columns.index(name)].strip() for name in format_.key]
     if not all(values):
         name = format_.key[values.index("")]
-        return Found(
-            line, body, finding=Finding("record-key-empty", f"the key column `{name}` is empty", f"line {line}")
-        )
-    return Found(line, body, "|".join((*values, format_.authority)) if format_.authority else "|".join(values))
+        finding = Finding("record-key-empty", f"the key column `{name}` is empty", f"line {line}")
+        return Found(line, head.record, body, finding=finding)
+    key = "|".join((*values, format_.authority)) if format_.authority else "|".join(values)
+    return Found(line, head.record, body, key)
+
+
+def _resource(line: int, raw: bytes, format_: Ndjson) -> Found:
+    """One FHIR resource. It is held when nothing says what it is about: it could overtake another one."""
+    head = Head("fhir:Resource", deletes=format_.empty == "delete")
+    try:
+        resource = read_resource(raw)
+    except FormatError as error:
+        return Found(line, head.record, frame(head, raw), finding=Finding(error.code, error.message, f"line {line}"))
+    head = Head(f"fhir:{resource['resourceType']}", deletes=head.deletes)
+    key = key_reader(format_.key)(resource)
+    body, at = frame(head, raw), changed_at(resource)
+    if not key:
+        text = "no path of `key` gives anything" if format_.key else "it has no id, and refers to no patient"
+        return Found(line, head.record, body, finding=Finding("record-key-empty", text, f"line {line}"), at=at)
+    return Found(line, head.record, body, f"{key}|{format_.authority}" if format_.authority else key, at=at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.mapping.transforms import codes, identifiers, numbers, people, texts, times  # noqa: F401 - they register
+from hilum.mapping.transforms import codes, copies, identifiers, numbers, people, texts, times  # noqa: F401 - they register
 from hilum.mapping.transforms.frame import (
     NOTHING,
     Env,
