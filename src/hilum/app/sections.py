@@ -12,7 +12,7 @@ from hilum.config import INTEGRATION, Integration, Section, Tree, is_loopback
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.errors import ConfigError
 from hilum.intake import FilesSource, MllpSource
-from hilum.mapping import compile_condition, load_workbook
+from hilum.mapping import compile_condition, load_workbook, tables_of
 from hilum.mapping.outward import outward_kinds
 from hilum.model import Finding, Severity
 
@@ -83,6 +83,18 @@ def _messages_can_be_made(tree: Tree) -> Iterator[Finding]:
             yield Finding("outward-unknown", message, tree.where(one, "send"))
 
 
+def _tables_can_be_made(tree: Tree) -> Iterator[Finding]:
+    """A destination asks for a table that rows of the workbook write."""
+    asked = [one for one in tree.all(FilesDestination).values() if one.send]
+    known = tables_of(load_workbook(tree.folder)) if asked else ()
+    for one in asked:
+        if one.send not in known:
+            message = (
+                f"no row of the workbook writes {one.send}; the tables that are written: {', '.join(known) or 'none'}"
+            )
+            yield Finding("csv-table-unknown", message, tree.where(one, "send"))
+
+
 SECTIONS = (
     structs.replace(INTEGRATION, checks=(*INTEGRATION.checks, _routes_have_a_meaning)),
     Section(
@@ -90,6 +102,10 @@ SECTIONS = (
         MllpSource | FilesSource,
         (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once, _rules_can_be_used),
     ),
-    Section("destinations/*.yaml", MllpDestination | FilesDestination | WebhookDestination, (_messages_can_be_made,)),
+    Section(
+        "destinations/*.yaml",
+        MllpDestination | FilesDestination | WebhookDestination,
+        (_messages_can_be_made, _tables_can_be_made),
+    ),
     *SUBSCRIPTIONS,
 )

@@ -1,4 +1,4 @@
-"""What makes the HL7 v2 messages of a destination that is sent some."""
+"""What makes the HL7 v2 messages, or the lines of a table, of a destination that is sent some."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
-from hilum.engine import Maker
-from hilum.mapping import Workbook, outward
+from hilum.engine import Maker, Makes, TableMaker
+from hilum.mapping import Workbook, compile_table, outward
 from hilum.translator import Format
 
 __all__ = ["format_of", "maker_of"]
@@ -17,14 +17,18 @@ Config = MllpDestination | FilesDestination | WebhookDestination
 
 
 def format_of(config: Config) -> Format:
-    """MLLP partners get the message as it came, or one made of resources; others the resources themselves."""
+    """MLLP partners get the message as it came, or one made of resources; others the resources, or lines of them."""
+    if isinstance(config, FilesDestination) and config.send:
+        return Format.MADE
     if not isinstance(config, MllpDestination):
         return Format.FHIR
     return Format.MADE if config.send else Format.HL7V2
 
 
-def maker_of(config: Config, book: Workbook, params: Mapping[str, str | int | float | bool]) -> Maker | None:
-    """None where nothing is made. Raises ConfigError `outward-unknown`, or `workbook-invalid` with findings."""
+def maker_of(config: Config, book: Workbook, params: Mapping[str, str | int | float | bool]) -> Makes | None:
+    """None where nothing is made. Raises ConfigError `outward-unknown`, `csv-table-unknown`, or `workbook-invalid`."""
+    if isinstance(config, FilesDestination) and config.send:
+        return TableMaker(compile_table(book, config.send, params=params))
     if not isinstance(config, MllpDestination) or not config.send:
         return None
     receiver = outward.Receiver(**structs.asdict(config.sent_as))

@@ -29,7 +29,8 @@ class FileWriter:
         self.name = name
         self._config = config
         self._folder = config.folder
-        self._lines = LineFile(config.folder)
+        table = config.send.partition(":")[2]
+        self._lines = LineFile(config.folder, table, ".csv", b"\r\n") if table else LineFile(config.folder)
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:
@@ -70,7 +71,7 @@ class FileWriter:
 
     def _prepare(self) -> None:
         self._prepare_folder()
-        if self._config.layout == "ndjson":
+        if self._config.layout != "each":
             try:
                 self._lines.open()
             except OSError as error:
@@ -87,6 +88,9 @@ class FileWriter:
             raise ConfigError(text, code="files-folder-unusable")
 
     def _write(self, record: Outgoing) -> str:
+        if self._config.layout == "csv":
+            header, end, lines = record.payload.partition(b"\r\n")
+            return self._lines.append(record.idempotency_key, lines.removesuffix(end), time.time(), header + end)
         if self._config.layout == "ndjson":
             return self._lines.append(record.idempotency_key, _one_line(record.payload), time.time())
         return self._write_file(_name(record), record.payload)

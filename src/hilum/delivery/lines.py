@@ -23,8 +23,9 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 class LineFile:
     """One writer. Every byte is on the disk before `append` returns."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, stem: str = "records", suffix: str = ".ndjson", end: bytes = b"\n") -> None:
+        """Files are called STEM-DAY with the suffix; their lines have this end."""
+        self._folder, self._stem, self._suffix, self._end = folder, stem, suffix, end
         self._state = folder / ".hilum"
         self._places: dict[bytes, str] = {}  # hash of a key -> file
         self._log = -1
@@ -43,17 +44,20 @@ class LineFile:
         if entries:
             self._mend(entries[-1], whole)
 
-    def append(self, key: str, line: bytes, now: float) -> str:
-        """The name of the file that has the line. Raises OSError; the line is then not there."""
+    def append(self, key: str, line: bytes, now: float, header: bytes = b"") -> str:
+        """The name of the file that has the line. Raises OSError; the line is then not there.
+
+        A new file begins with `header`, which has its end; lines with another one go to another file of the day.
+        """
         digest = hashlib.sha256(key.encode()).digest()
         if digest in self._places:
             return self._places[digest]
-        name = f"records-{datetime.fromtimestamp(now, UTC):%Y-%m-%d}.ndjson"
-        data = line + b"\n"
+        name = self._file_for(f"{self._stem}-{datetime.fromtimestamp(now, UTC):%Y-%m-%d}", header)
         log_size = os.fstat(self._log).st_size
         file = os.open(self._folder / name, _FLAGS, 0o600)
         try:
             offset = os.fstat(file).st_size
+            data = (b"" if offset else header) + line + self._end
             place = f"{digest.hex()} {name} {offset} {len(data)} {hashlib.sha256(data).hexdigest()}\n"
             try:
                 write_all(self._log, place.encode())
@@ -68,6 +72,20 @@ class LineFile:
             sync_folder(self._folder)
         self._places[digest] = name
         return name
+
+    def _file_for(self, stem: str, header: bytes) -> str:
+        """The file of the day that begins with this header, or can."""
+        number = 1
+        while True:
+            name = f"{stem}.{number}{self._suffix}" if number > 1 else f"{stem}{self._suffix}"
+            try:
+                start = (self._folder / name).open("rb")
+            except FileNotFoundError:
+                return name
+            with start:
+                if start.read(len(header)) in (header, b""):
+                    return name
+            number += 1
 
     def close(self) -> None:
         """Let go of the log."""

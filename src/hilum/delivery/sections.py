@@ -78,13 +78,27 @@ class MllpDestination(_Destination, frozen=True, kw_only=True, tag_field="kind",
 
 
 class FilesDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="files"):
-    """Records as files in a folder: one each, or lines of NDJSON."""
+    """Records as files in a folder: one each, lines of NDJSON, or lines of a table made of them."""
 
     folder: Annotated[Path, Meta(description="folder to write into; made when absent")]
     layout: Annotated[
-        Literal["each", "ndjson"],
-        Meta(description="each: one file per record; ndjson: one line per record, one file per UTC day"),
+        Literal["each", "ndjson", "csv"],
+        Meta(
+            description="each: one file per record; ndjson: one line per record, one file per UTC day; csv: lines of "
+            "the table that `send` names, one file per UTC day"
+        ),
     ] = "each"
+    send: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|csv:[A-Za-z][A-Za-z0-9_-]*)$",
+            description="table made of what changed, by rows of the workbook: csv:worklist; empty: none is made",
+        ),
+    ] = ""
+
+    def __post_init__(self) -> None:
+        if (self.layout == "csv") != bool(self.send):
+            raise ValueError("`layout: csv` and `send: csv:NAME` belong together: the lines of which table are written")
 
 
 class WebhookDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):

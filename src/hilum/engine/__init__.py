@@ -2,7 +2,8 @@
 
 from hilum.engine.engine import Engine
 from hilum.engine.ledger import Ledger, add_up
-from hilum.engine.making import Maker
+from hilum.engine.making import Maker, Makes
+from hilum.engine.making_tables import TableMaker
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
 from hilum.engine.silence import LOOK_BACK_HOURS, Feed, feeds, silence_items
@@ -17,8 +18,10 @@ __all__ = [
     "Feed",
     "Ledger",
     "Maker",
+    "Makes",
     "Order",
     "SourceSettings",
+    "TableMaker",
     "add_up",
     "feeds",
     "pair_of",

@@ -11,7 +11,7 @@ import structlog
 from hilum.delivery import BreakerPolicy, Destination, RetryPolicy
 from hilum.engine.answers import Answers
 from hilum.engine.flow import Flow
-from hilum.engine.making import Maker
+from hilum.engine.making import Makes
 from hilum.engine.pace import Pace
 from hilum.engine.partition import PARTITIONS, Progress
 from hilum.engine.replay import Reload, Replays
@@ -65,7 +65,7 @@ class Engine:
         self._readers: list[asyncio.Task[None]] = []
 
     def add_destination(
-        self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy, maker: Maker | None = None
+        self, destination: Destination, policy: RetryPolicy, breaker: BreakerPolicy, maker: Makes | None = None
     ) -> None:
         """Before `start`: one more way out; with `maker` it is sent HL7 v2 that is made of resources."""
         told = self._delivery_ended
@@ -73,7 +73,7 @@ class Engine:
             Sender(destination, self._repository, self._journal, policy, breaker, told, self._stop, maker)
         )
 
-    def use_maker(self, destination: str, maker: Maker | None) -> None:
+    def use_maker(self, destination: str, maker: Makes | None) -> None:
         """From now on HL7 v2 for this destination is made by another one."""
         for sender in self._senders:
             if sender.name == destination:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from msgspec import Struct
@@ -19,11 +19,19 @@ from hilum.mapping import outward
 from hilum.repository import Delivery, Query, Repository, SearchTerm, Stored
 from hilum.translator import refs_of
 
-__all__ = ["Maker", "control_id"]
+__all__ = ["Maker", "Makes", "as_it_was", "control_id"]
 
 MOST = 1000  # resources of one kind that one message can be about
 
 log = structlog.get_logger(__name__)
+
+
+class Makes(Protocol):
+    """What makes the records of a destination that is sent some."""
+
+    def make(self, due: Delivery, repository: Repository, /) -> bytes | None:
+        """The record of one delivery; None when its cause gives nothing to say. Raises DeliveryError, outcome hold."""
+        ...
 
 
 class Maker(Struct, frozen=True):
@@ -95,22 +103,11 @@ class _Gathering:
         """One resource as it was then; None for one that was not there, or that no segment can be about."""
         if (type_, id_) in self._known or type_ not in self._plan.types:
             return None
-        stored = self._known[type_, id_] = self._as_it_was(type_, id_)
+        stored = self._known[type_, id_] = as_it_was(self._repository, self._seq, type_, id_)
         if stored is None:
             return None
         body = self._bodies[f"{type_}/{id_}"] = outward.read_resource(stored.body)
         return body
-
-    def _as_it_was(self, type_: str, id_: str) -> Stored | None:
-        made = self._repository.version_by(self._seq, type_, id_)
-        if made is not None:
-            return None if made.deleted else made
-        try:
-            versions = self._repository.history(type_, id_)
-        except NotFound:
-            return None
-        then = next((one for one in versions if one.seq <= self._seq), None)
-        return None if then is None or then.deleted else then
 
     def _follow(self, bodies: Sequence[Mapping[str, Any]], without: frozenset[str]) -> None:
         """What these refer to, and what that refers to; of the types in `without` no more than is there."""
@@ -151,6 +148,19 @@ class _Gathering:
                 if not earlier.deleted:
                     found[f"{one.type}/{one.id}"] = outward.read_resource(earlier.body)
         return found
+
+
+def as_it_was(repository: Repository, seq: int, type_: str, id_: str) -> Stored | None:
+    """A resource when the message `seq` had been applied; None when it was not there."""
+    made = repository.version_by(seq, type_, id_)
+    if made is not None:
+        return None if made.deleted else made
+    try:
+        versions = repository.history(type_, id_)
+    except NotFound:
+        return None
+    then = next((one for one in versions if one.seq <= seq), None)
+    return None if then is None or then.deleted else then
 
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:

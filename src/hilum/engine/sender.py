@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
-from hilum.engine.making import Maker
+from hilum.engine.making import Makes
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.formats import fhir
@@ -46,7 +46,7 @@ class Sender:
         breaker: BreakerPolicy,
         done: Callable[[int], None],
         stop: Stop,
-        maker: Maker | None = None,
+        maker: Makes | None = None,
     ) -> None:
         """`done(seq)` hears of every delivery that reached its end; `maker` makes HL7 v2 where that is sent."""
         self.name = destination.name
@@ -64,7 +64,7 @@ class Sender:
         """Something new may be due, or it is time to stop."""
         self._wake.set()
 
-    def use(self, maker: Maker | None) -> None:
+    def use(self, maker: Makes | None) -> None:
         """From the next record on."""
         self._maker = maker
 
@@ -144,7 +144,7 @@ class Sender:
             self._done(due.seq)
 
 
-def render(due: Delivery, repository: Repository, journal: Journal, maker: Maker | None = None) -> Outgoing | None:
+def render(due: Delivery, repository: Repository, journal: Journal, maker: Makes | None = None) -> Outgoing | None:
     """The record as it is sent: the same bytes on every attempt, as journal rows and versions never change.
 
     None when the message told nothing new: it made no version of anything. Raises DeliveryError with the outcome hold

@@ -43,6 +43,7 @@ from hilum.mapping.tables import (
     required_columns,
     table_of,
 )
+from hilum.mapping.tables_out import TableLine, TablePlan, compile_table, tables_of
 from hilum.mapping.transforms import names as transform_names
 
 __all__ = [
@@ -69,6 +70,8 @@ __all__ = [
     "Record",
     "Row",
     "Rule",
+    "TableLine",
+    "TablePlan",
     "TestCase",
     "Trace",
     "Word",
@@ -77,6 +80,7 @@ __all__ = [
     "columns_of",
     "compare",
     "compile_condition",
+    "compile_table",
     "compile_workbook",
     "key_columns",
     "load_base",
@@ -88,6 +92,7 @@ __all__ = [
     "resource_id",
     "sender_rank",
     "table_of",
+    "tables_of",
     "transform_names",
     "walk",
 ]

@@ -191,9 +191,12 @@ class _Compiler:
         only = self._types[0] if len(self._types) == 1 and self._model.has(self._types[0]) else None
         test = compile_expression(render(criterion), type=only)
         chains = tuple(_chains(criterion, ""))
+        kind = dict if only is not None and not self._model.is_primitive(only) else object
 
         def step(here: _Here) -> None:
-            here.parts = [part for part in here.parts if test.boolean(part.value, here.resolve)]
+            here.parts = [
+                part for part in here.parts if isinstance(part.value, kind) and test.boolean(part.value, here.resolve)
+            ]
             if here.own:
                 here.ranges += [one for part in here.parts for chain in chains for one in _below(part, chain)]
 

@@ -39,13 +39,18 @@ class Step(Struct, frozen=True):
 
 
 class Target(Struct, frozen=True):
-    """What a row writes. `role`: element, key (`Type.id`), merge (`merge(Type)`), unmerge (`unmerge(Type)`)."""
+    """What a row writes. `role`: element, key (`Type.id`), merge (`merge(Type)`), unmerge (`unmerge(Type)`).
+
+    A column of a table that goes out (`is_cell`) has the table as its type and its name as its only step; the role of
+    the line itself (`worklist[]`) is key.
+    """
 
     type: str
     label: str
     steps: tuple[Step, ...]
     default: bool = False
     role: str = "element"
+    is_cell: bool = False
 
     @property
     def resource(self) -> str:
@@ -97,6 +102,7 @@ def parse_applies(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+_CELL = re.compile(r"([A-Za-z][\w-]*)\[([^\[\]]*)\]")
 _RESOURCE = re.compile(r"([A-Z][A-Za-z]+)(?::([A-Za-z0-9_-]+))?")
 _STEP = re.compile(
     r'\.(?:extension\((?:"(?P<url>[^"]+)"|(?P<short>[\w-]+))\)|(?P<name>[a-z]\w*(?:\[x\])?))(?:\[(?P<item>\+?[\w-]*)\])?'
@@ -107,8 +113,15 @@ _CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 
 @lru_cache(4096)
 def parse_target(text: str) -> Target:
-    """`Patient.name[+]`, `Observation:x.id`, `merge(Patient)`, `Encounter.status?`. Raises SyntaxProblem."""
+    """`Patient.name[+]`, `Observation:x.id`, `merge(Patient)`, `Encounter.status?`, `worklist[Name]`.
+
+    Raises SyntaxProblem.
+    """
     text = text.strip()
+    cell = _CELL.fullmatch(text)
+    if cell is not None:
+        name = " ".join(cell[2].split())
+        return Target(cell[1], "", (Step(name),) if name else (), role="element" if name else "key", is_cell=True)
     role, _, rest = text.partition("(")
     if role in MERGING and rest.endswith(")"):
         match = _RESOURCE.fullmatch(rest[:-1].strip())

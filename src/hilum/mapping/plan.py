@@ -32,7 +32,7 @@ from hilum.mapping.tracing import traces
 from hilum.mapping.tree import Node, ShapeProblem, grow, top_name
 from hilum.model import Finding, Severity
 
-__all__ = ["Plan", "compile_workbook"]
+__all__ = ["Plan", "checked_rules", "compile_workbook"]
 
 KNOWN_STATES = 512
 
@@ -43,8 +43,9 @@ class Plan:
     Code is generated when a kind of message is first seen, lookups are prepared when a sender is; `warm` does it now.
     """
 
-    def __init__(self, book: Workbook, rules: Sequence[Rule], findings: Sequence[Finding]) -> None:
-        self.book, self.findings = book, tuple(findings)
+    def __init__(self, book: Workbook, rules: Sequence[Rule], findings: Sequence[Finding], to: str = "") -> None:
+        """`to` is the kind of table that the rows write (`csv:worklist`); else they make resources."""
+        self.book, self.findings, self._to = book, tuple(findings), to
         self._rules = tuple(rules)
         self._by_kind: dict[str, Kind] = {}
         self._states: dict[tuple[str, ...], State] = {}
@@ -139,7 +140,8 @@ class Plan:
             table = self.tables.get(name, Table({}))
             columns: Columns | Elements = Columns(name, table)
             if is_resource_kind(record.kind):
-                columns = Elements(name, table, Left.of(self.book.ignores, name, (record.kind,), context.sender))
+                kinds = (record.kind, self._to)
+                columns = Elements(name, table, Left.of(self.book.ignores, name, kinds, context.sender))
             marks = (MARKS.component, MARKS.repetition, MARKS.escape, MARKS.subcomponent, MARKS.field)
             kind = self._kind(record.kind)
             state = known[key] = State(
@@ -239,14 +241,18 @@ def compile_workbook(workbook: Workbook, *, params: Mapping[str, str | int | flo
 
     Raises ConfigError `workbook-invalid` with all findings when one is an error.
     """
-    workbook = _decided(workbook, params or {})
+    book, rules = checked_rules(workbook, params or {})
+    rules = [rule for rule in rules if not rule.target.is_cell]
+    return Plan(book, rules, [one for one in book.findings if one.severity is Severity.WARNING])
+
+
+def checked_rules(workbook: Workbook, params: Mapping[str, str | int | float | bool]) -> tuple[Workbook, list[Rule]]:
+    """The workbook with its decisions and findings, and the rows that run. Raises ConfigError `workbook-invalid`."""
+    workbook = _decided(workbook, params)
     rules, findings = read_rules(workbook)
-    everything = (*workbook.findings, *findings)
-    book = structs.replace(workbook, findings=everything)
-    plan = Plan(book, rules, [one for one in everything if one.severity is Severity.WARNING])
-    shapes = _check_shapes(rules)
-    structs.replace(book, findings=(*everything, *shapes)).raise_findings()
-    return plan
+    book = structs.replace(workbook, findings=(*workbook.findings, *findings))
+    structs.replace(book, findings=(*book.findings, *_check_shapes(rules))).raise_findings()
+    return book, rules
 
 
 def _decided(book: Workbook, params: Mapping[str, str | int | float | bool]) -> Workbook:
@@ -277,7 +283,7 @@ def _check_shapes(rules: Sequence[Rule]) -> list[Finding]:
     trees: dict[tuple[str, bool], Node] = {}
     findings = []
     for number, rule in enumerate(rules):
-        if not rule.target.steps or rule.transform.name == "clear":
+        if not rule.target.steps or rule.transform.name == "clear" or rule.target.is_cell:
             continue
         tree = trees.setdefault((rule.target.resource, rule.target.default), Node())
         try:

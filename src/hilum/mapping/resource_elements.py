@@ -102,8 +102,8 @@ class Elements:
     def fates(self, key: tuple[bytes, int]) -> tuple[FieldFates, int]:
         """(what became of the elements of the resource at hand, those of them that rows read).
 
-        `key` has the bits of the columns for which a row wrote. An element that comes several times has the worst fate
-        that one of its places has.
+        `key` has the bits of the columns for which a row wrote. Of an element that comes several times one place that
+        is left is enough for an exception; else one that is mapped makes it mapped.
         """
         written = key[1]
         mapped = read = 0
@@ -118,8 +118,7 @@ class Elements:
             bits[fate] |= 1 << number
             bits[3] |= (read >> at & 1) << number
         left = bits[2]
-        ignored = bits[1] & ~left
-        whole = FieldFates(self.record, bits[0] & ~left & ~ignored, ignored, left, tuple(self.labels))
+        whole = FieldFates(self.record, bits[0] & ~left, bits[1] & ~left & ~bits[0], left, tuple(self.labels))
         return whole, bits[3]
 
     def _number(self, label: str) -> int:

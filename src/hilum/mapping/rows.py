@@ -31,11 +31,16 @@ from hilum.mapping.transforms.times import zone_of
 from hilum.mapping.written import format_problem
 from hilum.model import Finding, Severity
 
-__all__ = ["Rule", "read_rules"]
+__all__ = ["COMBINATORS", "LINE", "Rule", "read_rules"]
 
 COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
 WORDS = frozenset({"kind", "event", "sender", "source"})
 _CONDITIONS = {"valued": 1, "deleted": 1, "count": 1, "length": 1, "matches": 2, "made": 1}
+LINE = ((Literal("line"),), Call("key"))  # source and transform of the row that makes a line of a table
+_CELL_TRANSFORMS = (
+    *("text", "code", "date", "datetime", "instant", "time", "boolean", "integer", "decimal", "minutes", "uri"),
+    *("copy", "const"),
+)
 _TYPES_WORDS = (
     "AD CE CF CNE CNN CP CQ CWE CX DLN DR DT DTM ED EI EIP FC FN FT HD ID IS JCC MO MOC NDL NM PL PLN"
     " PT RI RP SAD SI SN SPS ST TM TN TQ TS TX VID XAD XCN XON XPN XTN varies"
@@ -90,6 +95,14 @@ class Rule(Struct, frozen=True):
         return any(one in (kind, type_, f"{type_}^*") for one in self.applies)
 
 
+def _takes_each(parsed: dict[str, Any]) -> bool:
+    """Whether a row takes every repetition when it does not say: for items of a list, or texts of FHIR to join."""
+    is_joined = any(name == "join" for name, _ in parsed["transform"].named)
+    if is_joined and is_resource_kind(next(iter(parsed["applies"]), "")):
+        return True
+    return any(map(_makes_items, parsed["target"].steps))
+
+
 def _makes_items(step: Step) -> bool:
     return (step.item or "").startswith("+")
 
@@ -128,6 +141,8 @@ class _Reader:
             self._read_columns(row, parsed)
         if len(self.findings) == before and is_resource_kind(next(iter(parsed["applies"]), "")):
             row = self._read_elements(row, parsed)
+        if len(self.findings) == before and parsed["target"].is_cell:
+            self._read_cell(row, parsed)
         if len(self.findings) > before:
             return None
         rule = Rule(
@@ -140,7 +155,7 @@ class _Reader:
             parsed["transform"],
             row.missing or "skip",
             row.unmapped or ("exception" if parsed["transform"].name == "code" else "keep-local"),
-            row.repeats or ("each" if any(map(_makes_items, parsed["target"].steps)) else "first"),
+            row.repeats or ("each" if _takes_each(parsed) else "first"),
         )
         self._check(rule)
         return (
@@ -199,6 +214,22 @@ class _Reader:
             text = f"what copy reads has one type, and this is {' or '.join(list(types)[:3])}: say ofType(..)"
             self.note(row, "source", "source-invalid", text)
         return structs.replace(row, type=next(iter(types))) if copies and types else row
+
+    def _read_cell(self, row: Row, parsed: dict[str, Any]) -> None:
+        """Check a row that writes a column; the line itself (`worklist[]`) is made where its condition holds."""
+        target, transform = parsed["target"], parsed["transform"]
+        if not all(map(is_resource_kind, parsed["applies"])) or not parsed["applies"]:
+            self.note(row, "applies", "applies-invalid", "a column is written from FHIR: fhir:Patient")
+        elif target.role == "key":
+            if parsed["source"] or row.transform:
+                text = f"`{row.target}` is the line itself: the row has a condition, and no source or transform"
+                self.note(row, "source", "source-invalid", text)
+            parsed["source"], parsed["transform"] = LINE
+        elif transform.name not in _CELL_TRANSFORMS or row.type[:1].isupper():
+            text = f"`{transform.name}` gives more than one value, and a cell holds one: {', '.join(_CELL_TRANSFORMS)}"
+            self.note(row, "transform", "transform-invalid", text)
+        elif transform.name == "const" and isinstance(transform.args[0], Word) and transform.args[0].name[0] == "{":
+            self.note(row, "transform", "transform-invalid", "a cell holds one value, and no JSON")
 
     def _parse(self, row: Row, column: str, parse: Callable[[str], object]) -> object:
         try:
@@ -312,6 +343,8 @@ class _Reader:
 
     def _check_target(self, rule: Rule) -> None:
         target = rule.target
+        if target.is_cell:
+            return
         if (target.role == "key") != (rule.transform.name == "key") and target.role not in MERGING:
             self.note(
                 rule.row,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from hilum.mapping.columns import is_resource_kind
 from hilum.mapping.mapped import Mapped, Trace
 from hilum.mapping.places import Step
 from hilum.mapping.syntax import Path, walk_paths
@@ -101,6 +102,8 @@ def _parted(base: str) -> tuple[str, str]:
 
 def _component(line: Line, inside: str) -> str:
     """`1.1` for `family` of a name: the component behind a member of a value; "" when the table does not say."""
+    if is_resource_kind(next(iter(line.rule.applies), "")):
+        return ""  # a path of FHIR says itself which part it reads
     form = _FORMS.get(line.rule.transform.name, "")
     kind = line.rule.row.type or line.rule.transform.name.removesuffix("_ID")
     table = _COMPONENTS.get((_SAME.get(kind, kind), form), {})

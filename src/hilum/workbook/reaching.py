@@ -14,8 +14,8 @@ __all__ = ["Reach", "kinds_of"]
 
 
 def kinds_of(rules: Sequence[Rule]) -> tuple[str, ...]:
-    """Every kind of message or record that a key row names, sorted: what the workbook maps at all."""
-    named = {kind for rule in rules if rule.target.role == "key" for kind in rule.applies}
+    """Every kind of message or record that a key row names, sorted: what the workbook maps at all. Tables need none."""
+    named = {kind for rule in rules if rule.target.role == "key" or rule.target.is_cell for kind in rule.applies}
     return tuple(sorted(kind for kind in named if "*" not in kind and ("^" in kind or ":" in kind)))
 
 
@@ -31,7 +31,7 @@ class Reach:
         self.by_rule = {rule.row.row_id: [kind for kind in self.kinds if rule.covers(kind)] for rule in rules}
         self.made: dict[str, set[str]] = {}
         for rule in rules:
-            if rule.target.role == "key":
+            if rule.target.role == "key" or rule.target.is_cell:
                 self.made.setdefault(rule.target.resource, set()).update(self.by_rule[rule.row.row_id])
 
     def findings(self) -> Iterator[Finding]:

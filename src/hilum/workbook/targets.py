@@ -58,7 +58,7 @@ def target_findings(
     """Everything that R4 says about targets. `entries` are rows by row_id, `maps` the entries of each map."""
     said: set[tuple[str, str]] = set()
     for rule in rules:
-        if not rule.target.steps:
+        if not rule.target.steps or rule.target.is_cell:
             continue
         entry = entries[rule.row.row_id]
         found, problem = _walk(rule, entry)

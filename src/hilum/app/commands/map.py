@@ -16,6 +16,7 @@ from hilum import mapping
 from hilum.app.outward_show import show_outward
 from hilum.app.record_show import MappedRecord, disposition_of, map_records, opened, record_source
 from hilum.app.sections import SECTIONS
+from hilum.app.table_show import show_table
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
@@ -50,8 +51,8 @@ def command(
     *files: Annotated[
         Path,
         Parameter(
-            help="Files with one message or many, or batches; with --folder also files of records (CSV, sheets) that a "
-            "source of the folder describes; with --to, FHIR resources or Bundles in JSON."
+            help="Files with one message or many, or batches; FHIR resources (.ndjson, .json); with --folder also "
+            "files of records (CSV, sheets) that a source of the folder describes; with --to, FHIR in JSON."
         ),
     ],
     folder: Annotated[
@@ -62,7 +63,11 @@ def command(
         str, Parameter(help="The files hold records as this source of the folder describes them. Else found by name.")
     ] = "",
     to: Annotated[
-        str, Parameter(help="The other way: make HL7 v2 of this kind, such as ADT^A08, of FHIR resources.")
+        str,
+        Parameter(
+            help="The other way: make HL7 v2 of this kind, such as ADT^A08, of FHIR resources; or a table, such as "
+            "csv:worklist, by the rows of the workbook whose targets are its columns."
+        ),
     ] = "",
     about: Annotated[
         str, Parameter(help="With --to: what the message is about, such as Encounter/1, where there are several.")
@@ -75,7 +80,7 @@ def command(
     ] = False,
     json: Annotated[bool, Parameter(help="One JSON object per message and line.", negative="")] = False,
 ) -> int:
-    """Show the FHIR resources that messages or records turn into, or with `--to` the HL7 v2 that FHIR turns into.
+    """Show the FHIR resources that messages or records turn into; with `--to` the HL7 v2 or CSV that FHIR turns into.
 
     Without a folder the shipped workbook is used: identifiers of unknown authorities get a system of ours, and times
     without a zone are taken as UTC. The values are printed: they are patient data where the file holds them.
@@ -90,6 +95,8 @@ def command(
         return USAGE
     if to:
         book, params = mapping.load_workbook(folder), _params(folder)
+        if to.startswith("csv:"):
+            return show_table(book, params, to, files, receiver=receiver, trace=trace, as_json=json)
         return show_outward(book, params, to, files, about=about, receiver=receiver, trace=trace, as_json=json)
     try:
         plan = mapping.compile_workbook(mapping.load_workbook(folder), params=_params(folder))

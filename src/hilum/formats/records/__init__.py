@@ -7,6 +7,7 @@ from hilum.formats.records.formats import Column, Delimited, FixedWidth, Format,
 from hilum.formats.records.frame import RowRecord, is_framed, is_record_kind, is_resource_kind, read
 from hilum.formats.records.reading import Found, Text, read_part, read_records, split_records
 from hilum.formats.records.resources import ResourceRecord, read_resource
+from hilum.formats.records.writing import csv_line, guarded, unguarded
 
 __all__ = [
     "Column",
@@ -19,6 +20,8 @@ __all__ = [
     "RowRecord",
     "Spreadsheet",
     "Text",
+    "csv_line",
+    "guarded",
     "is_framed",
     "is_record_kind",
     "is_resource_kind",
@@ -27,4 +30,5 @@ __all__ = [
     "read_records",
     "read_resource",
     "split_records",
+    "unguarded",
 ]
