@@ -288,8 +288,8 @@ class SqliteTokens:
 
     def authenticate(self, text: str) -> Grant:
         public, secret = split(text)
-        row = self._store.read(lambda connection: _by_id(connection, public))
-        return judge(row, secret, microseconds())
+        found = self._store.row(_BY_ID, (public,))
+        return judge(_row(*found) if found is not None else None, secret, microseconds())
 
     def rows(self) -> list[TokenRow]:
         return self._store.read(
@@ -315,12 +315,6 @@ _BY_NAME = f"{_SELECT} WHERE name = ?"
 
 def _row(id_: str, name: str, hash_: bytes, role: str, created: int, expires: int, revoked: int) -> TokenRow:
     return TokenRow(id_, name, hash_, Role(role), created, expires, revoked)
-
-
-def _by_id(connection: apsw.Connection, public: str) -> TokenRow | None:
-    for found in connection.execute(_BY_ID, (public,)):
-        return _row(*found)
-    return None
 
 
 def _insert(connection: apsw.Connection, row: TokenRow) -> None:

@@ -110,6 +110,8 @@ def _settle(connection: apsw.Connection, *, read_only: bool) -> None:
     connection.pragma("cache_size", -CACHE_KIB)
     connection.pragma("foreign_keys", True)
     connection.pragma("trusted_schema", False)
+    # else SQLite, which may have looked at the values of a statement, plans it anew for every other value
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     if sys.platform == "darwin":  # fsync alone does not reach the disk there
         connection.pragma("fullfsync", True)
         connection.pragma("checkpoint_fullfsync", True)

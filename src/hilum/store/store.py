@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -127,6 +127,17 @@ class Store:
                 self._let_go(connection)
         except apsw.Error as error:
             raise translate(error) from None
+
+    def row(self, sql: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The only row of one statement with several columns, on a snapshot of its own: cheaper than `read`.
+
+        Raises what `read` raises.
+        """
+        try:
+            found: tuple[Any, ...] | None = self._reader().execute(sql, values).get
+        except apsw.Error as error:
+            raise translate(error) from None
+        return found
 
     def _let_go(self, connection: apsw.Connection) -> None:
         """A cursor left in the middle would hold its snapshot: the next read would be stale and the WAL never end."""
