@@ -1,9 +1,14 @@
-"""Audit before bytes: a row in the journal's chain for every access, committed before the answer leaves."""
+"""Audit before bytes: a row in the journal's chain for every access, committed before the answer leaves.
+
+Rows that come while others are being committed wait and are committed together: many accesses share one sync.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+
+from msgspec import Struct
 
 from hilum.app.api.outcomes import Problem
 from hilum.app.tokens import microseconds
@@ -16,21 +21,33 @@ AUDIT_SECONDS = 5.0
 STRANGERS_PER_SECOND = 50
 
 
+class _Waiting(Struct):
+    event: AuditEvent
+    written: asyncio.Future[None]
+
+
 class Auditor:
     """Writes audit rows. Those about callers without a proven token are bounded: a flood must not fill the disk."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._queue: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
         self._second = 0
         self._written = 0
         self.unwritten = 0
 
     async def record(self, actor: str, action: str, target: str, outcome: str = "ok", detail: str = "") -> None:
         """Return once the row is on the disk. Raises Problem 503 `audit-unavailable`: then nothing may be answered."""
-        event = AuditEvent(microseconds(), actor, action, target, outcome, detail)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(AuditEvent(microseconds(), actor, action, target, outcome, detail), loop.create_future())
+        self._queue.append(waiting)
+        if self._writing is None:
+            self._writing = loop.create_task(self._write())
         try:
-            async with asyncio.timeout(AUDIT_SECONDS):
-                await self._journal.audit([event])
+            await waiting.written
+        except asyncio.CancelledError:
+            raise
         except Exception as error:
             raise Problem(
                 "audit-unavailable",
@@ -39,6 +56,32 @@ class Auditor:
                 "the access could not be recorded, so nothing was read; try again, and see /readyz",
                 headers={"Retry-After": "5"},
             ) from error
+
+    async def _write(self) -> None:
+        """Write what waits, until nothing does."""
+        try:
+            while self._queue:
+                taken, self._queue = self._queue, []
+                await self._write_group(taken)
+        finally:
+            self._writing = None
+
+    async def _write_group(self, taken: list[_Waiting]) -> None:
+        try:
+            async with asyncio.timeout(AUDIT_SECONDS):
+                await self._journal.audit([one.event for one in taken])
+        except asyncio.CancelledError:
+            for one in [*taken, *self._queue]:
+                one.written.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - everyone who waits hears it
+            for one in taken:
+                if not one.written.done():
+                    one.written.set_exception(error)
+        else:
+            for one in taken:
+                if not one.written.done():  # its caller gave up waiting
+                    one.written.set_result(None)
 
     async def stranger(self, action: str, target: str, outcome: str, detail: str) -> None:
         """Record a caller who proved nothing. Raises Problem 429 `too-many-refusals` beyond the rows of this second.
