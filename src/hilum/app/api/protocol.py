@@ -11,6 +11,7 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from hilum.app.api.joined import Joined
 from hilum.app.api.negotiation import FHIR_JSON
 from hilum.app.api.outcomes import issue
 from hilum.formats.fhir import operation_outcome
@@ -51,7 +52,7 @@ class Protocol(Base):
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Joined(transport, self.loop))
         if len(self.connections) > MAX_CONNECTIONS:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, operation_outcome([_BUSY]))
             return
