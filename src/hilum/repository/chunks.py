@@ -141,6 +141,13 @@ class Texts:
         """The text at a place of a chunk; b"" for a deleted version, which has no place."""
         return b"" if place is None else self.said(connection, number, place)[1]
 
+    def known(self, number: int, place: int | None) -> bytes | None:
+        """The same where the chunk is remembered, else None."""
+        if place is None:
+            return b""
+        chunk = self._kept.get(number)
+        return chunk.texts[place] if chunk is not None and place < len(chunk.texts) else None
+
     def said(self, connection: apsw.Connection, number: int, place: int) -> tuple[int, bytes]:
         """The same with the event time of its message."""
         chunk = self._kept.get(number) or self._below.get(number) or self._read(connection, number)

@@ -36,6 +36,12 @@ class Remembered:
         mine.rids, mine.terms, mine.texts = _Above(self.rids), _Above(self.terms), self.texts.apart()
         return mine
 
+    def learn(self, record: str, rid: int) -> None:
+        """A number that was read."""
+        if len(self.rids) > LARGEST:
+            self.rids.clear()
+        self.rids[record] = rid
+
     def take(self, numbers: Numbers) -> None:
         """After the commit of what these numbers were given out for."""
         if len(self.rids) > LARGEST:

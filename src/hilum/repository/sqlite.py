@@ -316,7 +316,23 @@ class SqliteRepository(Desk):
     # resources
 
     def get(self, type_: str, id_: str, version: int | None = None) -> Stored:
+        found = self._get_known(type_, id_) if version is None else None
+        if found is not None:
+            return found
         return self._store.read(lambda connection: self._get(connection, type_, id_, version, self._remembered))
+
+    def _get_known(self, type_: str, id_: str) -> Stored | None:
+        """The current version by one statement, where number and text are remembered: neither ever changes."""
+        rid = self._remembered.rids.get(f"{type_}/{id_}")
+        row = self._store.row(_CURRENT, (rid,)) if rid is not None else None
+        if row is None:
+            return None
+        version, at, seq, number, place = row
+        text = self._remembered.texts.known(number, place)
+        if text is None:
+            return None
+        whole = serve(type_, text, version, at)[1] if text else b""
+        return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 
     def _get(
         self, connection: apsw.Connection, type_: str, id_: str, version: int | None, remembered: Remembered
@@ -363,6 +379,8 @@ class SqliteRepository(Desk):
         found = remembered.rids.get(record)
         if found is None:
             found = find_rids(connection, (record,)).get(record)
+            if found is not None:
+                remembered.learn(record, found)
         return found
 
     def type_counts(self) -> dict[str, int]:
