@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hilum.app.api import ApiSettings, Listener, create_app, listen, protocol, serve
-from hilum.app.api.access import access_logger
+from hilum.app.api.access_log import access_logger
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
 from hilum.config import Tls
 from hilum.errors import HilumError

@@ -6,7 +6,7 @@ server = await serve(app, listener)            # in the running loop
 await server.close()                           # drains
 """
 
-from hilum.app.api.access import access_logger
+from hilum.app.api.access_log import access_logger
 from hilum.app.api.application import create_app
 from hilum.app.api.auditor import Auditor
 from hilum.app.api.contents import by_definitions

@@ -6,114 +6,87 @@ in the code but not the message of the exception, which may quote data.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import time
 import traceback
-from typing import TextIO
+from collections.abc import Awaitable, Callable
+from random import getrandbits
 
-import msgspec
-import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.typing import FilteringBoundLogger
+from starlette.types import Message, Receive, Scope, Send
 
-from hilum.app.api.exchange import problem_reply
+from hilum.app.api.access_log import AccessLog
+from hilum.app.api.exchange import Reply, problem_reply
 from hilum.app.api.metrics import HttpMetrics
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.query import MAX_URL
 from hilum.errors import HilumError, StoreError
 
-__all__ = ["Access", "access_logger"]
+__all__ = ["Access"]
 
 _REQUEST_ID = re.compile(rb"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _QUIET = frozenset({"/livez", "/readyz"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
 )
-_NO_STORE = (b"cache-control", b"no-store")
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
-
-def access_logger(stream: TextIO | None = None) -> FilteringBoundLogger:
-    """A logger of JSON lines, one per request, to `stream` (standard error)."""
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream or sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(serializer=_json),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(20),
-    )
-    return logger.bind()
+Answer = Callable[[Scope, Receive], Awaitable[Reply]]
 
 
 class Access:
-    """ASGI middleware; see the module."""
+    """ASGI app around `answer`; see the module. `answer` may leave `endpoint` and `hilum.actor` in the scope."""
 
-    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics, log: FilteringBoundLogger) -> None:
-        self._app = app
+    def __init__(self, answer: Answer, *, metrics: HttpMetrics, log: AccessLog) -> None:
+        self._answer = answer
         self._metrics = metrics
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         began = time.perf_counter()
         sender = _Sender(send, scope)
         try:
-            await self._answer(scope, receive, sender)
+            reply = await self._reply(scope, receive, sender)
+            try:
+                await reply(scope, receive, sender)
+            except Exception as error:  # noqa: BLE001 - after the first byte nothing can be taken back: it is cut off
+                self._report(error, sender)
+                if not sender.status:
+                    await problem_reply(_internal())(scope, receive, sender)
         finally:
             self._tell(scope, sender, time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, receive: Receive, sender: _Sender) -> None:
+    async def _reply(self, scope: Scope, receive: Receive, sender: _Sender) -> Reply:
         try:
             _check_length(scope)
-            await self._app(scope, receive, sender)
+            return await self._answer(scope, receive)
         except Problem as problem:
-            reply = problem_reply(problem)
+            return problem_reply(problem)
         except StoreError as error:
             self._report(error, sender)
-            reply = problem_reply(_store_unavailable(error))
+            return problem_reply(_store_unavailable(error))
         except Exception as error:  # noqa: BLE001 - the last net: the place is logged, the message may quote data
             self._report(error, sender)
-            reply = problem_reply(_internal())
-        else:
-            return
-        if not sender.status:  # after the first byte nothing can be taken back; uvicorn ends the connection
-            await reply(scope, receive, sender)
+            return problem_reply(_internal())
 
     def _report(self, error: BaseException, sender: _Sender) -> None:
         code = error.code if isinstance(error, HilumError) else ""
         places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-        self._log.error(
-            "http-failed", request_id=sender.request_id, error=type(error).__name__, code=code, at=places[-6:]
-        )
+        self._log.failed(sender.request_id, type(error).__name__, code, places[-6:])
 
     def _tell(self, scope: Scope, sender: _Sender, seconds: float) -> None:
-        route = getattr(scope.get("endpoint"), "template", "none")
+        endpoint = scope.get("endpoint")
+        route = endpoint.template if endpoint is not None else "none"
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         self._metrics.observe(route, method, sender.status, seconds)
         if route in _QUIET and sender.status == 200:
             return
-        self._log.info(
-            "http",
-            method=method,
-            route=route,
-            status=sender.status,
-            bytes=sender.size,
-            ms=round(seconds * 1000, 2),
-            actor=scope.get("hilum.actor", ""),
-            request_id=sender.request_id,
-        )
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+        actor = scope.get("hilum.actor", "")
+        self._log.answered(method, route, sender.status, sender.size, seconds, actor, sender.request_id)
 
 
 class _Sender:
@@ -131,11 +104,10 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = {name for name, _ in message["headers"]}  # a page for people says itself what it may load
-            safe = [one for one in _HEADERS if one[0] not in own]
-            headers = [*message["headers"], *safe, (b"x-request-id", self.request_id.encode())]
-            if not any(name == b"cache-control" for name, _ in headers):
-                headers.append(_NO_STORE)
+            headers = message["headers"]
+            own = {name for name, _ in headers}  # a page for people says itself what it may load
+            headers = [*headers, *[one for one in _HEADERS if one[0] not in own]]
+            headers.append((b"x-request-id", self.request_id.encode()))
             if self._secure:
                 headers.append(_HSTS)
             message = {**message, "headers": headers}
@@ -149,11 +121,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return os.urandom(16).hex()
-
-
-def _json(value: object, **_: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return f"{getrandbits(128):032x}"  # tells answers apart, and opens nothing
 
 
 def _check_length(scope: Scope) -> None:

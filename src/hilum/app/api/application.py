@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Protocol
 
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
-from structlog.typing import FilteringBoundLogger
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hilum.app.api.access import Access, access_logger
+from hilum.app.api.access import Access
+from hilum.app.api.access_log import AccessLog, access_logger
 from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
 from hilum.app.api.capability import Capability
@@ -33,6 +30,7 @@ from hilum.app.api.operations import Operations
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
 from hilum.app.api.resources import Resources
+from hilum.app.api.routing import Misdirected, Routes
 from hilum.app.api.searching import Searching
 from hilum.app.api.sight import VERBS, sight_of
 from hilum.app.api.special import Special
@@ -50,6 +48,8 @@ if TYPE_CHECKING:  # it imports from this package
     from hilum.app.subscriptions.service import Subscriptions
 
 __all__ = ["AuthorizationServer", "create_app"]
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 class _IdConvertor(Convertor[str]):
@@ -82,7 +82,7 @@ def create_app(
     health: Health,
     base_url: str = "http://127.0.0.1:8080",
     max_count: int = 500,
-    log: FilteringBoundLogger | None = None,
+    log: AccessLog | None = None,
     writing: WritingRules | None = None,
     exports: Exports | None = None,
     subscriptions: Subscriptions | None = None,
@@ -142,7 +142,8 @@ def create_app(
     read, write = guard.around, partial(guard.around, permission=Permission.WRITE)
     one, all_ = "/fhir/{type:fhirtype}/{id:fhirid}", "/fhir/{type:fhirtype}"
     routes: list[Route] = []
-    bundles = Transactions(repository, surface.types, base, rules, writes, Inner(routes))
+    table = cache(lambda: Routes(routes))
+    bundles = Transactions(repository, surface.types, base, rules, writes, Inner(table))
     routes += [
         _route(
             one,
@@ -192,19 +193,36 @@ def create_app(
 
         for path, handlers in BulkExport(exports, repository, base).addresses().items():
             routes.append(_route(path, **{method: read("export", one) for method, one in handlers.items()}))
-    middleware = [Middleware(Access, metrics=http, log=log or access_logger())]
+    front: ASGIApp = Access(partial(_answer, table), metrics=http, log=log or access_logger())
     if authorization is not None:
         routes[:0] = authorization.routes(read)
-        middleware.insert(0, Middleware(Cors, is_known=authorization.has_origin))
-    app = Starlette(
-        routes=routes,
-        middleware=middleware,
-        exception_handlers={HTTPException: _unrouted},
-        lifespan=lifespan,
-    )
-    # a redirect would be built from the Host header, and is not an OperationOutcome
-    app.router.redirect_slashes = False
-    return app
+        front = Cors(front, is_known=authorization.has_origin)
+    return _App(front, routes, lifespan)
+
+
+class _App(Starlette):
+    """Starlette starts and stops it; requests go past its middleware and router, which cost more than most answers."""
+
+    def __init__(self, front: ASGIApp, routes: list[Route], lifespan: Lifespan) -> None:
+        super().__init__(routes=routes, lifespan=lifespan)
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._front(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+async def _answer(routes: Callable[[], Routes], scope: Scope, receive: Receive) -> Reply:
+    """What the endpoint of this address says. Raises Problem."""
+    try:
+        scope["endpoint"], scope["path_params"] = routes().find(scope)
+    except Misdirected as problem:
+        scope["endpoint"] = problem.endpoint
+        raise
+    reply: Reply = await scope["endpoint"].answer(Call(scope, receive))
+    return reply
 
 
 class AuthorizationServer(Protocol):
@@ -309,13 +327,3 @@ def _route(path: str, **handlers: Handler) -> Route:
 def _asked(path: str, handler: Handler) -> Route:
     """An operation that changes nothing: by its URL, or posted (R4 operations.html#executing)."""
     return _route(path, GET=handler, POST=handler)
-
-
-async def _unrouted(_: Request, error: Exception) -> Response:
-    """What the router cannot place, as an OperationOutcome."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))  # Starlette has them in a set
-        text = f"this address takes {allowed} only"
-        raise Problem("method-not-allowed", 405, "not-supported", text, headers={"Allow": allowed})
-    raise Problem("address-unknown", 404, "not-found", "there is nothing here; /fhir/metadata lists what is served")

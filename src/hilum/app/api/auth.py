@@ -24,7 +24,7 @@ class Denied(Problem):
 
 def authorize(call: Call, tokens: Tokens, permission: Permission) -> Grant:
     """The grant behind a request. Raises Denied: 401 with a challenge, 403, or 400 for a token in the URL."""
-    if _TOKEN_PARAMETER.search(call.query):
+    if call.query and _TOKEN_PARAMETER.search(call.query):
         raise token_in_url()
     scheme, _, text = call.header("authorization").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():

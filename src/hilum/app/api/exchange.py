@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -74,7 +75,8 @@ class Call:
             for key, value in self.scope["headers"]:
                 before = self._headers.get(key)
                 self._headers[key] = value if before is None else before + b", " + value
-        return self._headers.get(name.encode(), b"").decode("latin-1")
+        value = self._headers.get(name.encode())
+        return "" if value is None else value.decode("latin-1")
 
     async def body(self, limit: int = MAX_BODY) -> bytes:
         """The whole body of at most `limit` bytes.
@@ -114,13 +116,13 @@ class Reply:
         self,
         status: int,
         body: bytes,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = {},
         *,
         content_type: str = FHIR_JSON,
     ) -> None:
         self.status = status
         self.body = body
-        self.headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
+        self.headers = [(_name(name), value.encode("latin-1")) for name, value in headers.items()]
         if status not in (204, 304):
             if body:
                 self.headers.append((b"content-type", content_type.encode()))
@@ -130,6 +132,11 @@ class Reply:
         body = b"" if scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache(maxsize=256)
+def _name(written: str) -> bytes:
+    return written.lower().encode()
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-from starlette.routing import Match, Route
-
-from hilum.app.api.exchange import Call, Endpoint, Reply
+from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.outcomes import Problem
+from hilum.app.api.routing import Routes
 
 __all__ = ["Inner"]
 
@@ -16,8 +15,8 @@ __all__ = ["Inner"]
 class Inner:
     """Calls the routes with requests that were never on the wire. The bearer token is that of the request outside."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = routes
+    def __init__(self, routes: Callable[[], Routes]) -> None:
+        self._routes = routes  # made when the last of them is known
 
     async def __call__(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, outside: Call
@@ -36,9 +35,9 @@ class Inner:
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        for route in self._routes:
-            match, child = route.matches(scope)
-            if match is Match.FULL and isinstance(route.endpoint, Endpoint):
-                return await route.endpoint.answer(Call({**scope, **child}, receive))
-        text = "there is nothing at this url, or it does not take this method"
-        raise Problem("address-unknown", 404, "not-found", text)
+        try:
+            endpoint, scope["path_params"] = self._routes().find(scope)
+        except Problem:
+            text = "there is nothing at this url, or it does not take this method"
+            raise Problem("address-unknown", 404, "not-found", text) from None
+        return await endpoint.answer(Call(scope, receive))
