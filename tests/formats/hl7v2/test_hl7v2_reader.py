@@ -210,3 +210,19 @@ def test_every_sample_is_refused_with_a_code_or_read_and_written_back() -> None:
                 count += 1
     assert len(files) > 1600
     assert count > 1600
+
+
+@pytest.mark.parametrize("declared", ["~ISO IR87", "ASCII~ISO IR87", "ISO IR6~ISO IR87~ISO IR159", "ISO IR14~ISO IR87"])
+def test_a_japanese_set_that_ascii_switches_to_is_read(declared: str) -> None:
+    raw = ADT.decode().replace("UNICODE UTF-8", declared).replace("Una", "跳弾山田").encode("iso2022_jp_1")
+    message = parse(raw)
+    assert message.get("PID-5.2") == "跳弾山田"
+    assert message.notes == ()
+    assert message.to_bytes() == message.rebuilt() == raw
+
+
+@pytest.mark.parametrize("declared", ["8859/1~UNICODE UTF-8", "UNICODE UTF-8~8859/1", "8859/1~ISO IR87"])
+def test_the_first_of_other_sets_is_the_one(declared: str) -> None:
+    codec = "latin-1" if declared.startswith("8859/1") else "utf-8"
+    raw = ADT.decode().replace("UNICODE UTF-8", declared).replace("Una", "Zoë").encode(codec)
+    assert parse(raw).get("PID-5.2") == "Zoë"

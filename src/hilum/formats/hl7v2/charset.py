@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["WIDE", "canonical", "codec_of"]
+__all__ = ["WIDE", "canonical", "codec_of", "switching_codec"]
+
+_JAPANESE = "iso2022_jp_1"
 
 # HL7 table 0211 (v2.5.1 and v2.8.2), names as they are written in MSH-18.
 TABLE_0211 = {
@@ -25,9 +28,9 @@ TABLE_0211 = {
     "UNICODE UTF-16": "utf-16",
     "UNICODE UTF-32": "utf-32",
     "ISO IR6": "ascii",
-    "ISO IR14": "iso2022_jp_1",
-    "ISO IR87": "iso2022_jp_1",
-    "ISO IR159": "iso2022_jp_1",
+    "ISO IR14": _JAPANESE,
+    "ISO IR87": _JAPANESE,
+    "ISO IR159": _JAPANESE,
     "GB 18030-2000": "gb18030",
     "KS X 1001": "euc_kr",
     "CNS 11643-1992": "euc_tw",
@@ -80,6 +83,16 @@ def codec_of(declared: str) -> tuple[str, bool]:
     if codec is not None:
         return _usable(codec), True
     return _usable(ALIASES.get(name, "")), False
+
+
+def switching_codec(first: str, others: Sequence[str]) -> str:
+    """The codec where a Japanese set is an alternate of ASCII, reached by ISO 2022 escape sequences; "" where none is.
+
+    HL7 v2.5.1, section 2.15.9.18: the first repetition of MSH-18 is the default set, the others are switched to.
+    Senders in Japan write `~ISO IR87` or `ASCII~ISO IR87`.
+    """
+    basic = not first or codec_of(first)[0] in ("ascii", _JAPANESE)
+    return _JAPANESE if basic and any(codec_of(one)[0] == _JAPANESE for one in others) else ""
 
 
 def _usable(codec: str) -> str:

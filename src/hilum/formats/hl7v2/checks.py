@@ -89,6 +89,8 @@ def _check_text(message: Hl7Message, found: list[Found]) -> None:
     text, delimiters = message.text, message.delimiters
     if text.find(delimiters.escape, 9) >= 0 and has_stray_escape(text[9:], delimiters):
         found.append(("escape-stray", _find_stray(message)))
+    if "\x1b$" in text:  # ISO 2022: what follows was written in a set of two bytes a character, and was read as ASCII
+        found.append(("charset-switched", ""))
     if "\0" in text:
         found.append(("character-control", ""))
     if not text.isascii() and "\ufffd" in text:

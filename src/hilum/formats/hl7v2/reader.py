@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from hilum.errors import FormatError
-from hilum.formats.hl7v2.charset import WIDE, canonical, codec_of
+from hilum.formats.hl7v2.charset import WIDE, canonical, codec_of, switching_codec
 from hilum.formats.hl7v2.delimiters import read_delimiters
 from hilum.formats.hl7v2.message import Hl7Message
 from hilum.formats.hl7v2.start import find_start
@@ -51,7 +51,10 @@ def _first_line(header: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _charset(declared: bytes, repetition: str, default: str) -> tuple[str, tuple[str, ...]]:
     """Codec and codes of what was tolerated in choosing it."""
-    name = declared.decode("latin-1").partition(repetition)[0].strip()
+    name, _, others = declared.decode("latin-1").partition(repetition)
+    name = name.strip()
+    if others and (switching := switching_codec(name, others.split(repetition))):
+        return switching, ()
     if not name or name == '""':
         return canonical(default), ()
     codec, official = codec_of(name)
