@@ -41,6 +41,11 @@ def test_a_demo_never_writes_into_a_folder_that_is_there(tmp_path: Path, capsys:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("words", [("--seconds", "-3"), ("--seconds", "0"), ("--rate", "0"), ("--port", "99999")])
+def test_a_demo_that_could_show_nothing_is_a_mistake_in_the_line(words: tuple[str, str]) -> None:
+    assert main(["demo", *words]) == 2
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_frame_fits_the_screen_and_never_changes_its_height(kept: Path, width: int) -> None:
     with open_folder(kept) as opened:

@@ -18,6 +18,7 @@ from typing import Annotated
 
 import structlog
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -37,6 +38,7 @@ from hilum.simulator import Hospital, Tally, Target, send
 
 __all__ = ["command"]
 
+_ABOVE_ZERO = Number(gt=0)
 REFRESH = 0.5  # seconds between two looks at the store
 ADDRESS = "address.json"  # beside the store, for the programs of examples/
 SETTLE = 30.0  # seconds for what was acknowledged to be applied after the senders have stopped
@@ -66,10 +68,14 @@ changes:
 
 def command(
     *,
-    seconds: Annotated[float | None, Parameter(help="Stop after this long; without it, Ctrl-C stops.")] = None,
-    rate: Annotated[float, Parameter(help="Messages per second that the hospital sends.")] = 60,
+    seconds: Annotated[
+        float | None, Parameter(help="Stop after this long; without it, Ctrl-C stops.", validator=_ABOVE_ZERO)
+    ] = None,
+    rate: Annotated[float, Parameter(help="Messages per second that the hospital sends.", validator=_ABOVE_ZERO)] = 60,
     seed: Annotated[int, Parameter(help="Which hospital: each number is another one.")] = 1,
-    port: Annotated[int, Parameter(help="Port of the FHIR API; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, Parameter(help="Port of the FHIR API; 0 takes a free one.", validator=Number(gte=0, lte=65_535))
+    ] = 0,
     keep: Annotated[Path | None, Parameter(help="Keep the integration folder: a new folder to make.")] = None,
     json: Annotated[bool, Parameter(help="Only print the summary, as JSON.", negative="")] = False,
 ) -> int:
