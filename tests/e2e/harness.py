@@ -317,13 +317,24 @@ def wait_until(condition: Callable[[], Any], otherwise: str, pause: float = 0.02
     return found
 
 
+def wait_until_none(count: Callable[[], int], otherwise: str, pause: float = 0.02) -> None:
+    """Until nothing is left; patience begins anew with all that is done, however slow the machine."""
+    fewest, deadline = count(), time.monotonic() + PATIENCE
+    while fewest:
+        left = count()
+        if left < fewest:
+            fewest, deadline = left, time.monotonic() + PATIENCE
+        assert time.monotonic() < deadline, f"{otherwise}: {left}"
+        time.sleep(pause)
+
+
 def waiting(opened: Opened) -> int:
     """Messages that no worker has come to."""
     return opened.journal.counts(opened.repository.positions()).waiting
 
 
 def wait_until_applied(opened: Opened) -> None:
-    wait_until(lambda: not waiting(opened), "messages are still waiting")
+    wait_until_none(lambda: waiting(opened), "messages are still waiting")
 
 
 def settled(folder: Path) -> Ledger:

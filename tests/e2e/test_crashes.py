@@ -24,6 +24,7 @@ from e2e.harness import (
     send_until_lost,
     update,
     wait_until,
+    wait_until_none,
     waiting,
     write_folder,
 )
@@ -84,7 +85,7 @@ def check_deliveries(folder: Path, sink: WebhookSink, numbers: list[int]) -> Non
     """Every version at least once, in the order of its patient; a repeat is the same record under the same key."""
     with open_folder(folder) as opened:
         repository = opened.repository
-        wait_until(lambda: open_deliveries(opened) == 0, "deliveries are still under way")
+        wait_until_none(lambda: open_deliveries(opened), "deliveries are still under way")
         delivered = sink.names()
         for number in numbers:
             (patient,) = patients(opened, number)

@@ -26,6 +26,7 @@ from e2e.harness import (
     settled,
     update,
     wait_until,
+    wait_until_none,
     write_folder,
 )
 from e2e.sinks import webhook_sink
@@ -101,7 +102,7 @@ def test_a_disk_that_refuses_is_answered_no_in_time_and_the_run_goes_on_when_it_
                     acked.add(control_id)
             with open_folder(folder) as opened:
                 wait_until(lambda: opened.ledger().applied == 30, "not everything is applied")
-                wait_until(lambda: open_deliveries(opened) == 0, "deliveries are still under way")
+                wait_until_none(lambda: open_deliveries(opened), "deliveries are still under way")
             check_invariants(folder, {1: sent}, acked)
             assert next(iter(sink.names().values())) == [f"Given{step:05d}" for step in range(30)]
             assert sink.keys_differ() == []
