@@ -165,7 +165,8 @@ def test_check_says_every_finding_in_its_line_and_is_1(broken: Path, hilum_: Cal
     done = hilum_("check", str(broken))
     assert done.returncode == 1
     assert "sources/lab.yaml:2:1 key-unknown `prot` is not known (did you mean `port`?)" in done.stdout
-    assert "1 error, 0 warnings" in done.stdout
+    assert "sources/ehr.yaml:4:7 port-taken-twice" in done.stdout
+    assert "2 errors, 1 warning" in done.stdout
     assert done.stderr == ""
 
 

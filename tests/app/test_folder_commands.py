@@ -129,6 +129,28 @@ def test_a_parameter_without_a_value_says_where_to_set_it(tmp_path: Path, call: 
     assert "integration.yaml, `params: {zone: ...}`" in call.err + call.out
 
 
+def test_check_says_of_parameters_and_tables_where_they_stand(tmp_path: Path, call: Call) -> None:
+    zone = "use: x\nparams: {zone: Amerika/New_York, nosuch: 3}\n"
+    folder = write_folder(tmp_path / "wrong", {"a": "kind: mllp\nport: 1\n"}, integration=zone)
+    (folder / "workbook").mkdir()
+    (folder / "workbook" / "namespaces.csv").write_text("sender,authority,sytem\n*,X,https://x.example\n")
+    assert call("check", folder) == 1
+    found = [line.split()[:2] for line in call.out.splitlines()]
+    assert ["integration.yaml:2:16", "zone-unknown"] in found
+    assert ["integration.yaml:2:42", "param-unknown"] in found
+    assert ["workbook/namespaces.csv:1:3", "column-unknown"] in found
+
+
+def test_check_finds_what_would_keep_a_listener_from_starting(tmp_path: Path, call: Call) -> None:
+    api = "use: x\nparams: {zone: UTC}\napi: {port: 2575}\n"
+    source = "kind: mllp\nport: 2575\nallow: [10.0.0.0/8, 10.0.0.0/33]\n"
+    folder = write_folder(tmp_path / "wrong", {"a": source}, integration=api)
+    assert call("check", folder) == 1
+    found = [line.split()[:2] for line in call.out.splitlines()]
+    assert ["sources/a.yaml:2:7", "port-taken-twice"] in found
+    assert ["sources/a.yaml:3:21", "mllp-allow-invalid"] in found
+
+
 COMMANDS_WITH_A_FOLDER = [
     ["messages", "list"],
     ["messages", "search", "--control-id", "X"],

@@ -130,6 +130,19 @@ def test_all_findings_come_at_once_sorted_by_place(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    use = "use: test\nroutes: [{to: dash}, {to: outt}]\n"
+    small(tmp_path, "kind: door\nport: 80\n", use, sources__bad="a: [\n", destinations__dash="kind: [\n")
+    assert said(tmp_path) == [
+        ("destinations/dash.yaml:2:1", "yaml-syntax"),
+        ("integration.yaml:2:27", "reference-unknown"),
+        ("sources/bad.yaml:2:1", "yaml-syntax"),
+        ("sources/ehr.yaml:2:7", "port-privileged"),
+    ]
+    small(tmp_path, "kind: door\nport: 80\n", "use: 5\n")
+    assert ("sources/ehr.yaml:2:7", "port-privileged") in said(tmp_path)
+
+
 def hints(folder: Path) -> list[str]:
     return [finding.hint for finding in examine(folder, SECTIONS).findings]
 

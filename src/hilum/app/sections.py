@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from msgspec import structs
 
@@ -21,12 +22,23 @@ __all__ = ["SECTIONS"]
 
 def _ports_are_taken_once(tree: Tree) -> Iterator[Finding]:
     """Two listeners on one port: the second could not start."""
-    taken: dict[int, str] = {}
+    taken = {one.api.port: "the FHIR API (api.port)" for one in tree.all(Integration).values()}
     for name, source in tree.all(MllpSource).items():
         if source.port and source.port in taken:
-            message = f"port {source.port} is taken by source {taken[source.port]}"
+            message = f"port {source.port} is taken by {taken[source.port]}"
             yield Finding("port-taken-twice", message, tree.where(source, "port"))
-        taken.setdefault(source.port, name)
+        taken.setdefault(source.port, f"source {name}")
+
+
+def _peers_are_networks(tree: Tree) -> Iterator[Finding]:
+    """An entry of `allow` that is no network would keep the listener from starting."""
+    for source in tree.all(MllpSource).values():
+        for index, one in enumerate(source.allow):
+            try:
+                ip_network(one)
+            except ValueError as error:
+                where, hint = tree.where(source, "allow", index), "write networks as 10.2.0.0/16"
+                yield Finding("mllp-allow-invalid", f"`allow`: {error}", where, hint=hint)
 
 
 def _listeners_are_not_exposed(tree: Tree) -> Iterator[Finding]:
@@ -100,7 +112,13 @@ SECTIONS = (
     Section(
         "sources/*.yaml",
         MllpSource | FilesSource,
-        (_ports_are_taken_once, _listeners_are_not_exposed, _folders_are_watched_once, _rules_can_be_used),
+        (
+            _ports_are_taken_once,
+            _peers_are_networks,
+            _listeners_are_not_exposed,
+            _folders_are_watched_once,
+            _rules_can_be_used,
+        ),
     ),
     Section(
         "destinations/*.yaml",

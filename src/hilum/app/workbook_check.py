@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from msgspec import structs
 
+from hilum.config import Integration, Tree
 from hilum.errors import ConfigError, MappingError
 from hilum.mapping import compile_workbook, load_workbook
 from hilum.model import Finding
@@ -12,14 +12,29 @@ from hilum.model import Finding
 __all__ = ["workbook_findings"]
 
 _NEEDS_PARAMS = "param-unset"
+_PARAM = "integration.yaml params."
 
 
-def workbook_findings(folder: Path, params: Mapping[str, str | int | float | bool] | None) -> list[Finding]:
-    """What loading and compiling the workbook says. `params` None: they could not be read; none is said to be unset."""
-    workbook = load_workbook(folder)
+def workbook_findings(tree: Tree) -> list[Finding]:
+    """What loading and compiling the workbook says, with places as they are from the folder of `tree`.
+
+    Where integration.yaml could not be read, no parameter is said to be unset.
+    """
+    integration = next(iter(tree.all(Integration).values()), None)
+    workbook = load_workbook(tree.folder)
     found = list(workbook.findings)
     try:
-        found += compile_workbook(workbook, params=dict(params or {})).findings
+        found += compile_workbook(workbook, params=dict(integration.params) if integration else {}).findings
     except (ConfigError, MappingError) as error:
         found += getattr(error, "findings", ()) or (Finding(error.code, error.message, error.location),)
-    return [one for one in dict.fromkeys(found) if params is not None or one.code != _NEEDS_PARAMS]
+    said = [one for one in dict.fromkeys(found) if integration or one.code != _NEEDS_PARAMS]
+    return [structs.replace(one, location=_place(one, tree, integration)) for one in said]
+
+
+def _place(finding: Finding, tree: Tree, integration: Integration | None) -> str:
+    """From the folder: a table stands in `workbook/`, a parameter in integration.yaml where that sets it."""
+    if integration is not None and finding.location.startswith(_PARAM):
+        return tree.where(integration, "params", finding.location.removeprefix(_PARAM))
+    if integration is not None and finding.code == "zone-unknown" and "zone" in integration.params:
+        return tree.where(integration, "params", "zone")
+    return f"workbook/{finding.location}" if finding.location.partition(":")[0].endswith(".csv") else finding.location

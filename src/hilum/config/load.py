@@ -46,8 +46,7 @@ def examine(folder: Path, sections: Sequence[Section], environment: str | None =
     if environment is not None:
         nodes, more = _in_environment(nodes, environment, environments, files.present, groups)
         findings += more
-    needed = _needed(files.present, groups, folder)
-    findings += needed
+    findings += _needed(files.present, groups, folder)
     values: dict[str, Any] = {}
     for name, node in nodes.items():
         value, more = _read_value(node, _structs_for(name, groups), folder)
@@ -55,11 +54,12 @@ def examine(folder: Path, sections: Sequence[Section], environment: str | None =
         if value is not None:
             values[name] = value
     there = tuple(name.removeprefix("environments/").removesuffix(".yaml") for name in sorted(environments))
-    tree = Tree(folder, environment, nodes, values)
-    broken = {_part(name) for name in files.present if name not in values and name not in environments}
-    if folder.is_dir() and not broken and not needed:  # checks see a whole tree or none
-        findings += [found for section in sections for check in section.checks for found in check(tree)]
-    return Tree(folder, environment, nodes, values, tuple(sorted(set(findings), key=_order)), there)
+    tree = Tree(folder, environment, nodes, values, present=files.present)
+    for section in sections:
+        if section.is_many or section.pattern in values:
+            findings += [found for check in section.checks for found in check(tree)]
+    said = tuple(sorted(set(findings), key=_order))
+    return Tree(folder, environment, nodes, values, said, there, files.present)
 
 
 def _part(name: str) -> str:

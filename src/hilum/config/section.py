@@ -22,7 +22,8 @@ class Section(Struct, frozen=True):
 
     `pattern` is `integration.yaml` (one file) or `sources/*.yaml` (each file one value, named after the file). `type`
     is a Struct, or a union of Structs with tags. A field is described by `Annotated[..., Meta(description=...)]`,
-    a Struct by its docstring. `checks` see the whole tree, after every file has been read.
+    a Struct by its docstring. `checks` see the whole tree, as far
+    as its files could be read; those of one file only where that one could.
     """
 
     pattern: str

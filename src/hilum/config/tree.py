@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ class Tree:
         values: Mapping[str, Any],
         findings: tuple[Finding, ...] = (),
         environments: tuple[str, ...] = (),
+        present: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         self.environment = environment  # the one that is laid over the folder
@@ -34,6 +35,7 @@ class Tree:
         self.findings = findings
         self._files = dict(files)
         self._values = dict(values)
+        self._present = frozenset(present) | frozenset(self._files)
         self._file_of = {id(value): file for file, value in values.items()}
 
     @property
@@ -59,7 +61,7 @@ class Tree:
     def names(self, part: str) -> list[str]:
         """Names of the files in a part of the folder (`sources`), readable or not, sorted."""
         return sorted(
-            file.removeprefix(f"{part}/").removesuffix(".yaml") for file in self._files if file.startswith(f"{part}/")
+            file.removeprefix(f"{part}/").removesuffix(".yaml") for file in self._present if file.startswith(f"{part}/")
         )
 
     def where(self, value: object, *path: str | int) -> str:

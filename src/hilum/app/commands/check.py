@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from cyclopts import Parameter
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.sections import SECTIONS
 from hilum.app.workbook_check import workbook_findings
-from hilum.config import Integration, Tree, editor_schemas, examine
+from hilum.config import Tree, editor_schemas, examine
 from hilum.model import Finding, Severity
 
 __all__ = ["command"]
@@ -36,7 +35,7 @@ def command(
         return _write_schemas(schema, as_json=json)
     trees = _trees(folder, environment)
     findings = list(dict.fromkeys(f for tree in trees for f in tree.findings))
-    findings += workbook_findings(folder, _params(trees[0])) if folder.is_dir() else []
+    findings += workbook_findings(trees[0]) if folder.is_dir() else []
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     if json:
         _print_json(trees, findings, errors)
@@ -51,11 +50,6 @@ def _trees(folder: Path, environment: str | None) -> list[Tree]:
         return [examine(folder, SECTIONS, environment)]
     bare = examine(folder, SECTIONS)
     return [bare, *(examine(folder, SECTIONS, name) for name in bare.environments)]
-
-
-def _params(tree: Tree) -> Mapping[str, str | int | float | bool] | None:
-    integrations = tree.all(Integration)
-    return next(iter(integrations.values())).params if integrations else None
 
 
 def _write_schemas(target: Path, *, as_json: bool) -> int:
