@@ -200,6 +200,30 @@ async def test_effects_that_cannot_be_saved_hold_their_message_and_let_the_batch
         assert b.repository.holds()[0].code == "apply-failed"
 
 
+async def test_what_was_seen_first_in_a_message_that_cannot_be_saved_is_told_all_the_same() -> None:
+    class WatchfulPlan(SmallPlan):
+        def __init__(self) -> None:
+            super().__init__()
+            self.met: set[str] = set()
+
+        def sightings(self, record, context):  # type: ignore[no-untyped-def]
+            fresh = {record.get("PID-5")} - self.met
+            self.met |= fresh
+            return tuple(fresh)
+
+    seen: list[str] = []
+
+    class Remembering(PickyRepository):
+        async def apply(self, work, positions, expected=None):  # type: ignore[no-untyped-def]
+            await super().apply(work, positions, expected)
+            seen.extend(thing for one in work for sighted in one.sighted for thing in sighted.things)
+
+    async with bench(WatchfulPlan(), repository=Remembering()) as b:
+        await asyncio.gather(*(b.send(message("1", f"C{name}", name=name)) for name in ("A", "Poison", "B")))
+        await b.settled()
+    assert {"A", "Poison", "B"} <= set(seen)
+
+
 async def test_a_merge_waits_until_what_came_earlier_for_the_retired_number_is_saved() -> None:
     other = next(str(n) for n in range(2, 99) if partition_of(f"{n}|HOSP") != partition_of("1|HOSP"))
 

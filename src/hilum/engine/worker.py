@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import structlog
+from msgspec import structs
 
 from hilum.engine.flow import Flow
 from hilum.engine.pace import Pace
@@ -15,7 +16,7 @@ from hilum.engine.settings import Order
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import HilumError, NotFound, StoreError
 from hilum.journal import Journal
-from hilum.model import Effects, Entry, Held, Message
+from hilum.model import Effects, Entry, Held, Message, Sighted
 from hilum.repository import Repository
 
 __all__ = ["HeldKeys", "Worker"]
@@ -144,7 +145,17 @@ class Worker:
         if work is None or self._is_behind(message):
             text = "waits behind an earlier message of its key"
             keys = (envelope.key, envelope.other_key)
-            work = Held(message.seq, message.partition, keys[0], "behind-held", text, behind=True, other_key=keys[1])
+            seen = work.sighted if work else ()
+            work = Held(
+                message.seq,
+                message.partition,
+                keys[0],
+                "behind-held",
+                text,
+                behind=True,
+                other_key=keys[1],
+                sighted=seen,
+            )
         if isinstance(work, Held) and self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
         return work
@@ -170,16 +181,19 @@ class Worker:
         except (StoreError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
-            work = self._give_up(message, error)
+            work = self._give_up(message, error, work.sighted)
             await self._commit([work])
         await self._stop.look(self._held.reread)
         self._replays.popleft()
         done.set_result(work)
 
-    async def _save(self, messages: Sequence[Message]) -> None:
+    async def _save(self, messages: Sequence[Message], sighted: tuple[Sighted, ...] = ()) -> None:
+        """`sighted`: what was seen of a message alone when its effects were not saved; it is not told again."""
         work: list[Effects | Held] = []
         for start in range(0, len(messages), self._batch):
             work += await self._turn(messages[start : start + self._batch])
+        if sighted:
+            work[0] = structs.replace(work[0], sighted=(*sighted, *work[0].sighted))
         await self._pace.until_due(len(messages), messages[0].envelope.received_at)
         try:
             await self._commit(work, messages[-1].seq)
@@ -188,19 +202,21 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one bad message is held, the feed goes on
             self._held.forget(*[key for one in messages for key in (one.envelope.key, one.envelope.other_key)])
             if len(messages) == 1:
-                await self._commit([self._give_up(messages[0], error)], messages[0].seq)
+                await self._commit([self._give_up(messages[0], error, work[0].sighted)], messages[0].seq)
             else:  # one of these cannot be saved: find it, and let the others through
-                for message in messages:
-                    await self._save([message])
+                for message, done in zip(messages, work, strict=True):
+                    await self._save([message], done.sighted)
 
-    def _give_up(self, message: Message, error: Exception) -> Held:
+    def _give_up(self, message: Message, error: Exception, sighted: tuple[Sighted, ...]) -> Held:
         code = error.code if isinstance(error, HilumError) else "apply-failed"
         log.error("effects could not be saved", seq=message.seq, code=code, error=type(error).__name__)
         envelope = message.envelope
         if self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
         text = "its effects could not be saved"
-        return Held(message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key)
+        return Held(
+            message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key, sighted=sighted
+        )
 
     async def _commit(self, work: Sequence[Effects | Held], position: int = 0) -> None:
         positions = {self.partition: position} if position else {}

@@ -69,7 +69,7 @@ class Translator:
         faults = () if self._judge is None else self._judge.errors(mapping.render(mapped))
         if faults and self._judge is not None and self._judge.holds:
             text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"
-            return self._held(message, "resource-invalid", text, faults[0].location)
+            return structs.replace(self._held(message, "resource-invalid", text, faults[0].location), sighted=sighted)
         is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
         return Effects(
             seq=message.seq,
