@@ -6,6 +6,8 @@ where a value comes from (`Plan.trace`). docs/workbook.md is the grammar.
 
 from hilum.mapping.accounting import FieldFates
 from hilum.mapping.conditions import compare
+from hilum.mapping.decisions import params_asked
+from hilum.mapping.elements import choice_of, is_required
 from hilum.mapping.identity import resource_id
 from hilum.mapping.lookup import sender_rank
 from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
@@ -45,6 +47,7 @@ from hilum.mapping.tables import (
 )
 from hilum.mapping.tables_out import TableLine, TablePlan, compile_table, tables_of
 from hilum.mapping.transforms import names as transform_names
+from hilum.mapping.transforms.times import zone_of
 
 __all__ = [
     "COMBINATORS",
@@ -77,14 +80,17 @@ __all__ = [
     "Word",
     "Workbook",
     "base_files",
+    "choice_of",
     "columns_of",
     "compare",
     "compile_condition",
     "compile_table",
     "compile_workbook",
+    "is_required",
     "key_columns",
     "load_base",
     "load_workbook",
+    "params_asked",
     "read_rules",
     "read_workbook",
     "render",
@@ -95,4 +101,5 @@ __all__ = [
     "tables_of",
     "transform_names",
     "walk",
+    "zone_of",
 ]

@@ -10,7 +10,7 @@ from functools import cache
 
 from msgspec import Struct
 
-__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "shape"]
+__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "is_required", "shape"]
 
 _COMMON = "id meta implicitRules language text contained* extension* modifierExtension*"
 
@@ -224,3 +224,12 @@ def choice_of(type_: str, name: str) -> str:
         if name.startswith(choice) and (name[len(choice) :] in CHOICES or name == f"{choice}[x]"):
             return choice
     return ""
+
+
+def is_required(type_: str, name: str) -> bool:
+    """Whether R4 requires this top-level element of a resource, or the choice that it is a member of."""
+    known = shape(type_)
+    if known is None:
+        return False
+    choice = choice_of(type_, name)
+    return (f"{choice}[x]" if choice else name) in known.required

@@ -77,11 +77,6 @@ class Plan:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
         return self._ran(record, context)[0]
 
-    def marked(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[int]]:
-        """The same as `run`, and for each segment the fields for which some row wrote: bit n for field n."""
-        mapped, call = self._ran(record, context)
-        return mapped, call.fields[1][:-1]
-
     def account(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
         mapped, call = self._ran(record, context)

@@ -17,8 +17,9 @@ from hilum.workbook.difference import (
     resource_changes,
     stripped,
 )
+from hilum.workbook.excerpt import Field, excerpt_of_holds
 from hilum.workbook.masking import shape_of
-from hilum.workbook.narrowing import Narrowing
+from hilum.workbook.narrowing import Narrowing, Touch
 from hilum.workbook.table_changes import TableChange, table_changes
 from hilum.workbook.tally import Cell, Group, Sample, Tally
 
@@ -51,8 +52,9 @@ class Comparison:
         rules = (read_rules(books[0])[0], read_rules(books[1])[0])
         self.changes: list[TableChange] = table_changes(*books)
         self.narrowing = Narrowing(*books, rules, self.changes)
-        small = self.narrowing.small
-        self._small = (compile_workbook(small[0]), compile_workbook(small[1])) if small else None
+        self._holds = compile_workbook(excerpt_of_holds(books[0], rules[0]))
+        self._times: frozenset[Field] = frozenset()  # fields that had a local time so far
+        self._small = self._excerpts()
         self._show_values = show_values
         self._affected = self._affected_rows()
         self._writers = self._writers_of(rules)
@@ -63,6 +65,10 @@ class Comparison:
         """The tally so far; a new one is begun, and nothing is remembered: the same parts give the same tallies."""
         done, self.tally, self._told = self.tally, Tally(), {}
         return done
+
+    def _excerpts(self) -> tuple[Plan, Plan] | None:
+        found = self.narrowing.excerpts(self._times)
+        return (compile_workbook(found[0]), compile_workbook(found[1])) if found else None
 
     # -- one message -------------------------------------------------------------------------------------------
 
@@ -87,13 +93,16 @@ class Comparison:
         try:
             record = read_stored(body, charset)
             tests = self.narrowing.tests(record.kind, context.sender)
-            touched, whole = bool(tests), True  # what records hold is not looked at before: such are few
+            touch = Touch(bool(tests), whole=True)  # what records hold is not looked at before: such are few
             if isinstance(record, Hl7Message):
-                touched, whole = self.narrowing.touches(tests, record)
-            if not touched:
+                touch = self.narrowing.touches(tests, record)
+            if not touch.touched:
                 tally.untouched += 1
                 return
-            before, after = self._pair(record, context, whole=whole)
+            if not touch.times <= self._times:
+                self._times |= touch.times
+                self._small = self._excerpts()
+            before, after = self._pair(record, context, whole=touch.whole)
             if before is after or is_same(before, after):
                 tally.same += 1
                 return
@@ -107,15 +116,12 @@ class Comparison:
     def _pair(self, record: Stored, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
         """What both make of a message, as far as they can differ; twice the same value where they do not."""
         if not whole and self._small is not None:
-            before, wrote_before = self._small[0].marked(record, context)
-            after, wrote_after = self._small[1].marked(record, context)
-            if wrote_before == wrote_after:
-                if is_same(before, after):
-                    return before, before
-                if before.held is None and after.held is None:
-                    self.tally.whole += 1
-                    if self._plans[0].run(record, context).held is None:  # nor by a row that did not change
-                        return before, after
+            before, after = self._small[0].run(record, context), self._small[1].run(record, context)
+            if is_same(before, after):
+                return before, before
+            unheld = before.held is None and after.held is None and _same_reports(before, after)
+            if unheld and self._holds.run(record, context).held is None:  # nor by a row that did not change
+                return before, after
         self.tally.whole += 1
         return self._plans[0].run(record, context), self._plans[1].run(record, context)
 
@@ -156,6 +162,11 @@ class Comparison:
                 element = rule.target.steps[0].name if rule.target.steps else ""
                 found.setdefault((rule.target.type, element), set()).add(rule.row.row_id)
         return {key: tuple(sorted(rows)) for key, rows in found.items()}
+
+
+def _same_reports(before: Mapped, after: Mapped) -> bool:
+    """Whether rows reported the same. If not, only the whole workbooks tell which rows report it first."""
+    return not any(not code.startswith("field-un") for code, _, _ in items_of(before) ^ items_of(after))
 
 
 class _Notes:

@@ -21,11 +21,18 @@ def shape_of(path: str, value: str) -> str:
         return value
     if value in ("true", "false"):
         return "boolean"
-    masked = "".join(map(_masked, value))
+    masked = value.translate(_MASKS)
     return masked if len(masked) <= _LONGEST else f"{masked[:_LONGEST]}... ({len(value)})"
 
 
-def _masked(character: str) -> str:
-    if character.isalpha():
-        return "A" if character.isupper() else "a"
-    return "9" if character.isnumeric() else character
+class _Masks(dict[int, str]):
+    """What is shown for each character, found when it is first seen."""
+
+    def __missing__(self, number: int) -> str:
+        character = chr(number)
+        shown = "A" if character.isalpha() and character.isupper() else "a" if character.isalpha() else character
+        found = self[number] = "9" if character.isnumeric() and not character.isalpha() else shown
+        return found
+
+
+_MASKS = _Masks()

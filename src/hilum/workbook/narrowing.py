@@ -2,9 +2,10 @@
 
 The rule is: what is left out is proven to be the same. A message is left out when no changed line can have a say in
 it: no changed row covers its kind and has its segment, no changed code, authority or name of a coding system is in its
-text. One that is not left out runs through two small workbooks: all rows of the resources that changed rows write, and
-the key rows of what these refer to. Where both make the same, and write for the same fields, the whole workbooks do.
-A change of keys, of the order of rows or of a decision that rows use without naming it is run in the whole workbooks.
+text, and for another time zone no field that is read as a time holds one without an offset. One that is not left out
+runs through two excerpts of the workbooks (excerpt.py), which say what changed rows write and what becomes of the
+fields that they read. A change of keys, of the order of rows or of how authorities are found is run in the whole
+workbooks.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from hilum.mapping import Literal, Param, Record, Rule, Word, Workbook, sender_rank, walk
+from hilum.mapping import Literal, Param, Record, Rule, Word, Workbook, params_asked, sender_rank, walk, zone_of
+from hilum.workbook.excerpt import Field, excerpts, fields_of
+from hilum.workbook.local_times import LocalTimes
 from hilum.workbook.table_changes import TableChange
 
-__all__ = ["Narrowing", "Reach"]
+__all__ = ["Narrowing", "Reach", "Touch"]
 
-_UNNAMED = frozenset({"zone", "unknown_namespace", "default_authority"})  # used by rows that do not name them
+_UNNAMED = frozenset({"unknown_namespace", "default_authority"})  # used by rows that do not name them
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]*")
 
 
@@ -30,7 +33,8 @@ class Reach(Struct, frozen=True):
     words: frozenset[str] | None = None
     sender: str = ""
     whole: bool = False  # only the whole workbooks show it
-    fields: frozenset[tuple[str, int]] = frozenset()  # ignores: fields that change their fate
+    fields: frozenset[Field] = frozenset()  # ignores: fields that change their fate
+    times: bool = False  # only times without an offset
 
 
 class _Test(Struct, frozen=True):
@@ -39,6 +43,15 @@ class _Test(Struct, frozen=True):
     segments: frozenset[str] | None
     words: tuple[str, ...] | None
     whole: bool
+    times: LocalTimes | None = None
+
+
+class Touch(Struct, frozen=True):
+    """What changes have to do with one message: nothing, or all, or these local times beside what else was changed."""
+
+    touched: bool
+    whole: bool = False
+    times: frozenset[Field] = frozenset()
 
 
 class Narrowing:
@@ -51,7 +64,7 @@ class Narrowing:
         rules: tuple[Sequence[Rule], Sequence[Rule]],
         changes: Sequence[TableChange],
     ) -> None:
-        self._rules = rules
+        self._books, self._rules = (current, candidate), rules
         both = [*rules[0], *rules[1]]
         self._literals = _literals(both, (current, candidate))
         self._by_row: dict[str, list[Rule]] = {}
@@ -59,7 +72,7 @@ class Narrowing:
             self._by_row.setdefault(rule.row.row_id, []).append(rule)
         self.reaches = [self._reach(change) for change in changes]
         self._tests: dict[tuple[str, str], tuple[_Test, ...]] = {}
-        self.small = self._small_workbooks(current, candidate)
+        self._keeps_fates = all(zone_of(book.param("zone")) is not None for book in self._books)
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -73,11 +86,12 @@ class Narrowing:
             found = self._tests[key] = tuple(dict.fromkeys(self._ask(kind, sender)))
         return found
 
-    def touches(self, tests: Iterable[_Test], record: Record) -> tuple[bool, bool]:
-        """(whether a change can have a say, whether the whole workbooks must run)."""
+    def touches(self, tests: Iterable[_Test], record: Record) -> Touch:
+        """What the changes have to do with one message."""
         there = set(record.names)
         text = ""
         touched = False
+        times: set[Field] = set()
         for test in tests:
             if test.segments is not None and there.isdisjoint(test.segments):
                 continue
@@ -86,10 +100,31 @@ class Narrowing:
                 hidden = f"{record.delimiters.escape}x" in text  # a character may be written as its number
                 if not hidden and not any(word in text for word in test.words):
                     continue
+            if test.times is not None:
+                found = test.times.fields_in(record)
+                if not found:
+                    continue
+                times |= found
             if test.whole:
-                return True, True
+                return Touch(touched=True, whole=True)
             touched = True
-        return touched, False
+        return Touch(touched, False, frozenset(times))
+
+    def excerpts(self, times: frozenset[Field]) -> tuple[Workbook, Workbook] | None:
+        """What must run of both where these fields have a time without an offset; None: the whole workbooks."""
+        reaches = [reach for reach in self.reaches if not reach.whole]
+        if not reaches:
+            return None
+        changed = [rule for reach in reaches if not reach.times for rule in self._rules_of(reach)]
+        fates = [field for rule in changed for field in fields_of(rule)]
+        fates += [field for reach in reaches for field in reach.fields]
+        for reach in reaches:
+            if reach.times:
+                moved = [rule for rule in self._rules_of(reach) if not times.isdisjoint(fields_of(rule))]
+                changed += moved
+                if not self._keeps_fates:
+                    fates += [field for rule in moved for field in fields_of(rule)]
+        return excerpts(self._books, self._rules, changed, fates)
 
     def _ask(self, kind: str, sender: str) -> Iterable[_Test]:
         for reach in self.reaches:
@@ -104,7 +139,8 @@ class Narrowing:
                 continue
             has_key = any(rule.target.role != "element" for rule in rules)
             anchors = frozenset(anchor.segment for rule in rules for anchor in rule.anchors)
-            yield _Test(None if has_key or reach.rows is None else anchors, words, reach.whole)
+            times = LocalTimes(rules) if reach.times else None
+            yield _Test(None if has_key or reach.rows is None else anchors, words, reach.whole, times)
 
     def _rules_of(self, reach: Reach) -> list[Rule]:
         names = self._by_row if reach.rows is None else reach.rows
@@ -133,7 +169,16 @@ class Narrowing:
             return Reach(None, whole=True)
         rows = frozenset(row for row, rules in self._by_row.items() if any(name in _params(rule) for rule in rules))
         keys = any(rule.target.role != "element" for row in rows for rule in self._by_row[row])
-        return Reach(rows, whole=keys)
+        if name == "zone":
+            rows |= {row for row, rules in self._by_row.items() if any(name in params_asked(rule) for rule in rules)}
+        return Reach(rows, whole=keys, times=name == "zone" and not self._says_zone())
+
+    def _says_zone(self) -> bool:
+        """Whether some row does more with the zone than to read times by it."""
+        expressions = (
+            one for rules in self._by_row.values() for rule in rules for one in (*rule.alternatives, rule.when)
+        )
+        return any(isinstance(part, Param) and part.name == "zone" for one in expressions for part in walk(one))
 
     def _reach_of_entry(self, name: str, sender: str, code: str) -> Reach:
         rules = [rule for rules in self._by_row.values() for rule in rules if rule.row.map == name]
@@ -149,55 +194,11 @@ class Narrowing:
             return None
         return frozenset({folded})
 
-    # -- the small workbooks -----------------------------------------------------------------------------------
-
-    def _small_workbooks(self, current: Workbook, candidate: Workbook) -> tuple[Workbook, Workbook] | None:
-        """What changed rows write and what reads their fields; None when all changes need the whole workbooks."""
-        reaches = [reach for reach in self.reaches if not reach.whole]
-        if not reaches:
-            return None
-        whole = {rule.target.resource for reach in reaches for rule in self._rules_of(reach)}
-        keys = self._referred(whole)
-        pair = []
-        for book, rules in zip((current, candidate), self._rules, strict=True):
-            kept = {
-                rule.row.row_id
-                for rule in rules
-                if rule.target.resource in (keys if rule.target.role != "element" else whole)
-            }
-            pair.append(structs.replace(book, rows=tuple(row for row in book.rows if row.row_id in kept)))
-        return pair[0], pair[1]
-
-    def _referred(self, whole: set[str]) -> set[str]:
-        """The resources whose ids matter to rows of these: they themselves, and what is named on the way."""
-        rules = [rule for rules in self._by_row.values() for rule in rules]
-        known = {rule.target.resource for rule in rules}
-        found: set[str] = set()
-        waiting = set(whole)
-        while waiting:
-            found |= waiting
-            more: set[str] = set()
-            for rule in rules:
-                if rule.target.resource in waiting and (rule.target.resource in whole or rule.target.role != "element"):
-                    more |= known if rule.transform.name == "targets" else _named(rule) & known
-            types = {resource.partition(":")[0] for resource in found | more}
-            more |= {resource for resource in known if resource.partition(":")[0] in types}  # key(each) counts by type
-            waiting = more - found
-        return found
-
 
 def _reach_of_ignore(key: tuple[str, ...]) -> Reach:
     field, _, sender = key
     segment, _, number = field.partition("-")
-    return Reach(
-        frozenset(), sender=sender, whole=True, fields=frozenset({(segment, int(number) if number.isdecimal() else 0)})
-    )
-
-
-def _named(rule: Rule) -> set[str]:
-    """The resources that a row names: ref(Patient), made(Encounter), key(of=Patient)."""
-    expressions = (*rule.alternatives, rule.transform, rule.when)
-    return {part.name for one in expressions for part in walk(one) if isinstance(part, Word)}
+    return Reach(frozenset(), sender=sender, fields=frozenset({(segment, int(number) if number.isdecimal() else 0)}))
 
 
 def _params(rule: Rule) -> set[str]:
