@@ -172,7 +172,8 @@ async def test_a_json_patch_changes_what_it_names() -> None:
         stale = await client.patch("/fhir/Patient/a", json=operations, headers={**PATCH, "If-Match": 'W/"1"'})
         assert (stale.status_code, code_of(stale)) == (412, "version-conflict")
         assert (await client.patch("/fhir/Patient/b", json=operations, headers=PATCH)).status_code == 404
-        assert (await client.patch("/fhir/Patient/a", json=operations)).status_code == 415
+        plain = {"Content-Type": "text/plain"}
+        assert (await client.patch("/fhir/Patient/a", json=operations, headers=plain)).status_code == 415
 
 
 async def test_a_fhirpath_patch_changes_what_it_names() -> None:
@@ -194,10 +195,34 @@ async def test_a_fhirpath_patch_changes_what_it_names() -> None:
         for content, media in (
             (b"<x/>", "application/fhir+xml"),
             (b"{}", ""),
-            (b'{"resourceType":"Patient"}', "text/json"),
+            (b'{"gender":"male"}', "application/fhir+json"),
         ):
             refused = await client.patch("/fhir/Patient/a", content=content, headers={"Content-Type": media})
             assert (refused.status_code, code_of(refused)) == (415, "media-unsupported")
+
+
+@pytest.mark.parametrize("media", ["application/merge-patch+json", "application/json"])
+async def test_a_merge_patch_changes_what_it_says(media: str) -> None:
+    world = World()
+    await store(world.repository, patient("a", "Adler", gender="female", birthDate="1970", maritalStatus={"text": "m"}))
+    changes = {"gender": "other", "birthDate": None, "maritalStatus": {"coding": [{"code": "M"}]}}
+    async with writer(world) as client:
+        done = (await client.patch("/fhir/Patient/a", json=changes, headers={"Content-Type": media})).json()
+        other = await client.patch("/fhir/Patient/a", json={"id": "b"}, headers={"Content-Type": media})
+    assert (done["gender"], "birthDate" in done, done["name"]) == ("other", False, [{"family": "Adler"}])
+    assert done["maritalStatus"] == {"text": "m", "coding": [{"code": "M"}]}
+    assert (other.status_code, code_of(other)) == (422, "id-mismatch")
+
+
+async def test_a_slash_at_the_end_of_an_address_changes_nothing() -> None:
+    world = World()
+    await store(world.repository, patient("a", "Adler"))
+    sent = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "Patient/a"}}]}
+    async with writer(world) as client:
+        assert (await client.post("/fhir/", json=sent)).json()["entry"][0]["response"]["status"] == "200 OK"
+        assert (await client.get("/fhir/Patient/?_id=a")).json()["total"] == 1
+        assert (await client.get("/fhir/Patient/a/")).json()["id"] == "a"
+        assert (await client.get("/fhir/Patient//")).status_code == 404
 
 
 async def test_patches_at_once_all_count() -> None:

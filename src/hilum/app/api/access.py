@@ -63,6 +63,7 @@ class Access:
     async def _reply(self, scope: Scope, receive: Receive, sender: _Sender) -> Reply:
         try:
             _check_length(scope)
+            scope["path"] = _without_slash(scope["path"])
             return await self._answer(scope, receive)
         except Problem as problem:
             return problem_reply(problem)
@@ -128,6 +129,11 @@ def _check_length(scope: Scope) -> None:
     if len(scope["query_string"]) + len(scope["path"]) > MAX_URL:
         text = f"a URL is at most {MAX_URL} bytes long; post the search to _search instead"
         raise Problem("url-too-long", 414, "too-long", text)
+
+
+def _without_slash(path: str) -> str:
+    """`/fhir/` is `/fhir`, which is how some clients post bundles; no address of FHIR ends in a slash."""
+    return path[:-1] if path.startswith("/fhir/") and path.endswith("/") and not path.endswith("//") else path
 
 
 def _store_unavailable(error: StoreError) -> Problem:

@@ -11,6 +11,7 @@ from msgspec import Struct
 import hilum
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
+from hilum.app.api.patching import MERGE_PATCH
 from hilum.app.api.searching import COMPARTMENTS
 from hilum.app.api.surface import Surface
 
@@ -203,7 +204,7 @@ _ROUTES = [
         "patch",
         _ONE,
         "patch",
-        "Change by a JSON Patch or FHIRPath Patch",
+        "Change by a patch",
         [_IF_MATCH, _PREFER],
         (*_WRITTEN, 410),
         (200,),
@@ -347,7 +348,7 @@ def _operation(route: _Route, answers: tuple[int, ...]) -> dict[str, Any]:
     made = {"operationId": route.id, "summary": route.text, "parameters": route.parameters, "responses": responses}
     if route.body is not None:
         media, body = route.body
-        also = {_FHIR: _PARAMETERS} if route.body is _AS_PATCH else {}
+        also = {_FHIR: _PARAMETERS, MERGE_PATCH: {"schema": {"type": "object"}}} if route.body is _AS_PATCH else {}
         made["requestBody"] = {"required": True, "content": {media: body, **also}}
     return made
 

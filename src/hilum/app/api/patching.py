@@ -1,4 +1,8 @@
-"""Patches as they are sent: JSON Patch (RFC 6902) or FHIRPath Patch (R4 http.html#patch, fhirpatch.html). Pure."""
+"""Patches as they are sent: JSON Patch, FHIRPath Patch, JSON Merge Patch. Pure.
+
+RFC 6902, R4 fhirpatch.html, RFC 7396; R4 http.html#patch has the first two. Clients that send `application/json` mean
+any of them: what the body is decides.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +17,24 @@ from hilum.formats.fhir_patch import apply_fhirpath_patch
 
 __all__ = ["PATCH_FORMATS", "Patch", "patch_of"]
 
-PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json")
+JSON_PATCH, FHIRPATH_PATCH = "application/json-patch+json", "application/fhir+json"
+MERGE_PATCH = "application/merge-patch+json"
+PATCH_FORMATS = (JSON_PATCH, FHIRPATH_PATCH, MERGE_PATCH)
 
 Patch = Callable[[bytes], Any]
 """The body of a resource -> the resource after the patch. Raises Problem 422."""
 
+_Apply = Callable[[Any, Any], Any]
+
 
 def patch_of(body: bytes, media: str) -> Patch:
     """What a body of this media type does to a resource. Raises Problem 400, 415."""
-    if not media.strip():
+    kind = media.partition(";")[0].strip().lower()
+    if kind not in (*PATCH_FORMATS, *_PLAIN):
         raise _unsupported()
-    if media.partition(";")[0].strip().lower() == PATCH_FORMATS[0]:
-        check_media(media, frozenset(PATCH_FORMATS[:1]), PATCH_FORMATS[0])
-        apply: Callable[[Any, Any], Any] = fhir.apply_patch
-    else:
-        check_media(media, name=f"{PATCH_FORMATS[0]}, or a FHIRPath Patch as {PATCH_FORMATS[1]}")
-        apply = apply_fhirpath_patch
+    check_media(media, frozenset({kind}))
     operations = decode_json(body)
-    if apply is apply_fhirpath_patch and not (
-        isinstance(operations, dict) and operations.get("resourceType") == "Parameters"
-    ):
-        raise _unsupported()
+    apply = _meant(kind, operations)
 
     def patched(stored: bytes) -> Any:
         try:
@@ -45,6 +46,20 @@ def patch_of(body: bytes, media: str) -> Patch:
     return patched
 
 
+_PLAIN = ("application/json", "text/json")
+
+
+def _meant(kind: str, operations: Any) -> _Apply:
+    is_parameters = isinstance(operations, dict) and operations.get("resourceType") == "Parameters"
+    if kind == JSON_PATCH or (kind in _PLAIN and isinstance(operations, list)):
+        return fhir.apply_patch
+    if is_parameters and kind != MERGE_PATCH:
+        return apply_fhirpath_patch
+    if isinstance(operations, dict) and kind in (MERGE_PATCH, *_PLAIN):
+        return fhir.merge_patch
+    raise _unsupported()
+
+
 def _unsupported() -> Problem:
-    text = f"send a JSON Patch as {PATCH_FORMATS[0]}, or a FHIRPath Patch (Parameters) as {PATCH_FORMATS[1]}"
+    text = f"send a JSON Patch as {JSON_PATCH}, a FHIRPath Patch (Parameters) as {FHIRPATH_PATCH}, or a {MERGE_PATCH}"
     return Problem("media-unsupported", 415, "not-supported", text, headers={"Accept-Patch": ", ".join(PATCH_FORMATS)})

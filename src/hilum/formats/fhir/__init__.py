@@ -5,7 +5,7 @@ from __future__ import annotations
 from .care import care_dates
 from .dates import FAR_FUTURE, FAR_PAST, Prefix, compare_ranges, date_range, format_instant, split_prefix
 from .facts import OTHER_REFERENCE, Fact, Facts, facts_of, meta_facts, more_facts, unit_key
-from .json_patch import apply_patch
+from .json_patch import apply_patch, merge_patch
 from .numbers import decode, encode
 from .outcome import Issue, IssueSeverity, operation_outcome
 from .parameters import PARAMETERS, Kind, Parameter, Part
@@ -54,6 +54,7 @@ __all__ = [
     "is_id",
     "is_resource_type",
     "local_references",
+    "merge_patch",
     "meta_facts",
     "more_facts",
     "offer_packages",

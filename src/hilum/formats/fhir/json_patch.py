@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902) with JSON Pointer (RFC 6901) over decoded JSON. Pure: the document given is not changed."""
+"""JSON Patch (RFC 6902) with JSON Pointer (RFC 6901), and JSON Merge Patch (RFC 7396), over decoded JSON. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from hilum.errors import FormatError
 
-__all__ = ["apply_patch"]
+__all__ = ["apply_patch", "merge_patch"]
 
 MAX_OPERATIONS = 1_000
 _INDEX = re.compile("0|[1-9][0-9]*")
@@ -27,6 +27,19 @@ def apply_patch(document: Any, operations: Any) -> Any:
     for index, operation in enumerate(operations):
         work = _apply(work, operation, f"/{index}")
     return work
+
+
+def merge_patch(document: Any, changes: Any) -> Any:
+    """The document with what `changes` says: objects are merged, null takes away, all else replaces."""
+    if not isinstance(changes, dict):
+        return copy.deepcopy(changes)
+    merged = dict(document) if isinstance(document, dict) else {}
+    for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
 
 
 def _apply(document: Any, operation: Any, at: str) -> Any:

@@ -69,7 +69,7 @@ Patient
     identifier             identifier  identifier
     family                 string      name.family
     given                  string      name.given
-    name                   string      name.text                  = family given
+    name                   string      name.text,name.prefix,name.suffix = family given
     birthdate              date        birthDate                  *
     death-date             date        deceasedDateTime
     gender                 token       gender
@@ -94,7 +94,7 @@ Encounter
 RelatedPerson
     identifier             identifier  identifier
     patient                reference   patient
-    name                   string      name.family,name.given,name.text
+    name                   string      name.family,name.given,name.text,name.prefix,name.suffix
     relationship           token       relationship
 AllergyIntolerance
     identifier             identifier  identifier
@@ -132,22 +132,26 @@ Practitioner
     identifier             identifier  identifier
     family                 string      name.family
     given                  string      name.given
-    name                   string      name.text                  = family given
+    name                   string      name.text,name.prefix,name.suffix = family given
 Organization
     identifier             identifier  identifier
     name                   string      name,alias
-    address                string      address.text,address.line  = address-city address-state address-postalcode
+    address                string      address.text,address.line,address.district \
+                                       = address-city address-state address-postalcode address-country
     address-city           string      address.city
     address-state          string      address.state
     address-postalcode     string      address.postalCode
+    address-country        string      address.country
     partof                 reference   partOf
 Location
     identifier             identifier  identifier
     name                   string      name,alias
-    address                string      address.text,address.line  = address-city address-state address-postalcode
+    address                string      address.text,address.line,address.district \
+                                       = address-city address-state address-postalcode address-country
     address-city           string      address.city
     address-state          string      address.state
     address-postalcode     string      address.postalCode
+    address-country        string      address.country
     organization           reference   managingOrganization
     partof                 reference   partOf
 DiagnosticReport
