@@ -191,7 +191,7 @@ async def test_a_body_without_a_length_is_stopped_at_the_limit() -> None:
     async with world.client(**{"Content-Type": "application/x-www-form-urlencoded"}) as client:
         response = await asyncio.wait_for(client.post("/fhir/Patient/_search", content=endless()), 20)
     assert (response.status_code, code_of(response)) == (413, "body-too-large")
-    assert sent < 10
+    assert sent < 24, "it is read on for a while, so that the answer is heard, and not for ever"
 
 
 async def test_the_audit_holds_parameter_names_counts_and_ids_but_no_values() -> None:

@@ -29,7 +29,8 @@ def writing_rules(opened: Opened, rules: Sequence[Rule]) -> WritingRules:
     shelf = Shelf(opened.tree.folder)
     definitions = shelf.definitions(r4()) if shelf.contents() else None
     fhir.offer_packages(definitions or r4())
-    return WritingRules(by_definitions(definitions), opened.integration.api.update_creates, route_of(rules))
+    creates = opened.integration.api.update_creates
+    return WritingRules(by_definitions(definitions), creates, route_of(rules), definitions=definitions)
 
 
 def route_of(rules: Sequence[Rule]) -> Written:

@@ -118,6 +118,7 @@ def create_app(
         security=security,
         exports=exports is not None,
         topics=subscriptions.topics if subscriptions is not None else (),
+        definitions=rules.definitions,
     )
 
     @asynccontextmanager

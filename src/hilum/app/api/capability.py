@@ -14,6 +14,7 @@ from hilum.app.api.negotiation import check_format
 from hilum.app.api.patching import PATCH_FORMATS
 from hilum.app.api.query import parse_pairs
 from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
+from hilum.definitions import Definitions, r4
 
 __all__ = ["Capability", "statement"]
 
@@ -44,9 +45,16 @@ class Capability:
         security: dict[str, object] | None = None,
         exports: bool = False,
         topics: Sequence[str] = (),
+        definitions: Definitions | None = None,
     ) -> None:
         tree = statement(
-            surface, base, update_creates=update_creates, security=security, exports=exports, topics=topics
+            surface,
+            base,
+            update_creates=update_creates,
+            security=security,
+            exports=exports,
+            topics=topics,
+            definitions=definitions,
         )
         self._body = msgspec.json.encode(tree)
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
@@ -68,11 +76,14 @@ def statement(
     security: dict[str, object] | None = None,
     exports: bool = False,
     topics: Sequence[str] = (),
+    definitions: Definitions | None = None,
 ) -> dict[str, object]:
     """The CapabilityStatement as a tree. `base` is the FHIR base; `exports`: whether there are bulk exports.
 
-    `topics`: canonical URLs of what programs may subscribe to.
+    `topics`: canonical URLs of what programs may subscribe to. `definitions`: R4 with the packages that are loaded.
     """
+    known = definitions or r4()
+    guides = {"implementationGuide": list(known.guides)} if known.guides else {}
     bulk = {"operation": [_operation("export", _EXPORTS["System"])]} if exports else {}
     return {
         "resourceType": "CapabilityStatement",
@@ -84,13 +95,14 @@ def statement(
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json"],
         "patchFormat": list(PATCH_FORMATS),
+        **guides,
         "rest": [
             {
                 "mode": "server",
                 "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
                 "security": security or {"description": _OPERATORS},
                 "resource": [
-                    _resource(resource, update_creates=update_creates, exports=exports, topics=topics)
+                    _resource(resource, known, update_creates=update_creates, exports=exports, topics=topics)
                     for resource in surface.resources
                 ],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
@@ -101,7 +113,7 @@ def statement(
 
 
 def _resource(
-    resource: ResourceSurface, *, update_creates: bool, exports: bool, topics: Sequence[str]
+    resource: ResourceSurface, known: Definitions, *, update_creates: bool, exports: bool, topics: Sequence[str]
 ) -> dict[str, object]:
     operations = [_operation(name, url) for name, url in operations_of(resource.type)]
     if exports and resource.type in _EXPORTS:
@@ -123,10 +135,12 @@ def _resource(
         "conditionalDelete": "single",
         "operation": operations,
     }
+    urls = {one.name: one.url for one in known.search_parameters(resource.type)}
     lists = {
+        "supportedProfile": list(known.supported_profiles(resource.type)),
         "searchInclude": list(resource.includes),
         "searchRevInclude": list(resource.revincludes),
-        "searchParam": [_parameter(parameter) for parameter in resource.parameters],
+        "searchParam": [_parameter(parameter, urls.get(parameter.name, "")) for parameter in resource.parameters],
     }
     # an empty array is not allowed in FHIR JSON (json.html 2.6.2)
     return told | written | {name: items for name, items in lists.items() if items}
@@ -155,5 +169,6 @@ _OPERATIONS = {
 }
 
 
-def _parameter(parameter: SearchParameter) -> dict[str, str]:
-    return {"name": parameter.name, "type": parameter.kind}
+def _parameter(parameter: SearchParameter, definition: str) -> dict[str, str]:
+    told = {"name": parameter.name, "definition": definition, "type": parameter.kind}
+    return told if definition else {"name": parameter.name, "type": parameter.kind}

@@ -1,11 +1,12 @@
 """What a program sends: bytes -> a resource that may be stored. Pure.
 
 The bytes are read whole and written again in one form, so that what is validated, indexed, stored and served is the
-same (a member that stands twice in an object counts once, the last). Decimals keep their text.
+same. Decimals keep their text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -24,15 +25,21 @@ __all__ = ["Content", "Validator", "by_definitions", "check_media", "content_of"
 Validator = Callable[[bytes], Sequence[Issue]]
 
 
-def by_definitions(definitions: Definitions | None = None) -> Validator:
-    """Validation by R4, or by R4 with packages."""
-    rules = validation.Validator(definitions)
-    return lambda raw: validation.issues_of(rules.validate_bytes(raw))
+def by_definitions(definitions: Definitions | None = None, profiles: Sequence[str] = ()) -> Validator:
+    """Validation by R4, or by R4 with packages; by these profiles, too."""
+    rules = _rules_of(definitions)
+    return lambda raw: validation.issues_of(rules.validate_bytes(raw, profiles=profiles))
+
+
+@cache
+def _rules_of(definitions: Definitions | None) -> validation.Validator:
+    """One for all who ask by the same definitions, as its parts are compiled when they are first needed."""
+    return validation.Validator(definitions)
 
 
 @cache
 def r4_validator() -> Validator:
-    """Validation by R4 alone; one for the whole process, as its parts are compiled when they are first needed."""
+    """Validation by R4 alone."""
     return by_definitions()
 
 
@@ -58,12 +65,30 @@ def check_media(written: str, allowed: frozenset[str] = _JSON, name: str = "appl
         raise Problem("media-unsupported", 415, "not-supported", f"send the body as {name} in UTF-8; XML is not taken")
 
 
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = (b'" ', b'"\t', b'"\n', b'"\r')  # before a colon, perhaps
+_MEMBER = re.compile(rb'"\s*:')
+
+
 def decode_json(body: bytes) -> Any:
-    """Raises Problem 400 `body-not-json`."""
+    """Raises Problem 400 `body-not-json`, `member-repeated`."""
     try:
-        return fhir.decode(body)
-    except FormatError:
-        raise Problem("body-not-json", 400, "invalid", "the body is not JSON in UTF-8: send a FHIR resource") from None
+        value = fhir.decode(body.removeprefix(_BOM))
+    except FormatError as error:
+        text = f"the body is not JSON in UTF-8 ({error.message}): send a FHIR resource"
+        raise Problem("body-not-json", 400, "invalid", text) from None
+    if _has_repeated(body, fhir.encode(value)):
+        text = "a member stands twice in an object of the body, and nobody can say which is meant: send each once"
+        raise Problem("member-repeated", 400, "structure", text)
+    return value
+
+
+def _has_repeated(body: bytes, again: bytes) -> bool:
+    """Whether the body has more members than what it was read as: R4 json.html wants names to be unique."""
+    there, kept = body.count(b'":'), again.count(b'":')
+    if any(blank in body for blank in _BLANKS):
+        there, kept = len(_MEMBER.findall(body)), len(_MEMBER.findall(again))
+    return there > kept
 
 
 def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:

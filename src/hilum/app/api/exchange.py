@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -20,6 +22,9 @@ __all__ = ["MAX_RESOURCE", "Call", "Endpoint", "Handler", "Reply", "problem_repl
 MAX_BODY = 65_536  # bytes of a _search form
 MAX_RESOURCE = 16 * 1024 * 1024  # bytes of a resource or bundle
 BODY_SECONDS = 10.0
+COMPRESSED = 4_096  # bytes of an answer from which on it is compressed for who takes gzip
+BESIDE = 256 * 1024  # bytes that are compressed beside the event loop
+LINGER = 4  # times the limit that is read of a body that is too large
 SLOWEST = 1024 * 1024  # bytes a second that a large body must come at
 
 
@@ -81,10 +86,13 @@ class Call:
     async def body(self, limit: int = MAX_BODY) -> bytes:
         """The whole body of at most `limit` bytes.
 
-        Raises Problem 413 `body-too-large`, 408 `body-too-slow`, 400 `body-cut-off`.
+        Raises Problem 413 `body-too-large`, 415 `media-unsupported`, 408 `body-too-slow`, 400 `body-cut-off`.
         """
+        if self.header("content-encoding").strip().lower() not in ("", "identity"):
+            text = "a body is taken as it is, without Content-Encoding: send it uncompressed"
+            raise Problem("media-unsupported", 415, "not-supported", text, headers={"Accept-Encoding": "identity"})
         length = self.header("content-length")
-        if length.isdigit() and int(length) > limit:
+        if length.isdigit() and int(length) > (limit if self.header("expect") else limit * LINGER):
             raise _too_large(limit)
         try:
             async with asyncio.timeout(BODY_SECONDS + limit / SLOWEST):
@@ -99,11 +107,16 @@ class Call:
             event = await self.receive()
             if event["type"] == "http.disconnect":
                 raise Problem("body-cut-off", 400, "incomplete", "the connection ended within the body; send it again")
-            parts.append(event.get("body", b""))
-            size += len(parts[-1])
+            part = event.get("body", b"")
+            size += len(part)
+            is_last = not event.get("more_body", False)
             if size > limit:
-                raise _too_large(limit)
-            if not event.get("more_body", False):
+                parts.clear()  # read on: who is still sending would get a reset connection, and never this answer
+                if is_last or size > limit * LINGER:
+                    raise _too_large(limit)
+                continue
+            parts.append(part)
+            if is_last:
                 return b"".join(parts)
 
 
@@ -129,14 +142,34 @@ class Reply:
             self.headers.append((b"content-length", b"%d" % len(body)))
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        body = b"" if scope["method"] == "HEAD" else self.body
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        body, headers = b"" if scope["method"] == "HEAD" else self.body, self.headers
+        if len(body) >= COMPRESSED and _takes_gzip(scope):
+            body = await asyncio.to_thread(_gzip, body) if len(body) >= BESIDE else _gzip(body)
+            headers = [one for one in headers if one[0] != b"content-length"]
+            headers += [(b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(body))]
+            headers.append((b"vary", b"accept-encoding"))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
 @lru_cache(maxsize=256)
 def _name(written: str) -> bytes:
     return written.lower().encode()
+
+
+def _gzip(body: bytes) -> bytes:
+    return gzip.compress(body, compresslevel=1, mtime=0)
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    """RFC 9110 12.5.3."""
+    for name, value in scope["headers"]:
+        if name == b"accept-encoding":
+            for item in value.decode("latin-1").lower().split(","):
+                coding, _, quality = item.replace(" ", "").partition(";q=")
+                if coding in ("gzip", "x-gzip") and not re.fullmatch(r"0(\.0*)?", quality):
+                    return True
+    return False
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -164,7 +197,7 @@ def problem_reply(problem: Problem) -> Reply:
 
 
 def _too_large(limit: int) -> Problem:
-    # the rest of the body is not read, so the connection cannot be used again
+    # what is left of the body is not read, so the connection cannot be used again
     return Problem(
         "body-too-large",
         413,

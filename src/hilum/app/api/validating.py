@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hilum.app.api.contents import check_media, content_of, decode_json
+from hilum.app.api.contents import by_definitions, check_media, content_of, decode_json
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem, issue
 from hilum.app.api.query import parse_pairs
 from hilum.app.api.resources import unknown_type
 from hilum.app.api.writing import WritingRules
+from hilum.definitions import Structure, r4
 from hilum.errors import NotFound
 from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
@@ -29,7 +30,8 @@ class Validation:
         """`POST [base]/[type]/$validate` with the resource, or with Parameters that hold it."""
         type_ = self._type(call)
         check_media(call.header("content-type"))
-        return self._judge(_resource(decode_json(await call.body(MAX_RESOURCE))), type_)
+        resource, profiles = _asked(decode_json(await call.body(MAX_RESOURCE)))
+        return self._judge(resource, type_, (*self._profiles(call), *profiles))
 
     async def of_stored(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]/$validate`: what is stored."""
@@ -41,7 +43,7 @@ class Validation:
             stored = None
         if stored is None or stored.deleted or not call.sight.sees(stored):
             raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id")
-        return self._judge(fhir.decode(stored.body), type_)
+        return self._judge(fhir.decode(stored.body), type_, self._profiles(call))
 
     def _type(self, call: Call) -> str:
         type_: str = call.params["type"]
@@ -51,21 +53,39 @@ class Validation:
         check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format"))
         return type_
 
-    def _judge(self, resource: Any, type_: str) -> Reply:
+    @staticmethod
+    def _profiles(call: Call) -> tuple[str, ...]:
+        return tuple(value for name, value in parse_pairs(call.query) if name == "profile" and value)
+
+    def _judge(self, resource: Any, type_: str, profiles: tuple[str, ...]) -> Reply:
+        validate = self._rules.validate
+        if profiles:
+            known = self._rules.definitions or r4()
+            if not all(_is_of(known.structure(one), type_) for one in profiles):
+                text = (
+                    f"this is no profile of a {type_} that is loaded here: `hilum package add` loads those of a guide"
+                )
+                raise Problem("profile-unknown", 400, "not-found", text, parameter="profile")
+            validate = by_definitions(self._rules.definitions, profiles)
         try:
-            found = content_of(resource, self._rules.validate, type_).notes
+            found = content_of(resource, validate, type_).notes
         except Problem as problem:
             found = problem.issues
         return Reply(200, operation_outcome(found or (_fine(),)))
 
 
-def _resource(body: Any) -> Any:
-    """The resource itself, or the parameter of this name."""
-    if isinstance(body, dict) and body.get("resourceType") == "Parameters":
-        for one in body.get("parameter", ()):
-            if isinstance(one, dict) and one.get("name") == "resource":
-                return one.get("resource")
-    return body
+def _asked(body: Any) -> tuple[Any, tuple[str, ...]]:
+    """The resource, and the profiles that it is to meet: the body is the resource, or Parameters that hold it."""
+    if not isinstance(body, dict) or body.get("resourceType") != "Parameters":
+        return body, ()
+    listed = [one for one in body.get("parameter", ()) if isinstance(one, dict)]
+    resource = next((one.get("resource") for one in listed if one.get("name") == "resource"), body)
+    named = [value for one in listed if one.get("name") == "profile" for key, value in one.items() if key != "name"]
+    return resource, tuple(value for value in named if isinstance(value, str))
+
+
+def _is_of(structure: Structure | None, type_: str) -> bool:
+    return structure is not None and structure.type == type_
 
 
 def _fine() -> Issue:

@@ -22,6 +22,7 @@ from hilum.app.api.patching import Patch, patch_of
 from hilum.app.api.query import Pairs, condition, parse_pairs, terms_named
 from hilum.app.api.resources import etag, http_date, unknown_type
 from hilum.app.tokens import microseconds
+from hilum.definitions import Definitions
 from hilum.errors import HilumError, MappingError, NotFound
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
 from hilum.model import AuditEvent, Outgoing
@@ -64,6 +65,7 @@ class WritingRules(Struct, frozen=True):
     route: Route = lambda _: ()
     wake: Callable[[], None] = lambda: None  # there is something to send on
     watch: Callable[[Call, Sequence[Written]], Callable[[Any], None] | None] = lambda _call, _written: None
+    definitions: Definitions | None = None  # R4 with the packages of the folder, where there are any
 
 
 class Writing:
@@ -334,8 +336,15 @@ def new_id() -> str:
 
 
 def versions_of(tags: str) -> tuple[int, ...]:
-    """The versions that an If-Match names; a tag that is no version of ours matches none."""
-    return tuple(int(tag) for tag in _TAG.findall(tags) if _VERSION.fullmatch(tag))
+    """The versions that an If-Match names; a tag that is no version of ours matches none.
+
+    Some clients send the number alone. Raises Problem 400 `precondition-unsupported` for what is no tag at all.
+    """
+    found = _TAG.findall(tags) or [tags.strip()]
+    if not _TAG.search(tags) and not _VERSION.fullmatch(found[0]):
+        text = 'an If-Match is the ETag of the version that was read: W/"3"'
+        raise Problem("precondition-unsupported", 400, "invalid", text)
+    return tuple(int(tag) for tag in found if _VERSION.fullmatch(tag))
 
 
 def problem_of(error: HilumError) -> Problem | HilumError:

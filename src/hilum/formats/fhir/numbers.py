@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -22,8 +23,23 @@ def decode(body: bytes) -> Any:
     """
     try:
         return _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise FormatError("these bytes are not JSON", code="fhir-json-invalid") from None
+    except UnicodeDecodeError:
+        why = "its texts are not UTF-8"
+    except RecursionError:
+        why = "it is nested beyond reason"
+    except msgspec.DecodeError as error:
+        why = _reason(str(error))
+    raise FormatError(why, code="fhir-json-invalid")
+
+
+def _reason(said: str) -> str:
+    """Where msgspec gave up: a place in the bytes, never what stands there."""
+    at = re.search(r"\(byte (\d+)\)", said)
+    if "out of range" in said or "too large" in said.lower():
+        return "a number is too long"
+    if "truncated" in said:
+        return "it ends too early"
+    return f"it stops being JSON at byte {at[1]}" if at else "these bytes are not JSON"
 
 
 def encode(value: Any) -> bytes:

@@ -1,0 +1,99 @@
+"""HTTP as other people's clients use it: compression, tags, bodies that are not quite JSON."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from api_support import World, code_of, patient, store
+from test_api_writes import ADA, writer
+
+pytestmark = pytest.mark.anyio
+
+JSON = {"Content-Type": "application/fhir+json"}
+
+
+async def test_large_answers_are_compressed_for_who_takes_it() -> None:
+    world = World()
+    await store(world.repository, *(patient(f"p{n}", f"Family{n}") for n in range(60)))
+    async with world.client() as client:
+        plain = await client.get("/fhir/Patient", headers={"Accept-Encoding": "identity"})
+        packed = await client.get("/fhir/Patient", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+        refused = await client.get("/fhir/Patient", headers={"Accept-Encoding": "gzip;q=0, deflate"})
+        small = await client.get("/fhir/Patient/p1", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "accept-encoding"
+    assert packed.json()["entry"] == plain.json()["entry"] == refused.json()["entry"]
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 4
+    assert all("content-encoding" not in one.headers for one in (plain, refused, small))
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        (b'{"resourceType":"Patient","gender":"male","gender":"female"}', "member-repeated", "stands twice"),
+        (b'{"resourceType":"Patient","name":[{"family":"a","family" : "b"}]}', "member-repeated", "stands twice"),
+        (b'{"resourceType":"Patient",}', "body-not-json", "byte 26"),
+        (b'{"resourceType":"Pat', "body-not-json", "ends too early"),
+        (b'{"resourceType":"Patient","name":"\xff"}', "body-not-json", "not UTF-8"),
+        (b"[" * 5_000 + b"]" * 5_000, "body-not-json", "nested beyond reason"),
+        (b'{"resourceType":"Patient","multipleBirthInteger":1' + b"1" * 5_000 + b"}", "body-not-json", "too long"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_told_why(body: bytes, code: str, said: str) -> None:
+    world = World()
+    async with writer(world) as client:
+        refused = await client.post("/fhir/Patient", content=body, headers=JSON)
+    assert (refused.status_code, code_of(refused)) == (400, code)
+    assert said in refused.json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    "family",
+    ['a": b', 'a" : b', '"', '\\":', "a\u2028b"],
+)
+async def test_texts_that_look_like_members_are_none(family: str) -> None:
+    world = World()
+    body = {"resourceType": "Patient", "name": [{"family": family}]}
+    async with writer(world) as client:
+        for written in (json.dumps(body), json.dumps(body, indent=2), json.dumps(body, separators=(" ,", " : "))):
+            made = await client.post("/fhir/Patient", content=written.encode(), headers=JSON)
+            assert (made.status_code, made.json()["name"]) == (201, [{"family": family}])
+
+
+async def test_a_byte_order_mark_is_passed_over() -> None:
+    world = World()
+    async with writer(world) as client:
+        made = await client.post("/fhir/Patient", content=b"\xef\xbb\xbf" + json.dumps(ADA).encode(), headers=JSON)
+    assert made.status_code == 201
+
+
+async def test_a_compressed_body_is_refused_and_not_guessed_at() -> None:
+    world = World()
+    async with writer(world) as client:
+        packed = gzip.compress(json.dumps(ADA).encode())
+        refused = await client.post("/fhir/Patient", content=packed, headers={**JSON, "Content-Encoding": "gzip"})
+    assert (refused.status_code, code_of(refused)) == (415, "media-unsupported")
+    assert refused.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [('W/"1"', 200), ('"1"', 200), ("1", 200), ('W/"7"', 412), ("7", 412), ('"x"', 412), ("garbage", 400), ("{}", 400)],
+)
+async def test_versions_are_guarded_by_tags(tag: str, status: int) -> None:
+    world = World()
+    await store(world.repository, patient("a", "Adler"))
+    async with writer(world) as client:
+        done = await client.put("/fhir/Patient/a", json={**ADA, "id": "a"}, headers={"If-Match": tag})
+        entry: dict[str, Any] = {"method": "PUT", "url": "Patient/a", "ifMatch": tag}
+        sent = {
+            "resourceType": "Bundle",
+            "type": "transaction",
+            "entry": [{"request": entry, "resource": {**ADA, "id": "a"}}],
+        }
+        if status != 200:
+            assert (await client.post("/fhir", json=sent)).status_code == status
+    assert done.status_code == status
