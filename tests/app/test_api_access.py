@@ -147,7 +147,7 @@ async def test_a_flood_of_strangers_is_throttled_and_counted_in_the_audit() -> N
     assert written + counted == 300
 
 
-@pytest.mark.parametrize("path", ["/", "/fhir/", "/fhir/Patient/", "/admin", "/fhir/Patient/p1/_history/1/x", "//"])
+@pytest.mark.parametrize("path", ["/", "/fhir//", "/fhir/Patient//", "/admin", "/fhir/Patient/p1/_history/1/x", "//"])
 async def test_addresses_that_lead_nowhere_are_told_so(path: str) -> None:
     made = await world()
     async with made.client() as client:
