@@ -487,6 +487,7 @@ OPEN = {
     "/smart/provider",
     "/smart/callback",
     "/smart/patient",
+    "/smart/account",
     "/smart/consent",
     "/smart/token",
     "/smart/revoke",

@@ -5,7 +5,7 @@ granted = narrow(asked, allowed=app.scopes)
 allowances(Rights(granted.resources, patient="p1"), "Observation", Interaction.SEARCH)
 """
 
-from hilum.safeguards.narrowing import covers, meet, narrow
+from hilum.safeguards.narrowing import covers, meet, narrow, union
 from hilum.safeguards.rights import SHARED_TYPES, Allowance, Person, Rights, allowances
 from hilum.safeguards.scopes import (
     PLAIN,
@@ -39,4 +39,5 @@ __all__ = [
     "parse_scopes",
     "print_scope",
     "print_scopes",
+    "union",
 ]

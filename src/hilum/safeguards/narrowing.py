@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hilum.safeguards.scopes import ResourceScope, Scopes, ordered
 
-__all__ = ["covers", "meet", "narrow"]
+__all__ = ["covers", "meet", "narrow", "union"]
 
 
 def meet(one: ResourceScope, other: ResourceScope) -> ResourceScope | None:
@@ -41,6 +41,12 @@ def narrow(asked: Scopes, allowed: Scopes) -> Scopes:
         tuple(word for word in asked.plain if word in allowed.plain),
         _without_covered(one for one in met if one is not None),
     )
+
+
+def union(one: Scopes, other: Scopes) -> Scopes:
+    """What both open together; what is opened by something wider does not stand there twice."""
+    plain = dict.fromkeys((*one.plain, *other.plain))
+    return Scopes(tuple(plain), _without_covered((*one.resources, *other.resources)))
 
 
 def _without_covered(scopes: Iterable[ResourceScope]) -> tuple[ResourceScope, ...]:

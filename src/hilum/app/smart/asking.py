@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from msgspec import Struct
 
@@ -15,10 +15,12 @@ from hilum.app.smart.problems import OAuthProblem
 from hilum.app.smart.records import App, Context
 from hilum.safeguards import Level, Scopes, narrow, parse_scopes, print_scopes
 
-__all__ = ["Ask", "answer_url", "ask_of", "destination", "once"]
+__all__ = ["Ask", "answer_url", "ask_of", "destination", "form_pairs", "once"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # of SHA-256, in base64url
 MAX_STATE = 2_048
+MAX_FORM = 32_768  # bytes
+MAX_FIELDS = 300
 
 
 class Ask(Struct, frozen=True):
@@ -43,6 +45,17 @@ class Ask(Struct, frozen=True):
     def needs_patient(self) -> bool:
         """Whether it is about one patient: it says so, or its scopes make no sense without."""
         return "launch/patient" in self.asked.plain or Level.PATIENT in self.asked.levels()
+
+
+def form_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """A query or form as (name, value). Raises OAuthProblem `invalid_request`."""
+    try:
+        if len(raw) <= MAX_FORM:
+            return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        text = f"the parameters are longer than {MAX_FORM} bytes together; ask for fewer scopes"
+    except ValueError:
+        text = f"the parameters are not UTF-8 after percent-decoding, or more than {MAX_FIELDS}"
+    raise OAuthProblem("invalid_request", text, code="form-expected")
 
 
 def once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -43,6 +43,7 @@ class Addresses:
         self.revoke = f"{base}/smart/revoke"
         self.jwks = f"{base}/smart/jwks.json"
         self.callback = f"{base}/smart/callback"
+        self.account = f"{base}/smart/account"
 
 
 def smart_configuration(at: Addresses) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def smart_configuration(at: Addresses) -> dict[str, Any]:
         "token_endpoint": at.token,
         "introspection_endpoint": at.introspect,
         "revocation_endpoint": at.revoke,
+        "management_endpoint": at.account,
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

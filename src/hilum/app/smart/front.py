@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -13,10 +12,10 @@ from hilum.app.api.auditor import Auditor
 from hilum.app.api.auth import peer
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import parse_pairs
 from hilum.app.smart import pages
 from hilum.app.smart.apps import Apps
-from hilum.app.smart.asking import Ask, answer_url, ask_of, destination, once
+from hilum.app.smart.asking import Ask, answer_url, ask_of, destination, form_pairs, once
+from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses
 from hilum.app.smart.ledger import Consent, Ledger, Session
 from hilum.app.smart.problems import OAuthProblem
@@ -25,6 +24,7 @@ from hilum.app.smart.records import App, Context, User, actor_of, fresh
 from hilum.app.smart.seal import Seal
 from hilum.app.smart.service import form_of
 from hilum.app.smart.users import Users
+from hilum.app.smart.window import Window, redirect
 from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
 from hilum.repository import Query, Repository, SearchTerm, Stored
@@ -33,7 +33,6 @@ from hilum.safeguards import Person, Scopes, parse_scopes
 __all__ = ["Front"]
 
 SHOWN = 20  # patients in a list to choose from
-HTML = "text/html; charset=utf-8"
 _SAME = "the name or the password is not right; after several tries in a row there is a wait"
 _TOLD = {
     "sign-in-busy": "many people sign in just now; try again in a moment",
@@ -55,35 +54,36 @@ class Front:
         auditor: Auditor,
         repository: Repository,
         provider: Provider | None,
+        window: Window,
+        consents: Consents,
     ) -> None:
         self._at, self._apps, self._users, self._ledger = at, apps, users, ledger
         self._seal, self._auditor, self._repository, self._provider = seal, auditor, repository, provider
-        self._is_secure = at.issuer.startswith("https:")
-        self._cookie = "__Host-hilum" if self._is_secure else "hilum"
+        self._window, self._consents = window, consents
 
     async def authorize(self, call: Call) -> Reply:
         """`GET` and `POST /smart/authorize`."""
-        return await self._shown(call, self._authorize)
+        return await self.shown(call, self._authorize)
 
     async def login(self, call: Call) -> Reply:
         """`POST /smart/login`."""
-        return await self._shown(call, self._login)
+        return await self.shown(call, self._login)
 
     async def provider(self, call: Call) -> Reply:
         """`POST /smart/provider`: off to the OpenID Connect provider."""
-        return await self._shown(call, self._to_provider)
+        return await self.shown(call, self._to_provider)
 
     async def callback(self, call: Call) -> Reply:
         """`GET /smart/callback`: back from there."""
-        return await self._shown(call, self._from_provider)
+        return await self.shown(call, self._from_provider)
 
     async def patient(self, call: Call) -> Reply:
         """`POST /smart/patient`: a search for one, or the choice."""
-        return await self._shown(call, self._patient)
+        return await self.shown(call, self._patient)
 
     async def consent(self, call: Call) -> Reply:
         """`POST /smart/consent`: the decision."""
-        return await self._shown(call, self._consent)
+        return await self.shown(call, self._consent)
 
     async def style(self, _: Call) -> Reply:
         """`GET /smart/style.css`."""
@@ -92,20 +92,24 @@ class Front:
     # steps
 
     async def _authorize(self, call: Call) -> Reply:
-        given = once(parse_pairs(call.query)) if call.scope["method"] != "POST" else await form_of(call)
+        given = once(form_pairs(call.query)) if call.scope["method"] != "POST" else await form_of(call)
         app = self._apps.find(given.get("client_id", ""))
-        redirect = destination(given, app)
+        address = destination(given, app)
         assert app is not None
         try:
             ask = ask_of(given, app, self._at.fhir)
             ask = replace(ask, context=self._context(ask))
         except OAuthProblem as problem:
-            return await self._refuse(call, problem, redirect, given.get("state", ""))
+            return await self._refuse(call, problem, address, given.get("state", ""))
         session = self._session(call)
         if session is None or ask.must_sign_in:
-            cookie = self._sent(call) or fresh("hilums")
-            return self._page(self._login_page(app, ask, cookie), ask, cookie)
-        return await self._next(call, ask, session, self._sent(call))
+            return self.sign_in(call, ask)
+        return await self._next(call, ask, session, self._window.cookie(call))
+
+    def sign_in(self, call: Call, ask: Ask) -> Reply:
+        """The page to sign in at, to go on with this."""
+        cookie = self._window.cookie(call) or fresh("hilums")
+        return self._page(self._login_page(ask, cookie), ask, cookie)
 
     def _context(self, ask: Ask) -> Context:
         """What the launch is about that the request began with. Raises OAuthProblem `invalid_request`."""
@@ -120,7 +124,6 @@ class Front:
         ask, _ = self._seal.open(form.get("request", ""), cookie, "login")
         name = form.get("name", "").strip()
         user, code = await self._users.sign_in(name, form.get("password", ""))
-        app = self._app(ask)
         if user is None:
             known = self._users.find(name)
             if known is not None:
@@ -128,7 +131,7 @@ class Front:
             else:
                 await self._auditor.stranger("sign-in", "", code, f"peer={peer(call)}")
             told = _TOLD.get(code, _SAME)
-            return self._page(self._login_page(app, ask, cookie, told=told, name=name[:64]), ask, cookie)
+            return self._page(self._login_page(ask, cookie, told=told, name=name[:64]), ask, cookie)
         return await self._signed_in(call, ask, user)
 
     async def _signed_in(self, call: Call, ask: Ask, user: User) -> Reply:
@@ -140,6 +143,8 @@ class Front:
 
     async def _next(self, call: Call, ask: Ask, session: Session, cookie: str) -> Reply:
         """The next page for somebody who is signed in: which patient, or consent."""
+        if not ask.app:
+            return self._window.keep(redirect(self._at.account), cookie)
         app, user = self._app(ask), session.user
         if user.person is Person.PATIENT:
             if ask.context.patient not in ("", user.own):
@@ -160,7 +165,9 @@ class Front:
             await self._auditor.record(actor_of(app.id, user.name), "consent-show", f"Patient/{found.id}")
             shown = _shown(found)
         sealed = self._seal.close(ask, cookie, "consent")
-        return self._page(pages.consent(app, user, ask.asked, sealed, patient=shown), ask, cookie)
+        return self._page(
+            pages.consent(app, user, ask.asked, sealed, redirect=ask.redirect, patient=shown), ask, cookie
+        )
 
     async def _patient(self, call: Call) -> Reply:
         form, cookie = await self._form(call)
@@ -183,11 +190,14 @@ class Front:
         return self._page(pages.patients(self._app(ask), sealed, shown, looked_for), ask, cookie)
 
     async def _consent(self, call: Call) -> Reply:
-        pairs, cookie = await self._pairs(call)
+        pairs, cookie = await self._window.pairs(call, "scope"), self._window.cookie(call)
         form = {name: value for name, value in pairs if name != "scope"}
         ask, _ = self._seal.open(form.get("request", ""), cookie, "consent")
         session = self._must_session(call)
         actor = actor_of(ask.app, session.user.name)
+        if form.get("decision") == "switch":
+            await self._consents.sign_out(cookie, session)
+            return self.sign_in(call, replace(ask, context=self._context(ask)))
         ticked = _ticked(ask.asked, [value for name, value in pairs if name == "scope"])
         if form.get("decision") != "allow" or not (ticked.resources or "openid" in ticked.plain):
             problem = OAuthProblem("access_denied", "the person did not allow it", code="consent-denied", actor=actor)
@@ -197,7 +207,7 @@ class Front:
             code = await self._ledger.grant_code(agreed)
         except OAuthProblem as problem:
             return await self._refuse(call, problem, ask.redirect, ask.state)
-        return _redirect(answer_url(ask.redirect, code=code, state=ask.state))
+        return redirect(answer_url(ask.redirect, code=code, state=ask.state))
 
     async def _to_provider(self, call: Call) -> Reply:
         form, cookie = await self._form(call)
@@ -206,11 +216,11 @@ class Front:
             raise OAuthProblem("invalid_request", "there is no other place to sign in", code="page-stale")
         secrets = self._provider.new_secrets()
         url = await self._provider.url(self._seal.close(ask, cookie, "provider", secrets), secrets)
-        return _redirect(url)
+        return redirect(url)
 
     async def _from_provider(self, call: Call) -> Reply:
-        given = once(parse_pairs(call.query))
-        cookie = self._sent(call)
+        given = once(form_pairs(call.query))
+        cookie = self._window.cookie(call)
         ask, secrets = self._seal.open(given.get("state", ""), cookie, "provider")
         if self._provider is None:
             raise OAuthProblem("invalid_request", "there is no other place to sign in", code="page-stale")
@@ -218,36 +228,34 @@ class Front:
             subject = await self._provider.subject(given, secrets)
         except HilumError as error:
             await self._auditor.stranger("sign-in", "", error.code, f"peer={peer(call)} provider")
-            return self._page(
-                self._login_page(self._app(ask), ask, cookie, told=_TOLD["provider-refused"]), ask, cookie
-            )
+            return self._page(self._login_page(ask, cookie, told=_TOLD["provider-refused"]), ask, cookie)
         user = self._users.of_subject(subject)
         if user is None or user.locked:
             code = "provider-stranger" if user is None else "sign-in-locked"
             await self._auditor.stranger("sign-in", "", code, f"peer={peer(call)} provider")
             told = _TOLD["provider-stranger"]
-            return self._page(self._login_page(self._app(ask), ask, cookie, told=told), ask, cookie)
+            return self._page(self._login_page(ask, cookie, told=told), ask, cookie)
         return await self._signed_in(call, ask, user)
 
     # around every step
 
-    async def _shown(self, call: Call, step: Callable[[Call], Awaitable[Reply]]) -> Reply:
+    async def shown(self, call: Call, step: Callable[[Call], Awaitable[Reply]]) -> Reply:
         """A step whose refusals a person reads."""
         try:
             return await step(call)
         except OAuthProblem as problem:
             await self._tell(call, problem)
-            return self._html(pages.problem(problem.text), 400)
+            return self._window.page(pages.problem(problem.text), 400)
         except Problem as problem:
             if problem.status >= 500 or problem.status == 429:
                 raise
-            return self._html(pages.problem(problem.issues[0].text), problem.status)
+            return self._window.page(pages.problem(problem.issues[0].text), problem.status)
 
-    async def _refuse(self, call: Call, problem: OAuthProblem, redirect: str, state: str) -> Reply:
+    async def _refuse(self, call: Call, problem: OAuthProblem, address: str, state: str) -> Reply:
         """Tell the app. Only to an address that it is registered with."""
         await self._tell(call, problem)
         said = f"{problem.code}: {problem.text}"
-        return _redirect(answer_url(redirect, error=problem.error, error_description=said, state=state))
+        return redirect(answer_url(address, error=problem.error, error_description=said, state=state))
 
     async def _tell(self, call: Call, problem: OAuthProblem) -> None:
         if problem.actor:
@@ -256,22 +264,7 @@ class Front:
             await self._auditor.stranger("authorize", "", problem.code, f"peer={peer(call)}")
 
     async def _form(self, call: Call) -> tuple[dict[str, str], str]:
-        self._check_origin(call)
-        return await form_of(call), self._sent(call)
-
-    async def _pairs(self, call: Call) -> tuple[list[tuple[str, str]], str]:
-        """A form in which `scope` may stand several times."""
-        self._check_origin(call)
-        pairs = parse_pairs(await call.body(), status=413)
-        once([one for one in pairs if one[0] != "scope"])
-        return pairs, self._sent(call)
-
-    def _check_origin(self, call: Call) -> None:
-        """A second guard beside seal and SameSite: browsers say which page a form came from."""
-        origin = call.header("origin")
-        parts = urlsplit(self._at.issuer)
-        if origin and origin not in (f"{parts.scheme}://{parts.netloc}", "null"):
-            raise OAuthProblem("invalid_request", "this form came from another site; start again", code="page-stale")
+        return await self._window.form(call), self._window.cookie(call)
 
     def _app(self, ask: Ask) -> App:
         app = self._apps.find(ask.app)
@@ -279,14 +272,8 @@ class Front:
             raise OAuthProblem("invalid_client", "this app was removed", code="app-unknown")
         return app
 
-    def _sent(self, call: Call) -> str:
-        """The cookie of this browser."""
-        found = [part.strip().partition("=") for part in call.header("cookie").replace(",", ";").split(";")]
-        values = [value for name, _, value in found if name == self._cookie]
-        return values[0] if len(values) == 1 and len(values[0]) <= 100 else ""
-
     def _session(self, call: Call) -> Session | None:
-        cookie = self._sent(call)
+        cookie = self._window.cookie(call)
         return self._ledger.session(cookie) if cookie else None
 
     def _must_session(self, call: Call) -> Session:
@@ -297,28 +284,14 @@ class Front:
 
     # looks
 
-    def _login_page(self, app: App, ask: Ask, cookie: str, *, told: str = "", name: str = "") -> str:
+    def _login_page(self, ask: Ask, cookie: str, *, told: str = "", name: str = "") -> str:
+        app = self._app(ask) if ask.app else None
         sealed = self._seal.close(ask, cookie, "login")
         other = self._provider.title if self._provider else ""
         return pages.login(app, sealed, told=told, name=name, provider=other)
 
     def _page(self, html: str, ask: Ask, cookie: str) -> Reply:
-        return self._html(html, 200, cookie=cookie, redirect=ask.redirect)
-
-    def _html(self, html: str, status: int, *, cookie: str = "", redirect: str = "") -> Reply:
-        # browsers hold a form to form-action along its redirects, too: the app's address is the last of them
-        target = urlsplit(redirect)
-        to = f" {target.scheme}://{target.netloc}" if target.netloc else f" {target.scheme}:" if target.scheme else ""
-        if self._provider is not None:
-            to += f" {self._provider.origin}"
-        headers = {
-            "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
-            f"frame-ancestors 'none'; form-action 'self'{to}",
-        }
-        if cookie:
-            secure = "; Secure" if self._is_secure else ""
-            headers["Set-Cookie"] = f"{self._cookie}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}"
-        return Reply(status, html.encode(), headers, content_type=HTML)
+        return self._window.page(html, cookie=cookie, to=ask.redirect)
 
     def _patient_of(self, id_: str) -> Stored | None:
         if not fhir.is_id(id_):
@@ -342,7 +315,7 @@ class Front:
 
 def _ticked(asked: Scopes, places: list[str]) -> Scopes:
     """What is left of what was asked for."""
-    choices = [scope for scope, _ in pages.sorts_of(asked)]
+    choices = [scope for scope, _ in pages.sorts_of(asked, is_own=False)]
     kept = {
         choices[int(place)] for place in places if place.isdecimal() and place.isascii() and int(place) < len(choices)
     }
@@ -367,7 +340,3 @@ def _shown(patient: Stored) -> str:
 def _dicts(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     value = body.get(name)
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _redirect(url: str) -> Reply:
-    return Reply(303, b"", {"Location": url})

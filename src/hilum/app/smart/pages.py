@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
+from urllib.parse import urlsplit
 
-from hilum.app.smart.records import App, User
-from hilum.safeguards import Interaction, Level, ResourceScope, Scopes, print_scope
+from hilum.app.smart.consents import Given
+from hilum.app.smart.records import SECOND, App, User
+from hilum.app.smart.words import sorts_of
+from hilum.safeguards import Person, Scopes
 
-__all__ = ["STYLE", "consent", "login", "patients", "problem", "scope_words", "sorts_of"]
+__all__ = ["STYLE", "account", "consent", "login", "patients", "problem", "signed_out", "sorts_of"]
 
 STYLE = """
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
@@ -24,12 +28,18 @@ button { font: inherit; padding: .6rem 1.2rem; margin: 1rem .6rem 0 0; border-ra
 button.main { background: #0b57a4; border-color: #0b57a4; color: #fff }
 :focus-visible { outline: 3px solid #f5a623; outline-offset: 2px }
 .told { border-left: .3rem solid #b3261e; padding: .5rem 1rem }
+button.link { border: 0; background: none; padding: 0; margin: 0; color: inherit; text-decoration: underline }
+section { border-top: 1px solid; margin-top: 1.5rem }
+h2 { font-size: 1.1rem }
 small { display: block; opacity: .8 }
 """.strip()
 
 
-def login(app: App, sealed: str, *, told: str = "", name: str = "", provider: str = "") -> str:
-    """Where a person signs in. `told` says why they see it again; `provider` names another place to sign in."""
+def login(app: App | None, sealed: str, *, told: str = "", name: str = "", provider: str = "") -> str:
+    """Where a person signs in, for an app or (None) for their own page.
+
+    `told` says why they see it again; `provider` names another place to sign in.
+    """
     warned = _told(told) if told else ""
     own = (
         f'<form method="post" action="login">{_hidden(sealed)}'
@@ -46,7 +56,8 @@ def login(app: App, sealed: str, *, told: str = "", name: str = "", provider: st
         f'<button class="main">Sign in with {escape(provider)}</button></form>'
     )
     forms = (other if provider else "") + own
-    return _page("Sign in", f"<p>{escape(app.title)} asks to see health data for you.</p>{warned}{forms}")
+    why = f"{escape(app.title)} asks to see health data for you." if app else "See which apps may see your health data."
+    return _page("Sign in", f"<p>{why}</p>{warned}{forms}")
 
 
 def patients(app: App, sealed: str, found: Sequence[tuple[str, str]] | None, looked_for: str = "") -> str:
@@ -73,23 +84,59 @@ def patients(app: App, sealed: str, found: Sequence[tuple[str, str]] | None, loo
     return _page("Choose a patient", f"<p>{escape(app.title)} works with one patient at a time.</p>{search}{chosen}")
 
 
-def consent(app: App, user: User, scopes: Scopes, sealed: str, *, patient: str = "") -> str:
+def consent(app: App, user: User, scopes: Scopes, sealed: str, *, redirect: str, patient: str = "") -> str:
     """Where a person ticks what an app may do. What is posted back is places in the list, never scopes."""
+    is_own = user.person is Person.PATIENT
     lines = [
         f'<label class="choice"><input type="checkbox" name="scope" value="{at}" checked> '
         f"<span>{escape(words)}<small>{escape(scope)}</small></span></label>"
-        for at, (scope, words) in enumerate(sorts_of(scopes))
+        for at, (scope, words) in enumerate(sorts_of(scopes, is_own=is_own))
     ]
-    about = f"<p>It is about the patient <strong>{escape(patient)}</strong>.</p>" if patient else ""
+    whose = "Your record" if is_own else "The patient"
+    about = f"<p>{whose}: <strong>{escape(patient)}</strong></p>" if patient else ""
     body = (
-        f"<p>You are signed in as <strong>{escape(user.name)}</strong>. {escape(app.title)} asks for what follows; "
-        f"take away what it shall not have.</p>{about}"
         f'<form method="post" action="consent">{_hidden(sealed)}'
+        f"<p>You are signed in as <strong>{escape(user.name)}</strong>. "
+        '<button class="link" name="decision" value="switch">Not you?</button></p></form>'
+        f'<form method="post" action="consent">{_hidden(sealed)}{about}'
+        f"<p>{escape(app.title)} asks for what is listed here. Untick what you do not want to give it.</p>"
         f"<fieldset><legend>{escape(app.title)} may</legend>{''.join(lines)}</fieldset>"
         '<button class="main" name="decision" value="allow">Allow</button>'
-        '<button name="decision" value="deny" formnovalidate>Do not allow</button></form>'
+        '<button name="decision" value="deny">Do not allow</button></form>'
+        f"<p>Either way you go back to {escape(_place(redirect))}. What you allow here you can end at any time: "
+        '<a href="account">apps that may see your data</a>.</p>'
     )
     return _page(f"Allow {app.title}?", body)
+
+
+def account(user: User, given: Sequence[Given], sealed: str) -> str:
+    """Which apps may do what for this person, each with a way to end it."""
+    parts = "".join(_allowed(one, sealed, is_own=user.person is Person.PATIENT) for one in given)
+    body = (
+        f'<form method="post" action="account">{_hidden(sealed)}'
+        f"<p>You are signed in as <strong>{escape(user.name)}</strong>. "
+        '<button class="link" name="decision" value="sign-out">Sign out</button></p></form>'
+        f"{parts or '<p>No app may see your data.</p>'}"
+    )
+    return _page("Apps that may see your data", body)
+
+
+def _allowed(one: Given, sealed: str, *, is_own: bool) -> str:
+    words = "".join(f"<li>{escape(said)}</li>" for _, said in sorts_of(one.scopes, is_own=is_own))
+    return (
+        f"<section><h2>{escape(one.title)}</h2><p>Since {_day(one.since)}, until {_day(one.until)}. It may</p>"
+        f'<ul>{words}</ul><form method="post" action="account">{_hidden(sealed)}'
+        f'<input type="hidden" name="app" value="{escape(one.app)}">'
+        f'<button name="decision" value="end">End access of {escape(one.title)}</button></form></section>'
+    )
+
+
+def signed_out() -> str:
+    """After signing out."""
+    text = "Apps that you allowed to go on without you may still do so."
+    return _page(
+        "You are signed out", f'<p role="status">{text} <a href="account">Sign in</a> to see and end them.</p>'
+    )
 
 
 def problem(text: str) -> str:
@@ -97,63 +144,16 @@ def problem(text: str) -> str:
     return _page("This did not work", _told(text))
 
 
-def sorts_of(scopes: Scopes) -> list[tuple[str, str]]:
-    """What can be ticked: each scope and its words. What only says how the app was started is no choice."""
-    plain = [(word, _PLAIN[word]) for word in scopes.plain if word in _PLAIN]
-    return plain + [(print_scope(one), scope_words(one)) for one in scopes.resources]
+def _place(redirect: str) -> str:
+    """Where an answer goes, as people know it: the host, or the scheme of an app on their device."""
+    parts = urlsplit(redirect)
+    return parts.netloc or f"the app on this device ({parts.scheme})"
 
 
-def scope_words(scope: ResourceScope) -> str:
-    """A scope in words."""
-    verbs = [word for verb, word in _VERBS.items() if verb.value in scope.verbs]
-    if {"read", "search"} <= set(verbs):
-        verbs = ["see", *(word for word in verbs if word not in ("read", "search"))]
-    what = "all health data" if scope.type == "*" else _TYPES.get(scope.type) or _spaced(scope.type)
-    whose = "of the patient" if scope.level is Level.PATIENT else "that you may see"
-    only = "; ".join(f"{name} is {' or '.join(map(_code, values))}" for name, values in scope.terms)
-    return f"{', '.join(verbs)}: {what} {whose}{f', only where {only}' if only else ''}"
-
-
-_PLAIN = {
-    "openid": "know that it is you",
-    "fhirUser": "know which record of the hospital is yours",
-    "profile": "know which record of the hospital is yours (profile)",
-    "offline_access": "go on when you are not using it, until the app or the hospital ends it",
-    "online_access": "go on while you are signed in",
-}
-_VERBS = {
-    Interaction.READ: "read",
-    Interaction.SEARCH: "search",
-    Interaction.CREATE: "add",
-    Interaction.UPDATE: "change",
-    Interaction.DELETE: "delete",
-}
-
-
-_TYPES = {
-    "AllergyIntolerance": "allergies",
-    "Appointment": "appointments",
-    "Condition": "diagnoses and problems",
-    "Coverage": "insurance",
-    "DiagnosticReport": "reports",
-    "DocumentReference": "documents",
-    "Encounter": "visits and stays",
-    "Immunization": "vaccinations",
-    "MedicationRequest": "prescriptions",
-    "Observation": "results and measurements",
-    "Patient": "name, birth date, address and numbers",
-    "Procedure": "procedures",
-}
-
-
-def _code(value: str) -> str:
-    """A code without its system, which the line below shows."""
-    return value.rpartition("|")[2] or value
-
-
-def _spaced(type_: str) -> str:
-    """`AllergyIntolerance` -> `allergy intolerance`."""
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in type_).strip()
+def _day(at: int) -> str:
+    """Microseconds since 1970 -> a day, UTC."""
+    written = datetime.fromtimestamp(at // SECOND, UTC).date().isoformat()
+    return f'<time datetime="{written}">{written}</time>'
 
 
 def _told(text: str) -> str:

@@ -12,9 +12,8 @@ from hilum.app.api.auth import Denied, authorize, peer
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import parse_pairs
 from hilum.app.smart.apps import Apps
-from hilum.app.smart.asking import answer_url, once
+from hilum.app.smart.asking import answer_url, form_pairs, once
 from hilum.app.smart.clients import Clients
 from hilum.app.smart.discovery import Addresses
 from hilum.app.smart.ledger import Issued, Ledger
@@ -33,11 +32,11 @@ ID_TOKEN_SECONDS = 600
 
 
 async def form_of(call: Call) -> dict[str, str]:
-    """A posted form, each name once. Raises OAuthProblem `invalid_request`, Problem 413, 408, 400."""
+    """A posted form, each name once. Raises OAuthProblem `invalid_request`, Problem 413, 408, 400 for the body."""
     kind = call.header("content-type").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise OAuthProblem("invalid_request", "post a form (application/x-www-form-urlencoded)", code="form-expected")
-    return once(parse_pairs(await call.body(), status=413))
+    return once(form_pairs(await call.body()))
 
 
 class Service:

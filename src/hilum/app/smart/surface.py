@@ -10,8 +10,10 @@ from starlette.routing import Route
 
 from hilum.app.api import Auditor, Call, Endpoint, Handler, Reply
 from hilum.app.api.negotiation import JSON
+from hilum.app.smart.account import Account
 from hilum.app.smart.apps import Apps
 from hilum.app.smart.clients import Clients
+from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
 from hilum.app.smart.front import Front
 from hilum.app.smart.keys import RemoteKeys
@@ -21,6 +23,7 @@ from hilum.app.smart.seal import Seal
 from hilum.app.smart.service import Service
 from hilum.app.smart.signing import Signer, signing_key
 from hilum.app.smart.users import Users
+from hilum.app.smart.window import Window
 from hilum.app.tokens import Grant, NewToken, Role, TokenRow, Tokens
 from hilum.config import Smart
 
@@ -89,7 +92,12 @@ class Authorization:
         seal = Seal(store.derive("smart-pages"))
         clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), at.token)
         self._service = Service(at, self.apps, self.ledger, clients, signer, self._auditor, self.tokens, repository)
-        self._front = Front(at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider)
+        window = Window(at.issuer, provider.origin if provider is not None else "")
+        consents = Consents(store, journal)
+        self._front = front = Front(
+            at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents
+        )
+        self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
         self._documents = {
             "/fhir/.well-known/smart-configuration": smart_configuration(at),
             "/.well-known/smart-configuration": smart_configuration(at),
@@ -120,6 +128,7 @@ class Authorization:
             _route("/smart/callback", GET=front.callback),
             _route("/smart/patient", POST=front.patient),
             _route("/smart/consent", POST=front.consent),
+            _route("/smart/account", GET=self._account.show, POST=self._account.change),
             _route("/smart/style.css", GET=front.style),
             _route("/smart/token", POST=service.token),
             _route("/smart/revoke", POST=service.revoke),
