@@ -35,7 +35,8 @@ from hilum.store import fault
 assert running  # imported for the points that it and what it imports declare
 OF_SEALING = ("journal.segment", "journal.tombstone")  # tests/journal/test_journal_crash.py
 OF_FILES = "files."  # tests/e2e/test_files.py
-OF_OTHERS = ("export.", "load.", "subscriptions.")  # tests/app/test_bulk_*.py, tests/app/test_subscription_flows.py
+# test_bulk_load.py, test_bulk_export.py, test_subscription_flows.py, test_record_files.py
+OF_OTHERS = ("export.", "load.", "subscriptions.", "parts.")
 ON_THE_WAY = sorted(name for name in fault.POINTS if not name.startswith((*OF_SEALING, OF_FILES, *OF_OTHERS)))
 STEPS, PATIENTS = 6, (1, 2, 3)
 SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "180"))

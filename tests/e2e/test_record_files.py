@@ -33,6 +33,8 @@ NAMESPACES = f"sender,authority,system\n*|*,HOSP,{SYSTEM}\n"
 GOOD = b'MRN;Name;Born;Note\r\n1;Li;03.02.1979;\r\n2;"Two\r\nlines";;x\r\n1;Li-Wong;03.02.1979;\r\n'
 BROKEN = b'3;open;"x\r\n4;short\r\n;nobody;;\r\n5;M\xff;;\r\n'
 POINTS = sorted(name for name in fault.POINTS if name.startswith("files."))
+PARTS = sorted(name for name in fault.POINTS if name.startswith("parts."))
+LARGE = b"MRN;Name;Born;Note\n" + b"".join(b"%d;N%d;;%s\n" % (n % 9, n, b"x" * 40_000) for n in range(30))
 ON_THE_WAY = ("engine.before_append", "engine.before_answer", "journal.before_commit", "repository.after_write")
 
 
@@ -140,6 +142,7 @@ def test_a_record_and_a_message_about_one_patient_are_one_patient(folder: Path, 
 
 def test_there_are_points_to_crash_at() -> None:
     assert len(POINTS) >= 3
+    assert len(PARTS) == 3
 
 
 @pytest.mark.parametrize("point", [*POINTS, *ON_THE_WAY])
@@ -154,4 +157,23 @@ def test_a_file_is_applied_once_wherever_the_run_is_killed(point: str, folder: P
         with open_folder(folder) as opened:
             assert (family(opened, "1"), family(opened, "2")) == (["Li", "Li-Wong"], ["Two\r\nlines"])
         assert files_in(tmp_path, "failed") == []
+        assert running.stop() == 0
+
+
+@pytest.mark.parametrize("point", ["parts.claimed", "parts.handed"])  # test_large_record_files.py has the third
+def test_a_large_file_is_taken_whole_and_once_wherever_the_run_is_killed(
+    point: str, folder: Path, tmp_path: Path
+) -> None:
+    drop(tmp_path, "people.csv", LARGE)
+    with hilum(folder, crash_at=point) as running:
+        assert running.wait_for_death() == -9, "the point was never reached"
+    if point == "parts.handed":
+        (tmp_path / "in" / "people.csv").unlink()  # what was begun is finished all the same
+    with hilum(folder) as running:
+        wait_until(lambda: files_in(tmp_path, ".hilum") == ["taken.sha256"], "the file is not taken")
+        until_taken(tmp_path)
+        ledger = settled(folder)
+        assert (ledger.received, ledger.applied, ledger.held) == (30, 30, 0)
+        with open_folder(folder) as opened:
+            assert family(opened, "2") == ["N2", "N11", "N20", "N29"]
         assert running.stop() == 0

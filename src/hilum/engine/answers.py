@@ -138,7 +138,8 @@ def _told(admitted: Admitted) -> Iterator[Finding]:
     yield from admitted.findings
     for number, item in enumerate(admitted.items, start=1):
         if item.finding is not None and item.finding not in admitted.findings and item.disposition in _KEPT_BACK:
-            where = f"message {number} {item.disposition.value} {item.finding.location}".rstrip()
+            place = "" if admitted.arrival.part is not None else f"message {number} "  # the line says it
+            where = f"{place}{item.disposition.value} {item.finding.location}".rstrip()
             yield structs.replace(item.finding, location=where)
 
 

@@ -4,7 +4,8 @@ A file is whole-file atomic: either every message of it is journaled, each to be
 code, or none is. It is answered when the journal has it. Only then findings are written, its hash goes into the ledger,
 and it moves: to `processed` when any message of it was taken, else to `failed`. A crash in between repeats a step: what
 is in the ledger is moved and not taken again; what is not in the ledger yet is handed over again, and the journal knows
-it by `Arrival.once`, which it wrote in the transaction that took the file.
+it by `Arrival.once`, which it wrote in the transaction that took the file. Large files of records go part by part, see
+`parts.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from hilum.errors import ConfigError, HilumError
+from hilum.formats import records
 from hilum.intake.folder import (
     MARKER,
     Content,
@@ -31,6 +33,7 @@ from hilum.intake.folder import (
     write_notes,
 )
 from hilum.intake.ledger import HashLedger
+from hilum.intake.parts import LARGE, Claim, PartedFile, claim, leftovers
 from hilum.intake.sections import FilesSource
 from hilum.model import Ack, Arrival, Finding
 from hilum.protocols import sync_folder
@@ -55,7 +58,8 @@ class FolderWatch:
         self._folder = config.folder
         self._processed = config.folder / config.processed
         self._failed = config.folder / config.failed
-        self._ledger = HashLedger(config.folder / config.state / "taken.sha256")
+        self._state = config.folder / config.state
+        self._ledger = HashLedger(self._state / "taken.sha256")
         self._since: dict[str, tuple[Look, float]] = {}  # since when a file looks like this
         self._ripe: deque[Look] = deque()
         self._open: dict[str, Content] = {}  # taken, not yet moved
@@ -66,6 +70,7 @@ class FolderWatch:
         self._nudge = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._has_leftovers, self._resume_at = True, 0.0
         self._counts: Counter[str] = Counter()
 
     @property
@@ -131,6 +136,7 @@ class FolderWatch:
         while not self._closed:
             try:
                 await self._settle()
+                await self._resume()
                 if not self._ripe and time.monotonic() >= next_look:
                     next_look = time.monotonic() + self._config.poll_seconds
                     self._ripe = await asyncio.to_thread(self._look)
@@ -164,9 +170,52 @@ class FolderWatch:
             if self._open and held + self._ripe[0].size > limits.unanswered_bytes:
                 return
             seen = self._ripe.popleft()
+            if self._is_parted(seen):
+                claimed = await asyncio.to_thread(self._claim, seen)
+                if claimed is not None:
+                    await self._take_parts(claimed)
+                continue
             content = await asyncio.to_thread(self._read, seen)
             if content is not None:
                 self._arrive(content)
+
+    def _is_parted(self, seen: Look) -> bool:
+        return isinstance(self._config.format, records.Text) and seen.is_regular and seen.size > LARGE
+
+    async def _resume(self) -> None:
+        """Hand over again what was left on its way, also by a process before; the journal knows the parts it has."""
+        if self._has_leftovers and time.monotonic() >= self._resume_at:
+            self._has_leftovers = False
+            for claimed in await asyncio.to_thread(leftovers, self._state):
+                await self._take_parts(claimed)
+
+    async def _take_parts(self, claimed: Claim) -> None:
+        """One large file, part by part; files behind it wait. What is stopped in between is taken up again."""
+        content, format_ = claimed.content, self._config.format
+        if content.digest in self._ledger:  # it was put away, and its process ended before the copy went
+            await asyncio.to_thread(self._move, content.look, self._processed)
+            await asyncio.to_thread(claimed.forget)
+            return
+        assert isinstance(format_, records.Text)
+        self._open[content.look.name] = content
+        self._unanswered += 1
+        self._counts["taken"] += 1
+        try:
+            wait = self._config.limits.drain_seconds
+            ack = await PartedFile(self.name, claimed, format_, self._hand, wait).hand_over(lambda: self._closed)
+            if ack is not None:
+                await asyncio.to_thread(self._put_away, content, ack)
+                await asyncio.to_thread(claimed.forget)
+            else:
+                self._has_leftovers, self._resume_at = True, time.monotonic() + self._config.poll_seconds
+        finally:
+            self._unanswered -= 1
+            self._open.pop(content.look.name, None)
+            self._since.pop(content.look.name, None)
+
+    def _hand(self, arrival: Arrival) -> None:
+        self._arrivals.append(arrival)
+        self._arrived.set()
 
     def _arrive(self, content: Content) -> None:
         self._open[content.look.name] = content
@@ -253,6 +302,21 @@ class FolderWatch:
             self._move(seen, self._processed)
             return None
         return content
+
+    def _claim(self, seen: Look) -> Claim | None:
+        """A large file as a copy of its own; None as for `_read`."""
+        limit = self._config.limits.record_file_bytes
+        try:
+            claimed = claim(self._folder, self._state, seen, limit)
+        except Unusable as unusable:
+            self._refuse(seen, (unusable.finding,))
+            return None
+        if claimed is not None and claimed.content.digest in self._ledger:
+            self._note("files-duplicate", seen)
+            self._move(seen, self._processed)
+            claimed.forget()
+            return None
+        return claimed
 
     def _put_away(self, content: Content, ack: Ack) -> None:
         if ack.code in ("AA", "CA") or ack.taken:

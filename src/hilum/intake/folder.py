@@ -24,7 +24,9 @@ __all__ = [
     "is_still",
     "look",
     "move",
+    "open_seen",
     "read_whole",
+    "same_file",
     "sync_folder",
     "write_notes",
 ]
@@ -109,8 +111,8 @@ def _is_candidate(name: str, pattern: str) -> bool:
     )
 
 
-def read_whole(folder: Path, seen: Look, limit: int) -> Content | None:
-    """The file, if it still is what was seen; None when it is gone or still changing. Raises Unusable."""
+def open_seen(folder: Path, seen: Look, limit: int) -> int | None:
+    """A descriptor of the file that was seen; None when it is gone. Raises Unusable."""
     if stat.S_ISLNK(seen.mode):
         raise Unusable(Finding("files-symlink", "Links are not followed; put the file itself into the folder"))
     if not seen.is_regular:
@@ -120,17 +122,28 @@ def read_whole(folder: Path, seen: Look, limit: int) -> Content | None:
     if seen.size > limit:
         raise Unusable(Finding("files-too-large", f"The file has {seen.size} bytes; the limit is {limit}"))
     try:
-        descriptor = os.open(folder / seen.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(folder / seen.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except PermissionError as error:
         text = "hilum may not read this file; give its user the right to"
         raise Unusable(Finding("files-unreadable", text)) from error
+
+
+def same_file(now: os.stat_result, seen: Look) -> bool:
+    """Whether a file is the very one that was seen, unchanged."""
+    return (now.st_ino, now.st_size, now.st_mtime_ns) == (seen.inode, seen.size, seen.changed)
+
+
+def read_whole(folder: Path, seen: Look, limit: int) -> Content | None:
+    """The file, if it still is what was seen; None when it is gone or still changing. Raises Unusable."""
+    descriptor = open_seen(folder, seen, limit)
+    if descriptor is None:
+        return None
     with os.fdopen(descriptor, "rb") as file:
         body = file.read(seen.size + 1)
         now = os.fstat(descriptor)
-    same = (now.st_ino, now.st_size, now.st_mtime_ns) == (seen.inode, seen.size, seen.changed)
-    if not same or len(body) != seen.size:
+    if not same_file(now, seen) or len(body) != seen.size:
         return None
     return Content(seen, body, hashlib.sha256(body).digest())
 
@@ -141,7 +154,7 @@ def is_still(folder: Path, seen: Look) -> bool:
         now = (folder / seen.name).lstat()
     except FileNotFoundError:
         return False
-    return (now.st_ino, now.st_size, now.st_mtime_ns) == (seen.inode, seen.size, seen.changed)
+    return same_file(now, seen)
 
 
 def move(source: Path, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from hilum.formats.records.resources import changed_at, key_reader, read_resourc
 from hilum.formats.records.spreadsheet import sheet_rows
 from hilum.model import Finding, Part
 
-__all__ = ["Found", "Text", "read_part", "read_records", "split_records"]
+__all__ = ["Found", "Text", "check_file", "read_part", "read_records", "split_records"]
 
 LONGEST_QUOTED = 1024 * 1024  # bytes of a record whose quoted cells hold line breaks
 Text = Delimited | FixedWidth | Ndjson  # forms whose files are read as they go
@@ -49,6 +49,14 @@ def _text(file: BinaryIO, format_: Text) -> Iterator[Found]:
     lines = lines_of(file)
     columns, records = _opened(lines, format_)
     yield from _judged(records, columns, format_)
+
+
+def check_file(file: BinaryIO, format_: Text) -> None:
+    """Look at the header and at the ends of all lines. Raises FormatError for a file that is none of this format."""
+    lines = lines_of(file)
+    _opened(lines, format_)
+    for _ in lines:
+        pass
 
 
 def split_records(file: BinaryIO, format_: Text, tag: str, size: int) -> Iterator[tuple[Part, bytes]]:
