@@ -30,7 +30,7 @@ from hilum.config.load import examine, load
 from hilum.config.reference import reference
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
-from hilum.config.smart import Smart, SmartProvider
+from hilum.config.smart import Smart, SmartProvider, SmartRegistration
 from hilum.config.tree import Tree
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Section",
     "Smart",
     "SmartProvider",
+    "SmartRegistration",
     "StoreSettings",
     "System",
     "Tls",

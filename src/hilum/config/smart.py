@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from hilum.config.secrets import Secret
 
-__all__ = ["Smart", "SmartProvider"]
+__all__ = ["Smart", "SmartProvider", "SmartRegistration"]
 
 
 class SmartProvider(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +28,13 @@ class SmartProvider(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class SmartRegistration(Struct, frozen=True, forbid_unknown_fields=True):
+    """Apps that register themselves over HTTP (RFC 7591)."""
+
+    token: Annotated[Secret, Meta(description="What a request must bear, 16 bytes or more: give it to developers.")]
+    scopes: Annotated[str, Meta(min_length=1, description="All that such an app may ever ask for.")]
+
+
 class Smart(Struct, frozen=True, forbid_unknown_fields=True):
     """How long apps are let in, and where people sign in."""
 
@@ -43,4 +50,8 @@ class Smart(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     provider: Annotated[
         SmartProvider | None, Meta(description="Where people sign in beside, or instead of, local accounts.")
+    ] = None
+    registration: Annotated[
+        SmartRegistration | None,
+        Meta(description="Apps may register themselves; without it `hilum app add` alone does."),
     ] = None

@@ -1,4 +1,4 @@
-"""The apps that are registered: by `hilum app add`, and in no other way."""
+"""The apps that are registered: by `hilum app add`, or by themselves where the folder allows it."""
 
 from __future__ import annotations
 

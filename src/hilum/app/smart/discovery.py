@@ -34,7 +34,7 @@ _METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 class Addresses:
     """Where everything is. `base` is the server without /fhir."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, *, registers: bool) -> None:
         self.issuer = base
         self.fhir = f"{base}/fhir"
         self.authorize = f"{base}/smart/authorize"
@@ -44,6 +44,7 @@ class Addresses:
         self.jwks = f"{base}/smart/jwks.json"
         self.callback = f"{base}/smart/callback"
         self.account = f"{base}/smart/account"
+        self.register = f"{base}/smart/register" if registers else ""  # "": apps do not register themselves
 
 
 def smart_configuration(at: Addresses) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def smart_configuration(at: Addresses) -> dict[str, Any]:
         "introspection_endpoint": at.introspect,
         "revocation_endpoint": at.revoke,
         "management_endpoint": at.account,
+        **({"registration_endpoint": at.register} if at.register else {}),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -83,6 +85,7 @@ def openid_configuration(at: Addresses) -> dict[str, Any]:
 def security(at: Addresses) -> dict[str, object]:
     """CapabilityStatement.rest.security."""
     uris = {"authorize": at.authorize, "token": at.token, "revoke": at.revoke, "introspect": at.introspect}
+    uris |= {"manage": at.account} | ({"register": at.register} if at.register else {})
     code = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
     return {
         "extension": [

@@ -26,7 +26,7 @@ from hilum.formats import fhir
 from hilum.repository import Repository
 from hilum.safeguards import Level, Scopes, narrow, parse_scopes
 
-__all__ = ["Service", "form_of"]
+__all__ = ["Service", "error_reply", "form_of", "json_reply"]
 
 ID_TOKEN_SECONDS = 600
 
@@ -103,16 +103,15 @@ class Service:
             said = await do(call)
         except OAuthProblem as problem:
             await self._refused(call, action, problem)
-            headers = {"WWW-Authenticate": 'Basic realm="hilum"'} if problem.status == 401 else {}
-            return _json(_error(problem.error, problem.code, problem.text), problem.status, headers)
+            return error_reply(problem)
         except Problem as problem:
             if problem.status == 429 or problem.status >= 500:
                 raise
             actor = problem.actor if isinstance(problem, Denied) else ""
             await self._refused(call, action, OAuthProblem("", "", code=problem.code, actor=actor))
             error = {401: "invalid_token", 403: "insufficient_scope"}.get(problem.status, "invalid_request")
-            return _json(_error(error, problem.code, problem.issues[0].text), problem.status, problem.headers)
-        return _json(said) if said is not None else Reply(200, b"", {"Pragma": "no-cache"})
+            return json_reply(_error(error, problem.code, problem.issues[0].text), problem.status, problem.headers)
+        return json_reply(said) if said is not None else Reply(200, b"", {"Pragma": "no-cache"})
 
     async def _refused(self, call: Call, action: str, problem: OAuthProblem) -> None:
         if problem.actor:
@@ -240,8 +239,15 @@ def _error(error: str, code: str, text: str) -> dict[str, str]:
     return {"error": error, "error_description": f"{code}: {text}"}
 
 
-def _json(said: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+def json_reply(said: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """An answer that nobody keeps."""
     return Reply(status, msgspec.json.encode(said), {"Pragma": "no-cache", **(headers or {})}, content_type=JSON)
+
+
+def error_reply(problem: OAuthProblem) -> Reply:
+    """A refusal in OAuth's words."""
+    headers = {"WWW-Authenticate": f'{problem.scheme} realm="hilum"'} if problem.status == 401 else {}
+    return json_reply(_error(problem.error, problem.code, problem.text), problem.status, headers)
 
 
 def _launch_problem(text: str) -> Problem:

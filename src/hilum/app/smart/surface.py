@@ -19,6 +19,7 @@ from hilum.app.smart.front import Front
 from hilum.app.smart.keys import RemoteKeys
 from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
 from hilum.app.smart.provider import Provider
+from hilum.app.smart.registering import Registering
 from hilum.app.smart.seal import Seal
 from hilum.app.smart.service import Service
 from hilum.app.smart.signing import Signer, signing_key
@@ -81,7 +82,7 @@ class Authorization:
         provider: Provider | None = None,
         remote_keys: RemoteKeys | None = None,
     ) -> None:
-        at = self.addresses = Addresses(base_url.rstrip("/"))
+        at = self.addresses = Addresses(base_url.rstrip("/"), registers=settings.registration is not None)
         self.apps, self.users = Apps(store, journal), Users(store, journal)
         self.ledger = ledger_of(store, journal, settings)
         self.tokens = AllTokens(tokens, self.ledger)
@@ -98,6 +99,9 @@ class Authorization:
             at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents
         )
         self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
+        self._registering = None
+        if settings.registration is not None:
+            self._registering = Registering(self.apps, self._auditor, settings.registration)
         self._documents = {
             "/fhir/.well-known/smart-configuration": smart_configuration(at),
             "/.well-known/smart-configuration": smart_configuration(at),
@@ -120,7 +124,9 @@ class Authorization:
     def routes(self, around: Callable[[str, Handler], Handler]) -> list[Route]:
         """Everything under /smart, and the documents that say so. `around` puts token and audit around a handler."""
         front, service = self._front, self._service
+        registering = self._registering
         return [
+            *([_route("/smart/register", POST=registering.register)] if registering is not None else []),
             *(_route(path, GET=_document(said)) for path, said in self._documents.items()),
             _route("/smart/authorize", GET=front.authorize, POST=front.authorize),
             _route("/smart/login", POST=front.login),

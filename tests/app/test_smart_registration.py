@@ -1,0 +1,142 @@
+"""Apps that register themselves (RFC 7591): only where the folder says so, with its token, within its scopes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from smart_support import EC, PORTAL, Browser, SmartWorld, keys
+
+from hilum.config import Secret, Smart, SmartRegistration
+from hilum.errors import HilumError
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "given-to-developers-of-apps"
+ALLOWED = "openid fhirUser launch/patient offline_access patient/*.rs system/Observation.rs"
+PAGE = {"redirect_uris": [PORTAL], "token_endpoint_auth_method": "none", "client_name": "Diary"}
+PROGRAM = {
+    "grant_types": ["client_credentials"],
+    "token_endpoint_auth_method": "private_key_jwt",
+    "jwks": json.loads(keys(EC)),
+}
+
+
+def settings(tmp_path: Path, token: str = TOKEN, scopes: str = ALLOWED) -> Smart:
+    path = tmp_path / "registration"
+    path.write_text(token)
+    path.chmod(0o600)
+    return Smart(registration=SmartRegistration(Secret(f"file:{path}"), scopes))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> SmartWorld:
+    made = SmartWorld(tmp_path, settings(tmp_path))
+    await made.fill()
+    return made
+
+
+@pytest.fixture(autouse=True)
+def closed(world: SmartWorld) -> Iterator[None]:
+    yield
+    world.close()
+
+
+async def register(world: SmartWorld, metadata: Any, status: int = 201, token: str = TOKEN) -> dict[str, Any]:
+    async with world.client(token) as client:
+        answer = await client.post("/smart/register", json=metadata)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    said: dict[str, Any] = answer.json()
+    return said
+
+
+async def test_a_page_registers_itself_and_is_launched(world: SmartWorld) -> None:
+    said = await register(world, PAGE | {"scope": "launch/patient patient/Patient.rs user/*.rs", "logo_uri": "x"})
+    assert said["scope"] == "launch/patient patient/Patient.rs", "within what may be registered"
+    assert "client_secret" not in said
+    assert {name: said[name] for name in PAGE} == PAGE
+    async with world.client() as client:
+        browser = Browser(client)
+        code = await browser.code("launch/patient patient/*.rs", client_id=said["client_id"])
+        token = (await browser.exchange(code, client_id=said["client_id"])).json()
+        assert token["scope"] == "launch/patient patient/Patient.rs"
+    assert ("registration", "app-add", said["client_id"], "ok") in world.audited()
+
+
+async def test_an_app_with_a_server_gets_a_secret_once(world: SmartWorld) -> None:
+    said = await register(world, {"redirect_uris": [PORTAL]})
+    assert said["token_endpoint_auth_method"] == "client_secret_basic"
+    assert said["client_secret_expires_at"] == 0
+    assert said["scope"] == ALLOWED.removesuffix(" system/Observation.rs"), "no word of scopes: all that may be"
+    async with world.client() as client:
+        browser = Browser(client)
+        code = await browser.code("launch/patient patient/*.rs", client_id=said["client_id"])
+        proof = {"client_id": said["client_id"], "client_secret": said["client_secret"]}
+        assert (await browser.exchange(code, **proof)).status_code == 200
+
+
+async def test_a_program_registers_its_keys(world: SmartWorld) -> None:
+    said = await register(world, PROGRAM)
+    assert said["scope"] == "system/Observation.rs"
+    answer = await world.backend("system/*.rs", said["client_id"], key=EC, alg="ES384")
+    assert answer.json()["scope"] == "system/Observation.rs"
+
+
+REFUSED = [
+    (PAGE | {"redirect_uris": ["http://portal.example/cb"]}, "invalid_redirect_uri"),
+    (PAGE | {"redirect_uris": ["https://portal.example/*"]}, "invalid_redirect_uri"),
+    (PAGE | {"redirect_uris": []}, "invalid_redirect_uri"),
+    (PAGE | {"redirect_uris": PORTAL}, "invalid_client_metadata"),
+    (PAGE | {"scope": "user/*.rs"}, "invalid_client_metadata"),
+    (PAGE | {"scope": "system/Observation.rs"}, "invalid_client_metadata"),
+    (PAGE | {"grant_types": ["implicit"]}, "invalid_client_metadata"),
+    (PAGE | {"grant_types": ["refresh_token"]}, "invalid_client_metadata"),
+    (PAGE | {"grant_types": ["authorization_code", "client_credentials"]}, "invalid_client_metadata"),
+    (PAGE | {"response_types": ["token"]}, "invalid_client_metadata"),
+    (PAGE | {"client_name": "x" * 101}, "invalid_client_metadata"),
+    (PAGE | {"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),
+    (PROGRAM | {"jwks": {"keys": []}}, "invalid_client_metadata"),
+    (PROGRAM | {"jwks": {"keys": [EC.as_dict(private=True)]}}, "invalid_client_metadata"),
+    (PROGRAM | {"jwks": None}, "invalid_client_metadata"),
+    ([], "invalid_client_metadata"),
+    (PAGE | {"client_name": "x" * 70_000}, "invalid_client_metadata"),
+]
+
+
+async def test_metadata_that_cannot_be_right_is_refused_in_the_words_of_the_rfc(world: SmartWorld) -> None:
+    before = len(world.smart.apps.all())
+    for metadata, error in REFUSED:
+        said = await register(world, metadata, 400)
+        assert said["error"] == error, metadata
+        assert said["error_description"]
+    assert len(world.smart.apps.all()) == before
+
+
+async def test_nobody_registers_without_the_token(world: SmartWorld) -> None:
+    for token in ("", "wrong", TOKEN + "x", world.token()):
+        said = await register(world, PAGE, 401, token)
+        assert said["error"] == "invalid_token"
+    async with world.client() as client:
+        assert (await client.get("/smart/register")).status_code == 405
+        found = (await client.get("/fhir/.well-known/smart-configuration")).json()
+        assert found["registration_endpoint"] == f"{world.base}/smart/register"
+
+
+async def test_it_is_off_unless_the_folder_says_so_and_refuses_settings_of_no_use(tmp_path: Path) -> None:
+    for token, scopes, code in (
+        ("short", ALLOWED, "registration-token-short"),
+        (TOKEN, "everything", "app-scopes-invalid"),
+        (TOKEN, "openid", "app-scopes-invalid"),
+    ):
+        with pytest.raises(HilumError) as caught:
+            SmartWorld(tmp_path / "other", settings(tmp_path, token, scopes))
+        assert caught.value.code == code
+    off = SmartWorld(tmp_path / "off")
+    async with off.client(TOKEN) as client:
+        assert (await client.post("/smart/register", json=PAGE)).status_code == 404
+        assert "registration_endpoint" not in (await client.get("/fhir/.well-known/smart-configuration")).json()
+    off.close()
