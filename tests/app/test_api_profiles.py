@@ -118,4 +118,4 @@ async def test_a_resource_is_validated_by_the_profile_that_is_asked_for(world: W
             "/fhir/Patient/$validate?profile=http://x.example/y",
         ):
             unknown = await client.post(url, json={"resourceType": url.split("/")[2]})
-            assert (unknown.status_code, code_of(unknown)) == (400, "profile-unknown")
+            assert (unknown.status_code, code_of(unknown)) == (400, "profile-not-loaded")

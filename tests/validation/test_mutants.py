@@ -166,6 +166,16 @@ MUTANTS: dict[str, tuple[Callable[[], Json], str, str]] = {
         "narrative-unsafe",
         "div",
     ),
+    "a reference whose type says something else": (
+        put("Observation", "subject", value={"reference": "Patient/p1", "type": "Group"}),
+        "reference-wrong-type",
+        "subject.type",
+    ),
+    "a urn:uuid: without a UUID": (
+        put("Bundle", "entry", 0, "fullUrl", value="urn:uuid:1"),
+        "value-malformed",
+        "fullUrl",
+    ),
     "a negative rank": (put("Patient", "telecom", 0, "rank", value=0), "number-out-of-range", "rank"),
     "an id with blanks": (put("Patient", "id", value="p 1"), "value-malformed", "id"),
     "a resource type that is none": (put("Patient", "resourceType", value="Person2"), "resource-type-unknown", ""),

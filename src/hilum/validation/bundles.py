@@ -13,6 +13,7 @@ __all__ = ["check_bundle", "follow"]
 
 Json = dict[str, Any]
 _ABSOLUTE = re.compile(r"(?:https?://|urn:uuid:|urn:oid:)\S+")
+_UUID = re.compile(r"urn:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RESTFUL = re.compile(r"https?://.+/([A-Z][A-Za-z]+)/([A-Za-z0-9.\-]{1,64})")
 _WITH_REQUESTS = {"batch", "transaction", "history"}
 _WITH_RESPONSES = {"batch-response", "transaction-response", "history"}
@@ -61,6 +62,8 @@ def _full_urls(entries: list[Json], kind: str, where: Where, seen: Seen) -> None
         if _ABSOLUTE.fullmatch(url) is None:
             text = "a fullUrl is absolute: http(s)://..., urn:uuid:... or urn:oid:..."
             seen.report("full-url-relative", text, here)
+        elif url.startswith("urn:uuid:") and _UUID.fullmatch(url) is None:
+            seen.report("value-malformed", "this is not written as R4 wants it: urn:uuid: and a UUID", here)
         if "/_history/" in url:
             seen.report("bundle-rule", "bdl-8: a fullUrl names a resource, not one version of it", here)
         _same_identity(url, resource, here, seen)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from hilum.definitions import Definitions
-from hilum.formats.fhir import date_range
+from hilum.formats.fhir import date_range, parse_reference
 
 from .narrative import EMPTY, narrative_fault
 from .run import Check, Pointer, Run
@@ -47,6 +47,10 @@ class References(Check):
         reference = value.get("reference")
         if reference is not None:
             run.pointers.append(Pointer((where, "reference", -1), reference, self._allowed))
+            said = value.get("type")
+            if said is not None and (led := parse_reference(reference)) is not None and led.type not in ("", said):
+                text = f"the reference leads to a {led.type}, and its type says something else"
+                run.seen.report("reference-wrong-type", text, (where, "type", -1))
 
 
 class Modifiers(Check):

@@ -65,7 +65,7 @@ class Validation:
                 text = (
                     f"this is no profile of a {type_} that is loaded here: `hilum package add` loads those of a guide"
                 )
-                raise Problem("profile-unknown", 400, "not-found", text, parameter="profile")
+                raise Problem("profile-not-loaded", 400, "not-found", text, parameter="profile")
             validate = by_definitions(self._rules.definitions, profiles)
         try:
             found = content_of(resource, validate, type_).notes
