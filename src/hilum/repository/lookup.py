@@ -13,15 +13,14 @@ from msgspec import Struct
 from hilum import definitions
 from hilum.errors import HilumError
 from hilum.formats import fhir
-from hilum.formats.fhir import Kind
 
-from .body import meta_text, serve, served_text
+from .bodies import near, needles, needs_body, numbers_of, subject_in
+from .body import serve, served_text
 from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
 from .criteria import (
     Criterion,
     Inclusion,
-    Mode,
     Sort,
     compartment_numbers,
     criteria_of,
@@ -32,7 +31,7 @@ from .criteria import (
 from .cursor import read_cursor, write_cursor
 from .including import include
 from .keys import TYPE_NUMBERS
-from .matching import Subject, is_within, meets
+from .matching import is_within, meets
 from .names import find_rids
 from .past import Past, Versions, past_versions
 from .seam import Limits, Page, Query, Stored
@@ -167,24 +166,27 @@ class _Search:
         return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
 
     def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:
-        plain = [one for one in criteria if not _needs_body(one)]
-        tested = [one for one in criteria if _needs_body(one)]
+        plain = [one for one in criteria if not needs_body(one)]
+        tested = [one for one in criteria if needs_body(one)]
         clauses = [clause_of(self._connection, type_, one, self.rids) for one in plain]
         if not tested:
             return _select(type_, clauses)
-        near = [clause_of(self._connection, type_, one, self.rids) for each in tested for one in _near(type_, each)]
-        rids = as_json(list(self._tested(type_, _select(type_, [*clauses, *near]), tested)))
+        about = [clause_of(self._connection, type_, one, self.rids) for each in tested for one in near(type_, each)]
+        rids = as_json(list(self._tested(type_, _select(type_, [*clauses, *about]), tested)))
         source = "SELECT value AS rid FROM json_each(?)"
         return _select(type_, [Clause(f"v.rid IN ({source})", (rids,), source, (rids,), 0)])
 
     def _tested(self, type_: str, select: _Select, criteria: Sequence[Criterion]) -> Iterator[int]:
         """Of the resources that the index leaves, those whose bodies meet the rest."""
-        parameters = [fhir.parameter(n) for n in dict.fromkeys(_numbers(criteria))]
+        parameters = [fhir.parameter(n) for n in dict.fromkeys(numbers_of(criteria))]
         sql = f"SELECT {_COLUMNS} FROM {select.tables} {_MORE} WHERE {select.where}"  # noqa: S608
+        marks = [some for criterion in criteria if (some := needles(criterion))]
         for one in self._rows(sql, select.values):
             self._check()
             found = self._resource(one)
-            subject = _subject(type_, found, parameters)
+            if not all(any(text in found.text for text in some) for some in marks):
+                continue
+            subject = subject_in(type_, found.text, found.updated, parameters)
             if all(meets(criterion, subject) for criterion in criteria):
                 yield found.rid
 
@@ -255,47 +257,6 @@ class _Search:
     def _resource(self, row: Row) -> _Found:
         rid, type_, version, updated, seq, *where = row
         return _Found(rid, type_, version, updated, seq, self._texts.text(self._connection, *where))
-
-
-def _needs_body(criterion: Criterion) -> bool:
-    if criterion.kind == "limits":
-        return any(_needs_body(one) for terms in criterion.values for one in terms)
-    return criterion.needs_body
-
-
-def _near(type_: str, criterion: Criterion) -> list[Criterion]:
-    """What the index can say of a criterion that bodies decide: what does not meet these does not meet it."""
-    if criterion.mode is Mode.EXACT and criterion.is_indexed and len(criterion.values) == 1:
-        return [Criterion(criterion.kind, criterion.numbers, criterion.values)]
-    if criterion.kind == Kind.COMPOSITE and criterion.mode is Mode.IS and len(criterion.parts) == 1:
-        context, parts = criterion.parts[0]
-        found = []
-        for index, part in enumerate(parts):
-            one = None if context else fhir.find_parameter(type_, part.name)
-            if one is not None and one.is_indexed and one.kind is not Kind.IDENTIFIER and len(criterion.values) == 1:
-                found.append(Criterion(one.kind.value, (one.number,), criterion.values[0][index]))
-        return found
-    return []
-
-
-def _numbers(criteria: Iterable[Criterion]) -> Iterator[int]:
-    for one in criteria:
-        if one.kind == "limits":
-            yield from (n for terms in one.values for n in _numbers(terms))
-        elif one.kind != Kind.COMPOSITE:
-            yield from one.numbers
-
-
-def _subject(type_: str, found: _Found, parameters: Sequence[fhir.Parameter]) -> Subject:
-    """What is looked at of one resource: only the values of these parameters."""
-    body, _ = served_text(found.text)
-    resource = fhir.decode(body)
-    meta = meta_text(found.text)
-    if meta:
-        resource["meta"] = fhir.decode(meta)
-    facts = [(one.number, a, b) for one in parameters for a, b in fhir.values_of(resource, one.kind, one.places)]
-    id_ = found.text.partition(b"\0")[0].decode()
-    return Subject(id_, found.updated, {"resourceType": type_, **resource}, facts)
 
 
 def _select(type_: str, clauses: Sequence[Clause]) -> _Select:
