@@ -137,6 +137,12 @@ class Texts:
         mine._below = self._kept
         return mine
 
+    def take(self, apart: Texts) -> None:
+        """Remember what was read apart, once that transaction was committed."""
+        if len(self._kept) + len(apart._kept) > KEPT:
+            self._kept.clear()
+        self._kept.update(apart._kept)
+
     def text(self, connection: apsw.Connection, number: int, place: int | None) -> bytes:
         """The text at a place of a chunk; b"" for a deleted version, which has no place."""
         return b"" if place is None else self.said(connection, number, place)[1]
@@ -163,7 +169,7 @@ class Texts:
             raise _unreadable() from None
         if sum(map(len, chunk.texts)) <= PARTS * LARGE:
             if len(self._kept) >= KEPT:
-                self._kept = {}
+                self._kept.clear()
             self._kept[number] = chunk
         return chunk
 

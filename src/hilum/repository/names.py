@@ -51,6 +51,12 @@ class Remembered:
         self.rids.update(numbers.rids.new)
         self.terms.update(numbers.terms.new)
 
+    def take_in(self, apart: Remembered) -> None:
+        """What was read apart, once that transaction was committed."""
+        self.rids.update(apart.rids)
+        self.terms.update(apart.terms)
+        self.texts.take(apart.texts)
+
 
 class _Above(dict[Any, int]):
     """A dict over another one, which it reads and never changes."""

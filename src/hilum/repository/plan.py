@@ -206,6 +206,10 @@ class Planner:
             outgoing = [part for item in outgoing for part in with_moved(item, changed)]
         self.plan.outgoing.extend((effects.seq, item) for item in outgoing)
 
+    def look_up(self, records: Iterable[str]) -> None:
+        """Read these in one go."""
+        self._load(set(records) - self._lives.keys())
+
     def live(self, record: str) -> Live:
         """A resource as it stands in this plan. Raises MappingError `resource-name-invalid`."""
         return self._live(record)

@@ -223,14 +223,16 @@ class SqliteRepository(Desk):
                 if done is not None:
                     return done
 
-        def job(connection: apsw.Connection) -> tuple[list[Written], Numbers]:
-            planned = self._planned(connection, changes, references, self._remembered.apart())
+        def job(connection: apsw.Connection) -> tuple[_Planned, Remembered]:
+            remembered = self._remembered.apart()
+            planned = self._planned(connection, changes, references, remembered)
             self._finish(connection, planned, then)
-            return planned.written, planned.numbers
+            return planned, remembered
 
-        written, numbers = await self._store.write(job, urgent=len(changes) <= URGENT)
-        self._remembered.take(numbers)
-        return written
+        planned, remembered = await self._store.write(job, urgent=len(changes) <= URGENT)
+        self._remembered.take(planned.numbers)
+        self._remembered.take_in(remembered)
+        return planned.written
 
     async def _write_planned(
         self,

@@ -192,9 +192,12 @@ class _Targets:
 
     def _fresh(self, index: int, change: Change) -> str:
         """The id of what is created: that which messages give to the same identifier, so that both mean one record."""
-        if not change.identities or not self._planner.live(f"{change.type}/{change.id}").is_deleted:
+        if not change.identities:
             return change.id
         records = {id_: f"{change.type}/{id_}" for id_ in change.identities}
+        self._planner.look_up([f"{change.type}/{change.id}", *records.values()])
+        if not self._planner.live(f"{change.type}/{change.id}").is_deleted:
+            return change.id
         lives = {id_: self._planner.live(record) for id_, record in records.items()}
         if any(not live.is_deleted and live.stated.at != OWNED for id_, live in lives.items() if id_ != change.id):
             text = (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 from hilum import validation
@@ -45,6 +46,9 @@ def r4_validator() -> Validator:
 
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
 MOST_ISSUES = 50
+_SUSPECT = (b"null", b'""', b"[]", b"{}", b"\\u0000")
+_BLANK = re.compile(rb'"[\x00-\x20\x80-\xff\\]')  # a text begins with white space, or with what may be some
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Content(Struct, frozen=True):
@@ -56,6 +60,7 @@ class Content(Struct, frozen=True):
     notes: tuple[Issue, ...] = ()  # warnings of the validation
 
 
+@lru_cache(maxsize=256)
 def check_media(written: str, allowed: frozenset[str] = _JSON, name: str = "application/fhir+json") -> None:
     """Raise Problem 415 `media-unsupported` for a body that is not JSON in UTF-8. An absent type is taken as JSON."""
     kind, _, parameters = written.partition(";")
@@ -105,24 +110,36 @@ def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:
     id_ = resource.get("id", "")
     if not isinstance(id_, str) or (id_ and not fhir.is_id(id_)):
         raise Problem("id-invalid", 400, "value", "an id is 1 to 64 letters, digits, `-` and `.`")
-    notes = _checked(resource, validate)
+    text = fhir.encode(resource)
+    notes = _checked(resource, text, validate)
+    elements = _members(text)
+    for name in ("resourceType", "id"):
+        elements.pop(name, None)
     meta = resource.get("meta")
     if isinstance(meta, dict):
         meta = {name: value for name, value in meta.items() if name not in ("versionId", "lastUpdated")}
-        resource = {**resource, "meta": meta} if meta else {k: v for k, v in resource.items() if k != "meta"}
-    elements = {name: Raw(fhir.encode(value)) for name, value in resource.items() if name not in ("resourceType", "id")}
+        elements["meta"] = Raw(fhir.encode(meta))
+        if not meta:
+            del elements["meta"]
     return Content(said, id_, elements, notes)
 
 
-def _checked(resource: dict[str, Any], validate: Validator) -> tuple[Issue, ...]:
+def _checked(resource: dict[str, Any], text: bytes, validate: Validator) -> tuple[Issue, ...]:
     """The warnings. Raises Problem 422 with the errors."""
-    found = list(validate(fhir.encode(resource)))
-    errors = [one for one in found if one.severity in (IssueSeverity.ERROR, IssueSeverity.FATAL)] or [*_shape(resource)]
+    found = validate(text)
+    errors = [one for one in found if one.severity in (IssueSeverity.ERROR, IssueSeverity.FATAL)]
+    if not errors and _may_be_misshapen(text):
+        errors = [*_shape(resource)]
     if errors:
         problem = Problem("resource-invalid", 422, "invalid", "")
         problem.issues = tuple(errors[:MOST_ISSUES])
         raise problem
     return tuple(found[:MOST_ISSUES])
+
+
+def _may_be_misshapen(text: bytes) -> bool:
+    """A look at the compact text, which clears most resources: what `_shape` refuses has one of these in it."""
+    return any(one in text for one in _SUSPECT) or _BLANK.search(text) is not None
 
 
 def _shape(resource: dict[str, Any]) -> Iterator[Issue]:

@@ -5,6 +5,7 @@ A change is answered after its commit; its audit row is part of that commit.
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from hilum.safeguards import Interaction
 __all__ = ["PATCH_TRIES", "Writing", "WritingRules", "changed_by", "new_id", "problem_of", "versions_of"]
 
 PATCH_TRIES = 5
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_ids: list[str] = []
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _VERSION = re.compile("[1-9][0-9]{0,8}")
 
@@ -224,7 +225,8 @@ class Writing:
         if type_ not in self._types:
             raise unknown_type(self._types)
         call.target = type_
-        check_format(call.header("accept"), dict(parse_pairs(call.query)).get("_format"))
+        given = dict(parse_pairs(call.query)) if call.query else {}
+        check_format(call.header("accept"), given.get("_format"))
         return type_
 
     async def _content(self, call: Call, type_: str) -> Content:
@@ -332,7 +334,10 @@ def changed_by(written: Sequence[Written]) -> list[Stored]:
 
 def new_id() -> str:
     """An id of hilum's own form: 100 random bits in 20 letters."""
-    return "".join(_ALPHABET[byte & 31] for byte in secrets.token_bytes(20))
+    if not _ids:  # many at once: each time the system is asked, another thread takes its turn
+        text = base64.b32encode(secrets.token_bytes(800)).decode().lower()
+        _ids.extend(text[at : at + 20] for at in range(0, len(text), 20))
+    return _ids.pop()
 
 
 def versions_of(tags: str) -> tuple[int, ...]:
