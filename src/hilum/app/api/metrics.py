@@ -5,11 +5,13 @@ Labels are names from the integration folder, route templates, methods and statu
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from hilum.app.api.health import ExportStand, Health, SubscriptionStand
@@ -20,31 +22,50 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class _Times(Struct):
+    """Requests by bucket, the last one for those beyond all bounds; and the seconds of all of them."""
+
+    counts: list[int]
+    seconds: float = 0.0
+
+
 class HttpMetrics:
-    """Latency of requests by route template, method and status."""
+    """Latency of requests by route template, method and status. One thread observes."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self._seconds = Histogram(
-            "hilum_http_request_seconds",
-            "Time from the head of a request to the last byte of its answer.",
-            ("route", "method", "status"),
-            registry=self._registry,
-            buckets=BUCKETS,
-        )
-        self._children: dict[tuple[str, str, int], Histogram] = {}
+        self._times: dict[tuple[str, str, int], _Times] = {}
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         key = (route, method, status)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._seconds.labels(route, method, str(status))
-        child.observe(seconds)
+        times = self._times.get(key)
+        if times is None:
+            times = self._times[key] = _Times([0] * (len(BUCKETS) + 1))
+        times.counts[bisect_left(BUCKETS, seconds)] += 1
+        times.seconds += seconds
+
+    def describe(self) -> Iterable[Metric]:
+        """For the registry."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """For the registry."""
+        family = HistogramMetricFamily(
+            "hilum_http_request_seconds",
+            "Time from the head of a request to the last byte of its answer.",
+            labels=["route", "method", "status"],
+        )
+        bounds = [*map(str, BUCKETS), "+Inf"]
+        for (route, method, status), times in self._times.items():
+            buckets = list(zip(bounds, accumulate(times.counts), strict=True))
+            family.add_metric([route, method, str(status)], buckets, times.seconds)
+        yield family
 
     def render(self) -> bytes:
         """The latencies in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return generate_latest(registry)
 
 
 class Services(Struct, frozen=True):
