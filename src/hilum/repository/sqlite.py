@@ -34,6 +34,7 @@ from .rules import check_positions
 from .seam import Page, Query, Stored
 from .snapshot import Snapshot, last_tick, merges_of, newest_merges
 from .sql import Row
+from .together import Together, can_share
 from .writes import Aftermath, Change, Done, Written, carry_out, chunks_needed, conditions_of, last_said, stored_live
 from .writing import Rows, rows_of, write
 
@@ -105,6 +106,7 @@ class SqliteRepository(Desk):
         super().__init__(store, clock)
         self._witness = witness
         self._remembered = Remembered()
+        self._together = Together(self._write_in)
         self._calls: list[_Call] = []
         self._drainer: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()  # applying messages waits for a large write; acknowledging them does not
@@ -217,11 +219,22 @@ class SqliteRepository(Desk):
 
         Much of it is planned beside the writer, which others wait for, and written if nothing was committed meanwhile.
         """
+        if not references and can_share(changes):
+            return await self._together.create(changes[0], then)
         if len(changes) >= LARGE:
             async with self._turn:
                 done = await self._write_planned(changes, references, then)
                 if done is not None:
                     return done
+        return await self._write_in(changes, then, references)
+
+    async def _write_in(
+        self,
+        changes: Sequence[Change],
+        then: Callable[[Sequence[Written]], Aftermath],
+        references: Mapping[str, Query] = {},
+    ) -> list[Written]:
+        """Planned inside the writer."""
 
         def job(connection: apsw.Connection) -> tuple[_Planned, Remembered]:
             remembered = self._remembered.apart()
