@@ -47,7 +47,7 @@ def r4_validator() -> Validator:
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
 MOST_ISSUES = 50
 _SUSPECT = (b"null", b'""', b"[]", b"{}", b"\\u0000")
-_BLANK = re.compile(rb'"[\x00-\x20\x80-\xff\\]')  # a text begins with white space, or with what may be some
+_BLANK_TEXT = re.compile(rb'"[\x00-\x20\x80-\xff\\]')  # a text begins with white space, or with what may be some
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -139,7 +139,7 @@ def _checked(resource: dict[str, Any], text: bytes, validate: Validator) -> tupl
 
 def _may_be_misshapen(text: bytes) -> bool:
     """A look at the compact text, which clears most resources: what `_shape` refuses has one of these in it."""
-    return any(one in text for one in _SUSPECT) or _BLANK.search(text) is not None
+    return any(one in text for one in _SUSPECT) or _BLANK_TEXT.search(text) is not None
 
 
 def _shape(resource: dict[str, Any]) -> Iterator[Issue]:
