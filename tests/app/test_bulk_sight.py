@@ -15,7 +15,7 @@ from smart_support import SmartWorld
 
 from hilum.app.bulk import exporting
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, belongs
+from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, ties_of
 from hilum.app.bulk.exporting import Exporter
 from hilum.app.bulk.sealed_files import read_sealed
 from hilum.formats import fhir
@@ -36,7 +36,7 @@ def tied(type_: str, who: str) -> dict[str, Any]:
             for name in reversed(place.path):
                 element = {name: element}
             made = {"resourceType": type_, "id": f"{type_.lower()}-{who}", **element}
-            if belongs(Stored(type_, "x", 1, 0, json.dumps(made).encode(), 0), frozenset([who])):
+            if ties_of(Stored(type_, "x", 1, 0, json.dumps(made).encode(), 0)).belongs(frozenset([who])):
                 return made
     raise AssertionError(f"{type_} cannot belong to a patient")
 

@@ -5,14 +5,15 @@ The same parameters decide here and in what a token may see, so that an export h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
+
+from msgspec import Struct
 
 from hilum import definitions
 from hilum.formats import fhir
 from hilum.repository import Stored
 
-__all__ = ["OF_PATIENTS", "SUPPORTING", "belongs", "supporting"]
+__all__ = ["OF_PATIENTS", "SUPPORTING", "Ties", "ties_of"]
 
 # Outside of every compartment, and needed to read what is inside (Bulk Data Access IG 2.0, "Group of Patients").
 SUPPORTING = frozenset(
@@ -30,23 +31,30 @@ SUPPORTING = frozenset(
 )
 
 
-def belongs(stored: Stored, patients: frozenset[str] | None) -> bool:
-    """Whether it is in the compartment of one of these patients, or of any."""
-    if stored.type == "Patient":
-        return patients is None or stored.id in patients
+class Ties(Struct, frozen=True):
+    """Ids of the patients that a resource belongs to, and what it refers to outside of compartments."""
+
+    patients: tuple[str, ...]
+    supporting: tuple[str, ...]
+
+    def belongs(self, patients: frozenset[str] | None) -> bool:
+        """Whether it belongs to one of these patients, or (None) to any."""
+        return bool(self.patients) if patients is None else not patients.isdisjoint(self.patients)
+
+
+def ties_of(stored: Stored) -> Ties:
+    """Read from its own body. What is outside is written `Practitioner/d1`."""
     numbers = _ties(stored.type)
+    patients = [stored.id] if stored.type == "Patient" else []
+    outside: list[str] = []
     for number, target, _ in fhir.facts_of(stored.type, stored.body).references:
         type_, _, id_ = target.partition("/")
-        if number in numbers and type_ == "Patient" and (patients is None or id_ in patients):
-            return True
-    return False
-
-
-def supporting(stored: Stored) -> Iterator[str]:
-    """What it refers to outside of compartments, as `Practitioner/d1`."""
-    for _, target, _ in fhir.facts_of(stored.type, stored.body).references:
-        if target.partition("/")[0] in SUPPORTING:
-            yield target
+        if type_ == "Patient":
+            if number in numbers and stored.type != "Patient":
+                patients.append(id_)
+        elif type_ in SUPPORTING:
+            outside.append(target)
+    return Ties(tuple(patients), tuple(outside))
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from hilum.app.api.projections import Projection, projected
 from hilum.app.api.sight import Sight
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, belongs, supporting
+from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, Ties, ties_of
 from hilum.app.bulk.sealed_files import SealedSize, SealedWriter
 from hilum.formats import fhir
 from hilum.formats.fhir import IssueSeverity, operation_outcome
@@ -29,6 +29,7 @@ PAGE = 200  # resources read at once
 SAVE_AFTER = 5_000  # resources between two commits of how far it is
 MOST_IN_FILE = 100_000  # lines of one file
 
+NO_TIES = Ties((), ())
 OPEN, DONE, FAILED = "open", "done", "failed"
 ExportState = str
 
@@ -177,8 +178,9 @@ class Exporter:
         self._writers.clear()
 
     def _take(self, one: Version) -> None:
-        if self._is_meant(one.stored):
-            self._need(one.stored)
+        ties = self._ties(one.stored)
+        if ties is not None:
+            self._need(ties)
             self._put(one.stored)
 
     def _take_deleted(self, one: Version) -> None:
@@ -187,26 +189,30 @@ class Exporter:
         if not self._asked.since or not stored.id or stored.type not in self._types or self._is_before(stored):
             return
         before = self._feed.version(stored.type, one.rid, stored.version - 1)
-        if before is not None and not before.deleted and self._is_meant(before):
+        if before is not None and not before.deleted and self._ties(before) is not None:
             self._append("deleted", "Bundle", _deletion(stored))
 
-    def _is_meant(self, stored: Stored) -> bool:
-        """Whether it is of the patients that are asked for, and may be seen."""
-        is_theirs = not self._asked.is_of_patients or belongs(stored, self._patients)
-        return is_theirs and self._sight.sees(stored)
+    def _ties(self, stored: Stored) -> Ties | None:
+        """None where it is not of the patients that are asked for, or may not be seen."""
+        ties = NO_TIES
+        if self._asked.is_of_patients:
+            ties = ties_of(stored)
+            if not ties.belongs(self._patients):
+                return None
+        return ties if self._sight.sees(stored) else None
 
     def _take_supporting(self, name: str) -> None:
         """What a record refers to, which may refer to more."""
         type_, _, id_ = name.partition("/")
         stored = self._feed.named(self._job.moment, type_, id_)
         if stored is not None and not stored.deleted and self._sight.sees(stored):
-            self._need(stored)
+            self._need(ties_of(stored))
             self._put(stored)
 
-    def _need(self, stored: Stored) -> None:
-        """Remember what it refers to, whether or not it is asked for itself."""
+    def _need(self, ties: Ties) -> None:
+        """Remember what a resource refers to, whether or not it is asked for itself."""
         if self._is_supported:
-            for name in supporting(stored):
+            for name in ties.supporting:
                 if name not in self._needs:
                     self._needs[name] = None
                     self._order.append(name)
