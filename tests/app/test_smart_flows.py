@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -161,6 +162,28 @@ async def test_refreshing_rotates_and_may_narrow(world: SmartWorld) -> None:
     async with world.client(second["access_token"]) as client:
         assert (await client.get("/fhir/Observation/o1")).status_code == 200
         assert (await client.get("/fhir/Observation")).status_code == 403
+
+
+async def test_a_public_app_may_refresh_without_naming_itself(world: SmartWorld) -> None:
+    """SMART "Refresh" asks public apps for the refresh token alone; fhir-client.js sends no more."""
+    first = await world.access("launch/patient offline_access patient/*.rs")
+    async with world.client() as client:
+        form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        second = await client.post("/smart/token", data=form)
+        assert second.json()["patient"] == "p1"
+        for wrong in (first["refresh_token"], "hilumr_none", first["access_token"], ""):
+            refused = await client.post("/smart/token", data=form | {"refresh_token": wrong})
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+        browser = Browser(client)
+        code = await browser.code("launch/patient offline_access patient/*.rs", client_id="chart", redirect_uri=CHART)
+        proof = {"client_id": None, "redirect_uri": CHART}
+        refused = await browser.exchange(code, **proof)
+        assert refused.json()["error"] == "invalid_client", "an app with a secret proves itself"
+        basic = httpx2.BasicAuth("chart", world.secret)
+        given = {"grant_type": "authorization_code", "code": code, "redirect_uri": CHART, "code_verifier": VERIFIER}
+        said = (await client.post("/smart/token", data=given, auth=basic)).json()
+        form = {"grant_type": "refresh_token", "refresh_token": said["refresh_token"]}
+        assert (await client.post("/smart/token", data=form)).json()["error"] == "invalid_client"
 
 
 async def test_a_program_acts_by_itself_with_its_keys(world: SmartWorld) -> None:

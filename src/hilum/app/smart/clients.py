@@ -35,7 +35,12 @@ class Clients:
             raise _refused("prove who you are in one way, not in several", "client-proof-twice")
         if "client_assertion" in form:
             return await self._by_assertion(form)
-        id_, secret = _basic(authorization) if authorization else (form.get("client_id", ""), form.get("client_secret"))
+        id_ = form.get("client_id", "")
+        secret = form.get("client_secret")
+        if authorization:
+            id_, secret = _basic(authorization)
+        elif not id_ and secret is None:
+            id_ = self._bearer(form)
         if authorization and form.get("client_id", id_) != id_:
             raise _refused("client_id is not the one of the Authorization header", "client-proof-twice")
         app = self._apps.find(id_)
@@ -47,6 +52,19 @@ class Clients:
         if not hmac.compare_digest(digest(secret), known or _NO_SECRET) or app is None or not known:
             raise _refused("client_id and client_secret do not fit", "client-unproven")
         return app
+
+    def _bearer(self, form: dict[str, str]) -> str:
+        """The app of a refresh token, for public apps that do not name themselves (SMART "Refresh", RFC 6749 6).
+
+        Raises OAuthProblem `invalid_grant` when there is no such token.
+        """
+        if form.get("grant_type") != "refresh_token":
+            return ""
+        facts = self._ledger.look(form.get("refresh_token", ""))
+        if facts is None or facts.kind != "refresh":
+            text = "there is no such refresh token; the person signs in again"
+            raise OAuthProblem("invalid_grant", text, code="token-unknown")
+        return facts.grant.app
 
     async def _by_assertion(self, form: dict[str, str]) -> App:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
