@@ -20,7 +20,16 @@ from hilum.formats import records
 from hilum.intake import FilesSource
 from hilum.model import Accounting, Disposition, Finding
 
-__all__ = ["MappedRecord", "RecordSource", "as_lines", "disposition_of", "map_records", "opened", "record_source"]
+__all__ = [
+    "MappedRecord",
+    "RecordSource",
+    "as_lines",
+    "described_records",
+    "disposition_of",
+    "map_records",
+    "opened",
+    "record_source",
+]
 
 _RESOURCES = (".ndjson", ".json")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -66,6 +75,17 @@ def record_source(folder: Path | None, file: Path, name: str) -> RecordSource | 
     if not fitting and file.suffix in _RESOURCES:
         return RecordSource("map", records.Ndjson())
     return RecordSource(fitting[0], described[fitting[0]]) if fitting else None
+
+
+def described_records(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The kinds of records that sources of a folder give, with their columns; () where only a file names them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in examine(folder, SECTIONS).all(FilesSource).values():
+        if isinstance(one.format, records.FixedWidth):
+            found[one.format.kind] = tuple(column.name for column in one.format.layout)
+        elif isinstance(one.format, records.Delimited | records.Spreadsheet):
+            found[one.format.kind] = one.format.columns if isinstance(one.format, records.Delimited) else ()
+    return found
 
 
 def opened(file: Path, source: RecordSource) -> BinaryIO:

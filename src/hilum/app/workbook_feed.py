@@ -14,11 +14,13 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hilum.app.opening import Opened, open_folder
-from hilum.errors import ConfigError, HilumError, NotFound
-from hilum.formats import hl7v2
+from hilum.app.record_show import RecordSource, record_source
+from hilum.app.record_show import opened as opened_records
+from hilum.errors import ConfigError, FormatError, HilumError, NotFound
+from hilum.formats import hl7v2, records
 from hilum.journal import MessageQuery
 from hilum.mapping import Context
 
@@ -43,13 +45,15 @@ class Fed(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """Some messages: numbers of a journal, or places of files (file, index from 0, count)."""
+    """Some messages: numbers of a journal, places of files (file, index from 0, count), or a file of records."""
 
     seqs: tuple[int, ...] = ()
     files: tuple[tuple[str, int, int, int], ...] = ()  # (file, first, count, order of the first)
+    described: tuple[str, RecordSource, int, int] | None = None  # (file, how it is written, count, order of the first)
 
     def __len__(self) -> int:
-        return len(self.seqs) + sum(count for _, _, count, _ in self.files)
+        beside = self.described[2] if self.described is not None else 0
+        return len(self.seqs) + sum(count for _, _, count, _ in self.files) + beside
 
 
 class Feed(Struct, frozen=True):
@@ -100,12 +104,21 @@ def feed_of_journal(
     return Feed(tuple(parts), opened.tree.folder, environment, left_out)
 
 
-def feed_of_files(files: Sequence[Path]) -> Feed:
-    """Every message of every file, batches taken apart. Raises OSError."""
+def feed_of_files(files: Sequence[Path], folder: Path) -> Feed:
+    """Every message of every file, batches taken apart; every record of files that a source of the folder describes.
+
+    Raises OSError, or ConfigError when several sources describe a file.
+    """
     parts: list[Part] = []
     gathered: list[tuple[str, int, int, int]] = []
     order = 0
     for path in sorted(_expanded(files)):
+        source = record_source(folder, path, "")
+        if source is not None:
+            count = sum(1 for _ in _records_in(str(path), source, order))
+            parts.append(Part(described=(str(path), source, count, order)))
+            order += count
+            continue
         count = len(_messages_in(path))
         for first in range(0, count, PART):
             gathered.append((str(path), first, min(PART, count - first), order))
@@ -131,6 +144,21 @@ def _messages_in(path: Path) -> Sequence[bytes]:
     return hl7v2.split_batch(raw).messages if hl7v2.is_batch(raw) else [raw]
 
 
+def _records_in(file: str, source: RecordSource, order: int) -> Iterator[Fed]:
+    """The records of a file as they are read; a file that is none of its format has one, which cannot be had."""
+    path = Path(file)
+    context = Context(source.name, source.format.sender_of(source.name))
+    at = order - 1
+    try:
+        with opened_records(path, source) as content:
+            for at, found in enumerate(records.read_records(content, source.format), order):
+                code = found.finding.code if found.finding is not None else ""
+                then = structs.replace(context, sent_at=found.at)
+                yield Fed(at, f"{path.name}:{found.line}", found.body, then, code=code)
+    except FormatError as error:
+        yield Fed(at + 1, path.name, code=error.code)
+
+
 def messages_of(part: Part, opened: Opened | None) -> Iterator[Fed]:
     """The messages of one part, in order."""
     for seq in part.seqs:
@@ -142,6 +170,9 @@ def messages_of(part: Part, opened: Opened | None) -> Iterator[Fed]:
             continue
         envelope = message.envelope
         yield Fed(seq, str(seq), message.body, Context.of(envelope), envelope.charset)
+    if part.described is not None:
+        name, source, _, start = part.described
+        yield from _records_in(name, source, start)
     for file, first, count, order in part.files:
         for index, body in enumerate(_messages_in(Path(file))[first : first + count], first):
             admission = hl7v2.admit(body, hl7v2.Rules(), source="file", received_at=0)

@@ -82,6 +82,12 @@ class Plan:
         mapped, call = self._ran(record, context)
         return mapped, [table.split(key) for *key, table in zip(*call.fields, strict=False)]
 
+    def reading(self, record: Record | Tabular | Resource, context: Context) -> Record:
+        """The record as rows read it: columns and paths of resources have the numbers that paths of rows have."""
+        if not is_record_kind(record.kind):
+            return cast(Record, record)
+        return self._columned(cast(Tabular | Resource, record), context, self._states, trace=False)[1]
+
     def trace(self, record: Record | Tabular | Resource, context: Context) -> list[Trace]:
         """Where each value of the drafts comes from: the same mapping again, watched."""
         if is_record_kind(record.kind):

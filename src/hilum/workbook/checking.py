@@ -10,6 +10,7 @@ from hilum.errors import ConfigError
 from hilum.formats.hl7v2 import describe, field_info
 from hilum.mapping import Path, Rule, Workbook, compile_workbook, read_rules, table_of
 from hilum.model import Finding, Severity
+from hilum.workbook.described import column_findings
 from hilum.workbook.pinning import LOCK, Pin, base_hash
 from hilum.workbook.reaching import Reach
 from hilum.workbook.required import unmapped_required
@@ -54,10 +55,19 @@ class Checked(Struct, frozen=True):
         return sum(finding.severity is Severity.ERROR for finding in (*self.findings, *self.base))
 
 
-def check(review: Review, approvals: Approvals, pin: Pin | None = None) -> Checked:
-    """Everything that can be said without a message. Raises nothing for what stands in the tables."""
+def check(
+    review: Review,
+    approvals: Approvals,
+    pin: Pin | None = None,
+    described: Mapping[str, Sequence[str]] | None = None,
+) -> Checked:
+    """Everything that can be said without a message. Raises nothing for what stands in the tables.
+
+    `described` are the kinds of records that sources give (`csv:people`), with their columns, empty where only a file
+    says them; None where there are no sources to ask.
+    """
     compiled, book = _compiled(review)
-    findings = [*compiled, *_reviewed(review, book), *approval_findings(review, approvals)]
+    findings = [*compiled, *_reviewed(review, book, described), *approval_findings(review, approvals)]
     if review.folder is not None:
         findings += _pin_findings(review, pin)
     whole = list(dict.fromkeys(findings))
@@ -95,7 +105,7 @@ def _placed(finding: Finding, review: Review) -> Finding:
     return finding
 
 
-def _reviewed(review: Review, book: Workbook) -> Iterator[Finding]:
+def _reviewed(review: Review, book: Workbook, described: Mapping[str, Sequence[str]] | None) -> Iterator[Finding]:
     """What only a review sees; rows that do not even parse are left to the compiler."""
     rules, _ = read_rules(book)
     active = [entry for entry in review.merged.values() if not entry.is_retired]
@@ -107,6 +117,8 @@ def _reviewed(review: Review, book: Workbook) -> Iterator[Finding]:
             maps.setdefault(entry.cells["map"], []).append(entry)
     reach = Reach(rules, rows)
     yield from _source_findings(rules, rows)
+    if described is not None:
+        yield from column_findings(rules, rows, described)
     yield from target_findings(rules, rows, maps)
     yield from unmapped_required(rules, rows, reach.by_rule, us_core=params.get("us_core", "") in ("yes", "true"))
     yield from reach.findings()
@@ -122,6 +134,8 @@ def _source_findings(rules: Sequence[Rule], rows: Mapping[str, Entry]) -> Iterat
     """Sources against the fields that HL7 v2 has, and their types."""
     for rule in rules:
         entry = rows[rule.row.row_id]
+        if ":" in "".join(rule.applies):  # columns, or elements of FHIR
+            continue
         for path in rule.paths(source_only=True):
             known = describe(path.segment).fields if path.segment else ()
             if not known or not path.field:

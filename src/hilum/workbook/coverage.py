@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct, field
 
 from hilum.errors import HilumError
-from hilum.formats import hl7v2
+from hilum.formats.stored import read_stored
 from hilum.mapping import (
     Context,
     FieldFates,
@@ -75,7 +75,7 @@ class CoverageTally(Struct):
 
 
 class FieldLine(Struct, frozen=True):
-    """One field of one kind of message from one sender: how many times it was valued, by fate."""
+    """One field, column or element of one kind of message from one sender: how often it was valued, by fate."""
 
     sender: str
     kind: str
@@ -153,8 +153,9 @@ class Coverage:
     def take(self, at: int, body: bytes, context: Context, charset: str = "utf-8") -> None:
         """One message. Raises nothing for any message."""
         try:
-            record = hl7v2.parse(body, default_charset=charset)
+            record = read_stored(body, charset)
             mapped, fates = self._plan.account(record, context)
+            read = self._plan.reading(record, context)
         except HilumError as error:
             self.leave(error.code)
             return
@@ -171,7 +172,7 @@ class Coverage:
         for one in fates:
             key = (sender, kind, one)
             tally.fates[key] = tally.fates.get(key, 0) + 1
-        self._take_codes(at, record, sender)
+        self._take_codes(at, read, sender)
 
     # -- codes -------------------------------------------------------------------------------------------------
 
@@ -314,12 +315,8 @@ def _field_lines(tally: CoverageTally) -> list[FieldLine]:
     counts: dict[tuple[str, str, str], list[int]] = {}
     for (sender, kind, fates), times in tally.fates.items():
         for at, bits in enumerate((fates.mapped, fates.ignored, fates.left)):
-            number = 0
-            while bits:
-                if bits & 1:
-                    counts.setdefault((sender, kind, f"{fates.name}-{number}"), [0, 0, 0])[at] += times
-                bits >>= 1
-                number += 1
+            for place in fates.places(bits):
+                counts.setdefault((sender, kind, place), [0, 0, 0])[at] += times
     return [FieldLine(*key, sum(found), *found) for key, found in counts.items()]
 
 

@@ -20,6 +20,8 @@ from msgspec import Struct, structs
 
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
+from hilum.formats.records import ResourceRecord
+from hilum.formats.stored import Stored
 from hilum.mapping import (
     Context,
     Mapped,
@@ -28,6 +30,7 @@ from hilum.mapping import (
     Rule,
     TestCase,
     Workbook,
+    compile_table,
     compile_workbook,
     load_base,
     read_rules,
@@ -35,12 +38,14 @@ from hilum.mapping import (
 from hilum.model import Finding, Severity
 from hilum.workbook.comparing import Discrepancy, decode, differences, shown
 from hilum.workbook.expecting import compare_resources, look_up, pathless
-from hilum.workbook.samples import Sample, read_sample
+from hilum.workbook.record_samples import read_record, read_record_sample
+from hilum.workbook.samples import read_sample
 from hilum.workbook.setting import in_setting
 
 __all__ = ["Check", "TestReport", "TestRun", "Verdict"]
 
 RECEIVED = 1_706_700_000_000_000  # every test is received at 2024-01-31T11:20:00Z
+_OF_RECORDS = Context("test", "TEST|", RECEIVED)
 MERGING = ("merge", "unmerge")
 Param = str | int | float | bool
 
@@ -213,22 +218,42 @@ class TestRun:
         return Check(task.name, task.layer, task.where, verdict, task.row, tuple(found))
 
     def _run_sample(self, task: _Task) -> list[Discrepancy]:
-        assert task.rule is not None
-        sample = read_sample(task.sample, task.rule)
-        plan = self._plan_for(task, sample)
-        record, context = _record(sample.message())
+        rule = task.rule
+        assert rule is not None
+        if ":" in next(iter(rule.applies), ""):
+            record, params = read_record_sample(task.sample, rule, self._rules.values())
+            return self._run_record(task, rule, record, params)
+        sample = read_sample(task.sample, rule)
+        message, context = _record(sample.message())
+        return self._judge(task, rule, self._plan_for(task, sample.params), message, context)
+
+    def _run_record(self, task: _Task, rule: Rule, record: Stored, params: dict[str, str]) -> list[Discrepancy]:
+        if not rule.target.is_cell:
+            return self._judge(task, rule, self._plan_for(task, params), record, _OF_RECORDS)
+        assert isinstance(record, ResourceRecord)
+        table = compile_table(self._set(task, params), f"csv:{rule.target.type}", params={**self._params, **params})
+        line = table.run(record, _OF_RECORDS)
+        if not rule.target.steps:  # the line itself
+            got: dict[str, Any] = {"line": line.cells is not None}
+        else:
+            got = dict(zip(table.columns, line.cells or (), strict=False))
+            got = {name: text for name, text in got.items() if name == rule.element and text}
+        return self._compare(task, rule, line.mapped, got)
+
+    def _judge(self, task: _Task, rule: Rule, plan: Plan, record: Stored, context: Context) -> list[Discrepancy]:
         mapped = plan.run(record, context)
+        return self._compare(task, rule, mapped, _outcome(rule, mapped, plan, record, context))
+
+    def _compare(self, task: _Task, rule: Rule, mapped: Mapped, got: dict[str, Any]) -> list[Discrepancy]:
         if not mapped.accounting.adds_up:
             raise ValueError("the fields of the sample do not add up: a fault of hilum")
         wanted = _expected(task.expect)
         if mapped.held is not None and not (isinstance(wanted, dict) and "held" in wanted):
             held = mapped.held
             raise ValueError(f"its message is held: {held.code} {held.location} {held.message}")
-        got = _outcome(task.rule, mapped, plan, record, context)
         if isinstance(wanted, dict):
-            for name, value in (("held", mapped.held and mapped.held.code), ("exceptions", _items(task.rule, mapped))):
-                if name in wanted:
-                    got[name] = value
+            beside = {"held": mapped.held and mapped.held.code, "exceptions": _items(rule, mapped)}
+            got |= {name: value for name, value in beside.items() if name in wanted}
             return list(differences(wanted, got))
         values = list(got.values())
         if len(values) == 1 and (values[0] == wanted or _plain(values[0]) == task.expect):
@@ -237,19 +262,24 @@ class TestRun:
             return [Discrepancy(next(iter(got)), shown(wanted), shown(values[0]))]
         return [Discrepancy("", shown(wanted), shown(got) if got else "")]
 
-    def _plan_for(self, task: _Task, sample: Sample) -> Plan:
-        key = (task.layer, tuple(sorted(sample.params.items())))
+    def _plan_for(self, task: _Task, params: dict[str, str]) -> Plan:
+        key = (task.layer, tuple(sorted(params.items())))
         if key not in self._plans:
-            is_base = task.layer == "base"
-            decided = sample.params if is_base else {**self._params, **sample.params}
-            book = in_setting(_base() if is_base else self._book, is_base=is_base, is_zoned="zone" in decided)
-            self._plans[key] = compile_workbook(book, params=decided)
+            decided = params if task.layer == "base" else {**self._params, **params}
+            self._plans[key] = compile_workbook(self._set(task, params), params=decided)
         return self._plans[key]
+
+    def _set(self, task: _Task, params: dict[str, str]) -> Workbook:
+        """The workbook in the setting that samples take for granted."""
+        is_base = task.layer == "base"
+        is_zoned = "zone" in (params if is_base else {**self._params, **params})
+        return in_setting(_base() if is_base else self._book, is_base=is_base, is_zoned=is_zoned)
 
     def _run_message(self, task: _Task) -> list[Discrepancy]:
         assert task.case is not None
-        plan = self._plan_for(task, Sample("", (), {})) if task.layer == "base" else self._plan
-        record, context = _record(self._message(task))
+        given = read_record(task.case.message)
+        plan = self._plan_for(task, given[1] if given else {}) if task.layer == "base" or given else self._plan
+        record, context = (given[0], _OF_RECORDS) if given else _record(self._message(task))
         mapped = plan.run(record, context)
         path = task.case.path
         wanted = self._resources(task) if not path else _expected(task.expect)
@@ -305,7 +335,7 @@ def _place(line: Row | TestCase, column: str) -> str:
     return f"{line.where.file}:{line.where.line}:{line.cells.get(column, 1)}"
 
 
-def _record(raw: bytes) -> tuple[hl7v2.Hl7Message, Context]:
+def _record(raw: bytes) -> tuple[Stored, Context]:
     admission = hl7v2.admit(raw, hl7v2.Rules(), source="test", received_at=RECEIVED)
     if admission.message is None:
         raise ValueError(f"its message cannot be read: {admission.worst}")
@@ -327,7 +357,7 @@ def _items(rule: Rule, mapped: Mapped) -> list[str]:
     return sorted(f"{one.code} {one.location}" for one in mapped.exceptions if one.row == rule.row.row_id)
 
 
-def _outcome(rule: Rule, mapped: Mapped, plan: Plan, record: hl7v2.Hl7Message, context: Context) -> dict[str, Any]:
+def _outcome(rule: Rule, mapped: Mapped, plan: Plan, record: Stored, context: Context) -> dict[str, Any]:
     """What the row wrote: path in its resource to value; what it cleared; whom it merged."""
     if rule.transform.name == "clear":
         return {"cleared": sorted({name for draft in mapped.drafts for name in draft.cleared})}

@@ -78,7 +78,7 @@ def command(
     work.prepare()
     assert work.coverage is not None
     if messages:
-        feed = feed_of_files(messages)
+        feed = feed_of_files(messages, folder)
     else:
         with open_folder(folder, environment) as opened:
             wanted = last if last is not None else 0 if since else LAST

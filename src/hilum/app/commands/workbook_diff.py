@@ -91,7 +91,7 @@ def command(
     work.prepare()
     assert work.comparison is not None
     if messages:
-        feed = feed_of_files(messages)
+        feed = feed_of_files(messages, folder)
     else:
         with open_folder(folder, environment) as opened:
             if show_values:
