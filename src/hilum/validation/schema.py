@@ -11,6 +11,7 @@ from typing import Any
 
 from hilum.definitions import MANY, Definitions, Element, Structure, TypeRef, choice_name
 
+from .leading import ID
 from .nodes import Node, tree_of
 from .primitives import primitive_schema
 from .slices import pattern_schema, slice_rules
@@ -18,7 +19,6 @@ from .slices import pattern_schema, slice_rules
 __all__ = ["schema_of"]
 
 Json = dict[str, Any]
-ID = r"[A-Za-z0-9.\-]{1,64}"
 _ABSOLUTE = r"^[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20]+$"
 _RESOURCE: Json = {
     "type": "object",
