@@ -16,7 +16,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -80,7 +80,7 @@ def plan_for(zone: str) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         tables = Path(folder) / "workbook"
         tables.mkdir()
-        params = f"param,value\nzone,{zone}\nunknown_namespace,local\nobx_11_r,preliminary\nobx_11_b,final\n"
+        params = f"param,value\nzone,{zone}\nunknown_namespace,local\nobx_11_r,preliminary\nobx_11_b,final\nrelatives_ssn,yes\n"
         (tables / "params.csv").write_text(params)
         return compile_workbook(load_workbook(Path(folder)))
 
@@ -161,14 +161,21 @@ def _noise(extensions: Any) -> bool:
     return not any("hl7.org/fhir" in str(one.get("url", "")) for one in extensions if isinstance(one, dict))
 
 
-def weight(one: Any, other: Any) -> float:
-    """How much two values have in common: shared leaves, identifiers and codes more than others."""
-    first = Counter((path, str(plain(path, value))) for path, value in leaves(one) if not path.endswith("reference"))
-    second = Counter((path, str(plain(path, value))) for path, value in leaves(other) if not path.endswith("reference"))
+def weight(one: Any, other: Any, same: Callable[[str], str] = lambda _: "") -> float:
+    """How much two values have in common: shared leaves, identifiers and codes more than others.
+
+    `same` gives our reference for one of the expected resource; "" while partners are not known.
+    """
+    first = Counter(
+        (path, same(value) if path.endswith("reference") else str(plain(path, value)))
+        for path, value in leaves(one)
+        if not path.endswith("reference") or same(value)
+    )
+    second = Counter((path, str(plain(path, value))) for path, value in leaves(other))
     shared = first & second
     heavy = sum(4 * count for (path, _), count in shared.items() if path in _TELLING)
     # Of two that share as much the one with less else fits better.
-    return heavy + sum(shared.values()) - 0.001 * (sum(second.values()) - sum(shared.values()))
+    return heavy + sum(shared.values()) - 0.001 * (len(list(leaves(other))) - sum(shared.values()))
 
 
 _TELLING = frozenset({"identifier.value", "code.coding.code", "name.family", "name", "vaccineCode.coding.code"})
@@ -177,9 +184,11 @@ _TELLING = frozenset({"identifier.value", "code.coding.code", "name.family", "na
 # -- matching ------------------------------------------------------------------------------------------------------
 
 
-def matched(expected: list[Any], ours: list[Any], least: float = 0.5) -> list[tuple[int, int]]:
+def matched(
+    expected: list[Any], ours: list[Any], same: Callable[[str], str] = lambda _: "", least: float = 0.5
+) -> list[tuple[int, int]]:
     """Pairs of positions, the ones with most in common first."""
-    scores = [(weight(one, other), at, place) for at, one in enumerate(expected) for place, other in enumerate(ours)]
+    scores = [(weight(one, other, same), at, place) for at, one in enumerate(expected) for place, other in enumerate(ours)]
     taken: set[int] = set()
     done: set[int] = set()
     found = []
@@ -276,7 +285,7 @@ class Comparison:
             return None
         if expected and isinstance(expected[0], dict) and "reference" in expected[0]:
             return self._references(type_, path, expected, ours)
-        paired = dict(matched(expected, ours))
+        paired = dict(matched(expected, ours, lambda one: self.partner.get(self._named(one), "")))
         rest = [at for at in range(len(ours)) if at not in paired.values()]
         for at, one in enumerate(expected):
             place = paired.get(at)

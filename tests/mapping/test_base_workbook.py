@@ -160,9 +160,11 @@ def test_a_segment_that_has_no_rows_is_ignored_as_a_whole(book: Workbook, segmen
     assert f"{segment}-*" in {line.field for line in book.ignores}
 
 
-def test_no_sensitive_number_of_a_relative_is_mapped(book: Workbook) -> None:
-    text = " ".join(map(_read, book.rows)).split()
-    assert not {"NK1-37", "IN2-2", "GT1-12"} & set(text)
+def test_social_security_numbers_of_relatives_stay_out_unless_the_site_decides_otherwise(book: Workbook) -> None:
+    reading = [row for row in book.rows if {"NK1-37", "IN2-2", "GT1-12"} & set(_read(row).split())]
+    assert len(reading) > 4
+    assert [row.row_id for row in reading if 'param.relatives_ssn = "yes"' not in row.when] == []
+    assert [one.value for one in book.params if one.param == "relatives_ssn"] == ["no"]
 
 
 def test_row_ids_are_unique_and_lower_case(book: Workbook) -> None:

@@ -38,7 +38,8 @@ OWN = {
         "EVN|A08|20260101000000+0000",
         PID,
         "PD1|||Practice^^^^^GENHOSP^XX^^^99|2000^General^Gus^^^^^^GENHOSP",
-        "NK1|1|Everyman^Eve^^^^^L|SPO^Spouse^HL70063|1 Hill Street^^Ann Arbor^MI^48104^USA^H|(734)555-0103^PRN^PH",
+        "NK1|1|Everyman^Eve^^^^^L|SPO^Spouse^HL70063|1 Hill Street^^Ann Arbor^MI^48104^USA^H|(734)555-0103^PRN^PH"
+        "||||||||||F|19620101",
         PV1,
         "PV2|||R07.9^Chest pain^I10",
         "OBX|1|NM|8302-2^Body height^LN||180|cm^^UCUM|||||F|||20260101080000+0000",

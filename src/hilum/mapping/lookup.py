@@ -23,8 +23,8 @@ def universal_uri(universal: str, type_: str) -> str:
     kind = type_.upper()
     if not universal:
         return ""
-    if (kind == "ISO" or not kind) and re.fullmatch(r"[0-2](\.(0|[1-9]\d*))+", universal):
-        return f"urn:oid:{universal}"
+    if re.fullmatch(r"[0-2](\.(0|[1-9]\d*))+", universal) and (kind in ("ISO", "") or universal.count(".") > 5):
+        return f"urn:oid:{universal}"  # nothing but an OID is that long, whatever the sender calls it
     if kind in ("UUID", "GUID"):
         return f"urn:uuid:{universal.lower()}"
     if kind == "DNS":

@@ -61,6 +61,8 @@ class Sample(Struct, frozen=True):
     def _places(self, segments: dict[_Key, dict[int, str]]) -> dict[_Key, tuple[float, int]]:
         """Where each segment stands: known ones as in a message, all others behind what is named before them."""
         place = {name: float(at) for at, name in enumerate(_ORDER)}
+        if ("PR1", 1) in segments:
+            del place["ROL"]  # who took part in a procedure stands behind it
         if self.kind.startswith("SIU"):
             place["TQ1"] = place["SCH"] + 0.2
         found = {key: (place[key[0]], key[1]) for key in segments if key[0] in place}

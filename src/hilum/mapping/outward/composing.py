@@ -10,6 +10,7 @@ from hilum.mapping.outward.holders import Holder
 from hilum.mapping.outward.lines import Lines, SegmentLine, Test
 from hilum.mapping.outward.resources import Resource, View
 from hilum.mapping.outward.sharing import Sharing
+from hilum.mapping.outward.twins import has_twin, leave_to_twin
 
 __all__ = ["Composer", "Pool", "fits", "fits_chain", "reference_of", "references"]
 
@@ -196,6 +197,9 @@ class Composer:
                 continue
             for view in self._sharing.values(entry, resource):
                 item = _item_of(view, resource, entry)
+                if self._goes_with_twin(line, resource, item):
+                    leave_to_twin(item)
+                    continue
                 yield (
                     {rule.target.resource: resource},
                     (step.item or "", item),
@@ -203,6 +207,13 @@ class Composer:
                 )
             if each.how == "item":
                 return
+
+    def _goes_with_twin(self, line: SegmentLine, resource: Resource, item: View) -> bool:
+        return any(
+            has_twin(item, self._pool.referring(test.resource.partition(":")[0], test.path, resource)) == test.negated
+            for test in line.tests
+            if test.operator == "twin"
+        )
 
     def _bind_more(self, line: SegmentLine, holder: Holder) -> None:
         """Lines of the role `bind`: the first resource that fits. All segments of the message see those of PID."""
@@ -248,6 +259,8 @@ class Composer:
         return all(self._test(test, resource, parent) != test.negated for test in tests)
 
     def _test(self, test: Test, resource: Resource | None, parent: Holder) -> bool:
+        if test.operator == "twin":  # a question about items, asked where they are taken one by one
+            return not test.negated
         if test.operator == "referenced":
             wanted = resource.reference if resource is not None else ""
             return any(

@@ -103,6 +103,16 @@ def plain_identifier(view: View, spec: Spec, out: Out) -> Inverted | None:
     return one(view.text("value"))
 
 
+@inverts("HD")
+def universal(view: View, spec: Spec, out: Out) -> Inverted | None:
+    """The universal id of an HD and its type. None for what is no OID, UUID or URI."""
+    if view.peek("system") != "urn:ietf:rfc:3986":
+        return None
+    view.take()
+    _, text, type_ = out.authority(spec, view.text("value"))
+    return Inverted([{(2, 1): text, (3, 1): type_}]) if text else None
+
+
 _PLACE = local_uri("pl") + ":"
 
 

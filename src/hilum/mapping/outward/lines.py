@@ -39,7 +39,7 @@ class Test(Struct, frozen=True):
 
     resource: str  # "" is the resource of the segment
     path: tuple[str, ...]
-    operator: str  # valued, in, besides, same, referenced
+    operator: str  # valued, in, besides, same, referenced, twin
     values: tuple[str, ...] = ()
     negated: bool = False
 
@@ -98,7 +98,7 @@ _REFERRED = re.compile(r"([A-Z]\w+(?::[\w-]+)?)\s+of\s+([A-Z]\w+(?::[\w-]+)?)\.(
 _ITEM = re.compile(r"([A-Z]\w+(?::[\w-]+)?)\.([\w.]+)\[([\w-]+)\]")
 _LABEL = re.compile(r"[A-Z]\w+(?::[\w-]+)?")
 _TEST = re.compile(
-    r"(?P<not>not\s+)?(?:referenced\((?P<by>[A-Z][\w:-]*\.[\w.]+)\)|(?P<path>[A-Za-z][\w.:-]*)"
+    r"(?P<not>not\s+)?(?:(?P<of>referenced|twin)\((?P<by>[A-Z][\w:-]*\.[\w.]+)\)|(?P<path>[A-Za-z][\w.:-]*)"
     r"(?:\s*(?P<op>=|!=|not\s+in|in|is|besides)\s*(?P<values>\([^)]*\)|[\w.:-]+))?)"
 )
 
@@ -135,7 +135,7 @@ def _test(text: str) -> Test:
     negated = bool(found["not"])
     if found["by"]:
         resource, _, path = found["by"].partition(".")
-        return Test(resource, tuple(path.split(".")), "referenced", negated=negated)
+        return Test(resource, tuple(path.split(".")), found["of"], negated=negated)
     steps = found["path"].split(".")
     resource = steps.pop(0) if steps[0][0].isupper() else ""
     operator = " ".join((found["op"] or "valued").split())

@@ -163,8 +163,8 @@ def _hierarchic(parts: Parts) -> Parts:
     """A facility (PL.4) whose text holds its universal id as well, in sub-components as an HD has them."""
     return {
         (component, sub): text
-        for (component, _), whole in parts.items()
-        for sub, text in enumerate(whole.split("&"), 1)
+        for (component, first), whole in parts.items()
+        for sub, text in enumerate(whole.split("&"), first)
     }
 
 

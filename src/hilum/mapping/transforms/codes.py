@@ -89,9 +89,10 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
     local = _Local(spec, env)
     simple = spec.type in ("IS", "ID", "ST", "JCC", "")
     names = spec.path_arguments()
-    named_system, named_text = "system" in names, "text" in names
+    named_system, named_text, named_display = "system" in names, "text" in names, "display" in names
     at_system = names.index("system") if named_system else 0
     at_text = names.index("text") if named_text else 0
+    at_display = names.index("display") if named_display else 0
 
     def evaluate(raw: str, *extra: str) -> bytes:
         parts = env.parts(raw, 9)
@@ -101,11 +102,13 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
             parts[2] = env.first(extra[at_system])
         if named_text and not parts[8]:
             parts[8] = extra[at_text]
+        if named_display and not parts[1]:
+            parts[1] = extra[at_display]
         code, display, system, other, other_text, other_system = (env.text(part) for part in parts[:6])
         if simple:
             other = other_text = other_system = ""
             system = system if named_system else ""
-        codings, stop = _mapped_codings(spec, env, code or display)
+        codings, stop = _mapped_codings(spec, env, code or display, other if same_table(system, other_system) else "")
         if stop:
             return NOTHING
         if codings or spec.unmapped not in ("exception", "reject"):
@@ -114,7 +117,7 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
             if len(parts) > 9:
                 local.add_second(codings, parts)
         words = env.text(parts[8]) if named_text or not simple else ""
-        text = words or display or other_text or (code if not codings else "")
+        text = words or ("" if named_display else display) or other_text or (code if not codings else "")
         if not codings and not text:
             return NOTHING
         inner = b'"coding":[%b]' % b",".join(codings) if codings else b""
@@ -152,13 +155,26 @@ def _words_only(env: Env) -> Evaluator:
     return evaluate
 
 
-def _mapped_codings(spec: Spec, env: Env, code: str) -> tuple[list[bytes], bool]:
-    """(codings by the map, whether to write nothing at all)."""
-    if not spec.map or not code:
+def same_table(system: str, other: str) -> bool:
+    """Whether an alternate code (CWE.4) may be looked up in the map of the field: it is of the same or an HL7 table."""
+    return not other or other == system or other.startswith("HL7")
+
+
+def _mapped_codings(spec: Spec, env: Env, code: str, other: str = "") -> tuple[list[bytes], bool]:
+    """(codings by the map, whether to write nothing at all); `other` is an alternate of the same table."""
+    if not spec.map or not (code or other):
         return [], False
-    entry = env.mapped(spec.map, code)
-    if entry is not None:
-        return ([_entry_coding(entry)], False) if entry.target else ([], True)
+    entry = env.mapped(spec.map, code) if code else None
+    if entry is not None and not entry.target:
+        return [], True
+    found = [_entry_coding(entry)] if entry is not None else []
+    alternate = env.mapped(spec.map, other) if other else None
+    if alternate is not None and alternate.target:
+        _add(found, _entry_coding(alternate))
+    if found:
+        return found, False
+    if not code:
+        return [], False
     fixed = unmapped(spec, env, code)
     if spec.unmapped == "fixed:":
         return [], True
@@ -180,8 +196,8 @@ def as_coding(spec: Spec, env: Env) -> Evaluator:
     local = _Local(spec, env)
 
     def evaluate(raw: str, *_: str) -> bytes:
-        code, display, system = (env.text(part) for part in env.parts(raw, 3)[:3])
-        codings, stop = _mapped_codings(spec, env, code)
+        code, display, system, other, _, other_system = (env.text(part) for part in env.parts(raw, 6)[:6])
+        codings, stop = _mapped_codings(spec, env, code, other if same_table(system, other_system) else "")
         if codings or stop:
             return codings[0] if codings else NOTHING
         return local.coding(code, display, system, "")
@@ -202,7 +218,7 @@ def as_code(spec: Spec, env: Env) -> Evaluator:
         code = env.first(raw)
         if not code:
             return NOTHING
-        entry = None if raw_code else env.mapped(spec.map, code)
+        entry = None if raw_code else env.mapped(spec.map, code) or _alternate(spec, env, raw)
         target = code if raw_code else entry.target if entry is not None else unmapped(spec, env, code)
         found = json_text(target) if target else NOTHING
         if found and len(answers) < 4096:
@@ -210,6 +226,14 @@ def as_code(spec: Spec, env: Env) -> Evaluator:
         return found
 
     return evaluate
+
+
+def _alternate(spec: Spec, env: Env, raw: str) -> MapEntry | None:
+    """The entry of the alternate code, for a code that the map does not have."""
+    if env.component not in raw:
+        return None
+    system, other, _, other_system = (env.text(part) for part in env.parts(raw, 6)[2:6])
+    return env.mapped(spec.map, other) if other and same_table(system, other_system) else None
 
 
 _YES, _NO = frozenset({"Y", "1", "T", "YES", "TRUE"}), frozenset({"N", "0", "F", "NO", "FALSE"})

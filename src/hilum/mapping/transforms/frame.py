@@ -179,6 +179,8 @@ class Env:
             default = self.params.get("default_authority", "MSH-4")
             namespace = self.facility if default == "MSH-4" else default
             detail = f"{spec.location}"
+            if not namespace and self.params.get("unknown_namespace") == "local":
+                namespace = "unknown"  # nobody says who sent it, and the reader wants to see it all the same
             if not namespace:
                 self.report(
                     spec, "authority-missing", "an identifier without an assigning authority", detail, hold=True

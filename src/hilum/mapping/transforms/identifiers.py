@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from hilum.mapping.identity import resource_id
 from hilum.mapping.lookup import local_uri
+from hilum.mapping.syntax import Word
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 from hilum.mapping.transforms.times import moment, period_json
 
@@ -183,13 +184,15 @@ def _pl(spec: Spec, env: Env) -> Reader:
 
 
 def _hd(spec: Spec, env: Env) -> Reader:
-    fixed = _constant_system(spec, env)
+    fixed, universal_only = _constant_system(spec, env), spec.args == (Word("universal"),)
 
     def read(raw: str) -> Identity | None:
         namespace, universal, type_ = (env.text(part) for part in env.parts(raw, 3)[:3])
         uri = env.namespaces.find("", universal, type_) if universal else ""
         if uri and not fixed:
             return Identity(uri, "urn:ietf:rfc:3986", display=namespace)
+        if universal_only:
+            return None
         value = namespace or universal
         return Identity(value, fixed or local_uri("hd", env.facility), display=value) if value else None
 
@@ -256,7 +259,10 @@ def identity_of(spec: Spec, env: Env, type_: str = "") -> Reader:
 
 @register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "HD")
 def as_identifier(spec: Spec, env: Env) -> Evaluator:
-    """Identifier {use, type, system, value, period}."""
+    """Identifier {use, type, system, value, period}.
+
+    `type=` is the type whatever the field says, `untyped=` where it says none, `type_text=` the words beside it.
+    """
     named = spec.transform.removesuffix("_ID")
     read = identity_of(spec, env, spec.type if spec.type in _READERS else named)
     return _identifier(spec, env, read)
@@ -271,7 +277,8 @@ def as_plain_identifier(spec: Spec, env: Env) -> Evaluator:
 
 def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
     use = env.constant(spec, "use")
-    fixed_type = env.constant(spec, "type")
+    fixed_type, untyped = env.constant(spec, "type"), env.constant(spec, "untyped")
+    words = env.constant(spec, "type_text")
     make = moment(env, spec, whole=False)
     use_json = b'"use":%b,' % json_text(use) if use else b""
     types: dict[str, bytes] = {}
@@ -279,7 +286,7 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
     def type_json(code: str) -> bytes:
         known = types.get(code)
         if known is None:
-            known = _type_json(spec, env, code)
+            known = _type_json(spec, env, code, words)
             if not env.pending and env.entries is None:
                 types[code] = known
         return known
@@ -288,7 +295,7 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
         found = read(raw)
         if found is None or not found.system:
             return NOTHING
-        code = fixed_type or found.type
+        code = fixed_type or found.type or untyped
         type_ = type_json(code) if code else b""
         if found.start or found.end:
             period = period_json(make(found.start) if found.start else "", make(found.end) if found.end else "")
@@ -319,7 +326,7 @@ def _checks(found: Identity) -> bytes:
     return b',"extension":[%b]' % b",".join(made)
 
 
-def _type_json(spec: Spec, env: Env, code: str) -> bytes:
+def _type_json(spec: Spec, env: Env, code: str, text: str = "") -> bytes:
     system, display = _TYPE_SYSTEM.decode(), ""
     if spec.map:
         entry = env.mapped(spec.map, code)
@@ -329,7 +336,8 @@ def _type_json(spec: Spec, env: Env, code: str) -> bytes:
             return b""
         code, system, display = entry.target, entry.system or system, entry.display
     words = b',"display":' + json_text(display) if display else b""
-    return b'"type":{"coding":[{"system":%b,"code":%b%b}]},' % (json_text(system), json_text(code), words)
+    said = b',"text":' + json_text(text) if text else b""
+    return b'"type":{"coding":[{"system":%b,"code":%b%b}]%b},' % (json_text(system), json_text(code), words, said)
 
 
 def _unmapped_type(spec: Spec, env: Env, code: str) -> bytes:

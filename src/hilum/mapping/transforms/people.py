@@ -97,11 +97,14 @@ def _validity(env: Env, make: Callable[[str], str], parts: list[str], range_at: 
 def _further_name(
     env: Env, make: Callable[[str], str], *, person: bool
 ) -> Callable[[Members, list[str]], bytes | list[bytes]]:
-    """What v2.3 and later added to names: validity, professional suffix, and the name one is called by (XPN.15)."""
-    # Where the validity range (a DR), the period's start and the professional suffix stand.
-    range_at, period_at, suffix_at = (16, 18, 20) if person else (9, 11, 13)
+    """What v2.3 and later added to names: order, validity, professional suffix, the name one is called by (XPN.15)."""
+    # Where the validity range (a DR), the assembly order, the period's start and the professional suffix stand.
+    range_at, order_at, period_at, suffix_at = (16, 17, 18, 20) if person else (9, 10, 11, 13)
 
     def further(members: Members, parts: list[str]) -> bytes | list[bytes]:
+        order = env.text(parts[order_at]) if len(parts) > order_at else ""
+        if order:
+            members["extension"] = [{"url": _EXTENSION + "humanname-assembly-order", "valueCode": order}]
         suffix = env.text(parts[suffix_at]) if len(parts) > suffix_at else ""
         if suffix:
             before = members.get("suffix", [])
@@ -164,7 +167,7 @@ _POSTAL = {"M": "postal", "SH": "postal"}
 def as_address(spec: Spec, env: Env) -> Evaluator:
     """Address {use, type, line, city, district, state, postalCode, country, period}.
 
-    Lines are the street (XAD.1, one line), other designation (.2) and addressee (.19).
+    Lines are the street (XAD.1), other designation (.2) and addressee (.19).
     """
     use = _use(spec, env, "XAD")
     make = moment(env, spec, whole=False)
@@ -185,7 +188,7 @@ def as_address(spec: Spec, env: Env) -> Evaluator:
         if postal:
             members["type"] = postal
         if street or other or addressee:
-            members["line"] = [line for line in (street, other, addressee) if line]
+            members["line"] = [line for line in (*street, other, addressee) if line]
         if city:
             members["city"] = city
         if district:
@@ -208,15 +211,17 @@ def _tract(env: Env, parts: list[str]) -> Members:
     return {"extension": [_extension("iso21090-ADXP-censusTract", tract)]} if tract else {}
 
 
-def _street(env: Env, raw: str) -> str:
-    """The street address of an SAD, with its dwelling number and street name where the address does not say them."""
+def _street(env: Env, raw: str) -> list[str]:
+    """The lines of an SAD: its address, then street name and dwelling number where the address does not say them.
+
+    Official table SAD[Address]: SAD.1, SAD.2 and SAD.3 are lines. By HL7 v2 the address says them all.
+    """
     if env.subcomponent not in raw:
-        return env.text(raw)
-    found = [env.text(part) for part in raw.split(env.subcomponent)] + ["", ""]
-    address, name, number = found[:3]
-    if not address:
-        return " ".join(text for text in (number, name) if text)
-    return " ".join((address, *(text for text in (name, number) if text and text.casefold() not in address.casefold())))
+        text = env.text(raw)
+        return [text] if text else []
+    address, *rest = (env.text(part) for part in raw.split(env.subcomponent)[:3])
+    found = [address] if address else []
+    return found + [text for text in rest if text and text.casefold() not in address.casefold()]
 
 
 def _county(env: Env, raw: str) -> str:
@@ -243,9 +248,9 @@ _EQUIPMENT = {
 
 
 def _number(env: Env, parts: list[str]) -> str:
-    """The number as its components say (v2.5 and later, XTN.5 to .8), else unformatted (.12), else as text (.1)."""
+    """The number as it is dialled (XTN.12), else as its components say (.5 to .8, v2.5 and later), else as text (.1)."""
     country, area, local, extension = [env.text(part) if part else "" for part in parts[4:8]]
-    if not local:
+    if parts[11] or not local:
         return env.text(parts[11]) or env.text(parts[0])
     text = f"{area} {local}" if area else local
     if country:
@@ -292,7 +297,7 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
         rest = further(parts) if len(parts) > 8 else None
         found = [one("email", mail, kind, rest)] if mail else []
         if number:
-            system = "pager" if code == "BPN" else _EQUIPMENT.get(equipment, "phone")
+            system = _EQUIPMENT.get(equipment) or ("pager" if code == "BPN" else "phone")
             system = "phone" if system == "email" else system
             found.insert(0, one(system, number, "mobile" if equipment == "CP" else kind, rest))
         return found[0] if len(found) == 1 else found
