@@ -41,6 +41,13 @@ FOLDERS = {
     "v2-to-fhir-ig": "UTC",
 }
 _UNCOMPARED = frozenset({"id", "meta", "text.status", "text.div", "resourceType", "implicitRules"})
+# What the projects have decided where the base leaves a decision to the site.
+_DECIDED = {
+    "unknown_namespace": "local",
+    "obx_11_r": "preliminary",
+    "obx_11_b": "final",
+    "relatives_ssn": "yes",
+}
 _NUMBER_GIVEN = "PID-3 for messages that name no patient"
 
 Resource = dict[str, Any]
@@ -80,8 +87,9 @@ def plan_for(zone: str) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         tables = Path(folder) / "workbook"
         tables.mkdir()
-        params = f"param,value\nzone,{zone}\nunknown_namespace,local\nobx_11_r,preliminary\nobx_11_b,final\nrelatives_ssn,yes\n"
-        (tables / "params.csv").write_text(params)
+        decided = {"zone": zone, **_DECIDED}
+        lines = ["param,value", *(f"{name},{value}" for name, value in decided.items())]
+        (tables / "params.csv").write_text("\n".join(lines) + "\n")
         return compile_workbook(load_workbook(Path(folder)))
 
 
@@ -188,7 +196,9 @@ def matched(
     expected: list[Any], ours: list[Any], same: Callable[[str], str] = lambda _: "", least: float = 0.5
 ) -> list[tuple[int, int]]:
     """Pairs of positions, the ones with most in common first."""
-    scores = [(weight(one, other, same), at, place) for at, one in enumerate(expected) for place, other in enumerate(ours)]
+    scores = [
+        (weight(one, other, same), at, place) for at, one in enumerate(expected) for place, other in enumerate(ours)
+    ]
     taken: set[int] = set()
     done: set[int] = set()
     found = []

@@ -23,7 +23,7 @@ TIER_2 = (
     *("DFT^P03", "RDE^O11", "BAR^P01", "BAR^P05"),
 )
 # Read and accounted for, and held with `no-rows`.
-TIER_3 = ("RDS^O13", "RAS^O17", "PPR^PC1", "REF^I12", "MFN^M02", "OUL^R22", "QBP^Q22", "RSP^K22")
+TIER_3 = ("RDS^O13", "RAS^O17", "PPR^PC1", "ADT^A29", "MFN^M02", "ORU^R40", "QBP^Q22", "RSP^K22")
 OUTWARD = ".out"  # maps from FHIR to HL7 v2 end so
 ROLES = {"registration", "clinical", "lab", "billing", "technical"}
 # Segments of these messages and how many fields each has in v2.8.

@@ -28,12 +28,12 @@ _EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
 _SURNAMES = ("own-prefix", "own-name", "partner-prefix", "partner-name")  # FN.2 to FN.5
 
 
-def _extension(view: View | None, name: str) -> str:
+def _extension(view: View | None, name: str, value: str = "valueString") -> str:
     """The text of an extension by its short name."""
     for item in view.items("extension") if view is not None else []:
         if item.peek("url") == _EXTENSION + name:
             item.text("url")
-            return item.text("valueString")
+            return item.text(value)
     return ""
 
 
@@ -65,6 +65,7 @@ def human_name(view: View, spec: Spec, out: Out) -> Inverted | None:
     for sub, name in enumerate(_SURNAMES, 2):
         parts[at + 1, sub] = _extension(view.get("_family"), f"humanname-{name}")
     parts[(10 if person else 7), 1] = _use(view, spec, out, _NAME_TYPES)
+    parts[(18 if person else 11), 1] = _extension(view, "humanname-assembly-order", "valueCode")
     parts[(21 if person else 14), 1] = " ".join(suffixes[2:])
     return Inverted([parts | (_period(view, 19, 20) if person else _period(view, 12, 13))])
 
@@ -103,7 +104,7 @@ _NUMBER = re.compile(r"\+(\d{1,3}) (\d{1,5}) ([\d-]{4,})(?: ext\. (\w+))?")
 
 @inverts("XTN")
 def contact_point(view: View, spec: Spec, out: Out) -> Inverted | None:
-    """An XTN: the number as text (.1), and its parts (.5 to .8) where it is written `+1 555 5550100`.
+    """An XTN: the number as text (.1), and its parts (.5 to .8) where they are known or it is written `+1 555 5550100`.
 
     None for what an XTN cannot say: a system other than phone, fax, pager and e-mail, and the use `old`, as a number
     that is no longer in use would be taken for one that is.
@@ -122,7 +123,16 @@ def contact_point(view: View, spec: Spec, out: Out) -> Inverted | None:
     parts: Parts = more | {(1, 1): value, (2, 1): kind or ("PRN" if use else ""), (3, 1): _EQUIPMENT[system]}
     if use == "mobile" and system == "phone":
         parts[3, 1] = "CP"
+    return Inverted([parts | _number_parts(view, value)])
+
+
+_NUMBER_PARTS = {5: "country", 6: "area", 7: "local", 8: "extension"}
+
+
+def _number_parts(view: View, value: str) -> Parts:
+    """XTN.5 to .8 as extensions say them, with the number as it is dialled in .12; else read from the number itself."""
+    stated = {(at, 1): _extension(view, f"contactpoint-{name}") for at, name in _NUMBER_PARTS.items()}
+    if any(stated.values()):
+        return stated | {(12, 1): value}
     found = _NUMBER.fullmatch(value)
-    if found:
-        parts |= {(at, 1): found[at - 4] or "" for at in (5, 6, 7, 8)}
-    return Inverted([parts])
+    return {(at, 1): found[at - 4] or "" for at in (5, 6, 7, 8)} if found else {}

@@ -82,6 +82,9 @@ class _Local:
         return uri
 
 
+_NAMED = {"system": 2, "text": 8, "display": 1}  # where a named argument stands in
+
+
 def codeable(spec: Spec, env: Env) -> Evaluator:
     """CodeableConcept: the mapped coding first, then the codings of the field, then its text (CWE.9, or what shows)."""
     if spec.args == (Word("text"),):
@@ -89,25 +92,19 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
     local = _Local(spec, env)
     simple = spec.type in ("IS", "ID", "ST", "JCC", "")
     names = spec.path_arguments()
-    named_system, named_text, named_display = "system" in names, "text" in names, "display" in names
-    at_system = names.index("system") if named_system else 0
-    at_text = names.index("text") if named_text else 0
-    at_display = names.index("display") if named_display else 0
+    named_text, named_display = "text" in names, "display" in names
 
     def evaluate(raw: str, *extra: str) -> bytes:
         parts = env.parts(raw, 9)
         if len(parts) > 9:
             parts = _late(parts, simple=simple)
-        if named_system and not parts[2]:
-            parts[2] = env.first(extra[at_system])
-        if named_text and not parts[8]:
-            parts[8] = extra[at_text]
-        if named_display and not parts[1]:
-            parts[1] = extra[at_display]
+        for name, text in zip(names, extra, strict=False):
+            if not parts[_NAMED[name]]:
+                parts[_NAMED[name]] = env.first(text) if name == "system" else text
         code, display, system, other, other_text, other_system = (env.text(part) for part in parts[:6])
         if simple:
             other = other_text = other_system = ""
-            system = system if named_system else ""
+            system = system if "system" in names else ""
         codings, stop = _mapped_codings(spec, env, code or display, other if same_table(system, other_system) else "")
         if stop:
             return NOTHING
@@ -196,7 +193,8 @@ def as_coding(spec: Spec, env: Env) -> Evaluator:
     local = _Local(spec, env)
 
     def evaluate(raw: str, *_: str) -> bytes:
-        code, display, system, other, _, other_system = (env.text(part) for part in env.parts(raw, 6)[:6])
+        parts = env.parts(raw, 6)
+        code, display, system, other, other_system = (env.text(parts[at]) for at in (0, 1, 2, 3, 5))
         codings, stop = _mapped_codings(spec, env, code, other if same_table(system, other_system) else "")
         if codings or stop:
             return codings[0] if codings else NOTHING
@@ -232,7 +230,8 @@ def _alternate(spec: Spec, env: Env, raw: str) -> MapEntry | None:
     """The entry of the alternate code, for a code that the map does not have."""
     if env.component not in raw:
         return None
-    system, other, _, other_system = (env.text(part) for part in env.parts(raw, 6)[2:6])
+    parts = env.parts(raw, 6)
+    system, other, other_system = (env.text(parts[at]) for at in (2, 3, 5))
     return env.mapped(spec.map, other) if other and same_table(system, other_system) else None
 
 

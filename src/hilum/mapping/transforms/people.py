@@ -247,8 +247,11 @@ _EQUIPMENT = {
 }
 
 
+_NUMBER_PARTS = (("country", 4), ("area", 5), ("local", 6), ("extension", 7))
+
+
 def _number(env: Env, parts: list[str]) -> str:
-    """The number as it is dialled (XTN.12), else as its components say (.5 to .8, v2.5 and later), else as text (.1)."""
+    """The number as it is dialled (XTN.12), else as its components say (.5 to .8, since v2.5), else as text (.1)."""
     country, area, local, extension = [env.text(part) if part else "" for part in parts[4:8]]
     if parts[11] or not local:
         return env.text(parts[11]) or env.text(parts[0])
@@ -272,14 +275,15 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
         return _encode(members | rest if rest else members)
 
     def further(parts: list[str]) -> Members:
-        """Preference (XTN.18), period (.13, .14) and any text (.9)."""
+        """Preference (XTN.18), period (.13, .14), the parts of a number (.5 to .8) and any text (.9)."""
         rank = env.text(parts[17]) if len(parts) > 17 else ""
         members: Members = {"rank": int(rank)} if re.fullmatch(r"[1-9]\d{0,8}", rank, re.ASCII) else {}
         if len(parts) > 12:
             members |= _period(make, parts[12], parts[13] if len(parts) > 13 else "")
-        comment = env.text(parts[8])
-        if comment:
-            members["extension"] = [_extension("contactpoint-comment", comment)]
+        said = [(name, env.text(parts[at])) for name, at in (*_NUMBER_PARTS, ("comment", 8))]
+        found = [_extension(f"contactpoint-{name}", text) for name, text in said if text]
+        if found:
+            members["extension"] = found
         return members
 
     def evaluate(raw: str, *_: str) -> bytes | list[bytes]:
@@ -294,7 +298,7 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
             number, mail = "", number
         if not number and not mail:
             return NOTHING
-        rest = further(parts) if len(parts) > 8 else None
+        rest = further(parts) if len(parts) > 12 or any(parts[4:9]) else None
         found = [one("email", mail, kind, rest)] if mail else []
         if number:
             system = _EQUIPMENT.get(equipment) or ("pager" if code == "BPN" else "phone")
