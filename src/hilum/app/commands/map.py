@@ -125,21 +125,23 @@ def map_bytes(plan: mapping.Plan, file: str, raw: bytes, *, trace: bool = False)
 def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bool) -> MappedMessage:
     admission = hl7v2.admit(raw, hl7v2.Rules(), source="map", received_at=time.time_ns() // 1000)
     kind, record = admission.envelope.kind, admission.message
+    refusal = None
     if record is None or admission.disposition.is_refusal:
         worst = admission.worst
-        problem = mapping.Problem(worst.code, worst.location, worst.message) if worst else None
-        accounting = Accounting()
+        refusal = mapping.Problem(worst.code, worst.location, worst.message) if worst else None
+    if record is None:
         return MappedMessage(
-            file, index, kind, admission.disposition, problem, [], [], (), accounting, admission.findings
+            file, index, kind, admission.disposition, refusal, [], [], (), Accounting(), admission.findings
         )
     context = mapping.Context.of(admission.envelope)
-    mapped = plan.run(record, context)
+    mapped = plan.run(record, context)  # also of what would be refused: the reader wants to see it all the same
+    held = refusal or mapped.held
     return MappedMessage(
         file,
         index,
         kind,
-        Disposition.HOLD if mapped.held else admission.disposition,
-        mapped.held,
+        Disposition.HOLD if mapped.held and not refusal else admission.disposition,
+        held,
         [Raw(resource) for resource in mapping.render(mapped)],
         list(mapped.merges),
         mapped.exceptions,
