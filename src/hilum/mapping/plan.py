@@ -269,7 +269,7 @@ def _decided(book: Workbook, params: Mapping[str, str | int | float | bool]) -> 
                 )
             )
     lines = [
-        structs.replace(line, value=_param_text(params[line.param])) if line.param in params else line
+        structs.replace(line, value=_param_text(params[line.param]), inspection="") if line.param in params else line
         for line in book.params
     ]
     return structs.replace(book, params=tuple(lines), findings=tuple(findings))

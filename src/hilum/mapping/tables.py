@@ -197,13 +197,13 @@ class Workbook(Struct, frozen=True):
     tests: tuple[TestCase, ...] = ()
     outward: tuple[OutwardLine, ...] = ()
     findings: tuple[Finding, ...] = ()
-    inspection: bool = False  # no site: params may use their `inspection` value, unknown authorities are local
+    inspection: bool = False  # no site: params take their `inspection` value, unknown authorities are local
 
     def param(self, name: str) -> str:
         """The value that runs; "" when it is not set."""
         for line in self.params:
             if line.param == name:
-                return line.value or (line.inspection if self.inspection else "")
+                return (line.inspection if self.inspection else "") or line.value
         return ""
 
     def raise_findings(self) -> None:
