@@ -106,7 +106,9 @@ class History:
 
     def _read(self, past: Past, pairs: Pairs) -> Past:
         for name, value in pairs:
-            if name == "_count" and value:
+            if not value:
+                continue  # R4 search.html: what has no value is passed over
+            if name == "_count":
                 if not value.isascii() or not value.isdigit() or len(value) > 9:
                     raise _invalid(name, "it is a whole number, 0 or more")
                 past = replace(past, count=min(int(value), self._max_count))
