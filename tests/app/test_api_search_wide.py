@@ -237,8 +237,13 @@ async def test_docref_finds_documents_by_patient_and_time() -> None:
     async with world.client() as client:
         found = (await client.get("/fhir/DocumentReference/$docref?patient=p1&start=2025-01-01&end=2026-12-31")).json()
         none = (await client.get("/fhir/DocumentReference/$docref?patient=p1&start=2027-01-01")).json()
+        at_once = (
+            await client.get("/fhir/DocumentReference/$docref?patient=p1&start=2026-01-02&end=2026-01-02")
+        ).json()
+        wrong = await client.get("/fhir/DocumentReference/$docref?patient=p1&start=soon")
         bad = await client.get("/fhir/DocumentReference/$docref")
-    assert (ids(found), ids(none)) == (["doc"], [])
+    assert (ids(found), ids(none), ids(at_once)) == (["doc"], [], ["doc"])
+    assert (wrong.status_code, code_of(wrong)) == (400, "parameter-invalid")
     assert (bad.status_code, code_of(bad)) == (400, "parameter-missing")
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hilum.app.api.contents import check_media, decode_json
 from hilum.app.api.exchange import Call
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.query import Pairs, parse_pairs
+from hilum.formats import fhir
 
-__all__ = ["asked_of"]
+__all__ = ["asked_of", "care_of", "range_of"]
 
 
 async def asked_of(call: Call) -> Pairs:
@@ -28,6 +30,24 @@ async def asked_of(call: Call) -> Pairs:
     if not isinstance(listed, list):
         raise _wrong("Parameters.parameter is a list of objects, each with a name and a value[x]")
     return [*pairs, *map(_pair, listed)]
+
+
+def care_of(given: Mapping[str, str]) -> tuple[int, int] | None:
+    """The time that `start` and `end` name: first, after, in milliseconds. Raises Problem 400 `parameter-invalid`."""
+    if not given.keys() & {"start", "end"}:
+        return None
+    first = range_of("start", given["start"])[0] if "start" in given else fhir.FAR_PAST
+    after = range_of("end", given["end"])[1] if "end" in given else fhir.FAR_FUTURE
+    return first, after
+
+
+def range_of(name: str, value: str) -> tuple[int, int]:
+    """A date or time as a range. Raises Problem 400 `parameter-invalid`."""
+    found = fhir.date_range(value)
+    if found is None:
+        why = "is a date or time, as in 2026, 2026-01-31 or 2026-01-31T09:30:00Z"
+        raise Problem("parameter-invalid", 400, "value", f"{name} {why}", parameter=name)
+    return found
 
 
 def _pair(one: Any) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from hilum import definitions
 from hilum.app.api import bundles
-from hilum.app.api.asking import asked_of
+from hilum.app.api.asking import asked_of, care_of, range_of
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format, is_strict
 from hilum.app.api.outcomes import Problem
@@ -85,7 +85,7 @@ def _asked(record: str, pairs: Pairs, max_count: int) -> Asked:
     ignored: list[Ignored] = []
     for name, value in pairs:
         if name == "_since":
-            _range(name, value)
+            range_of(name, value)
             terms = (*terms, SearchTerm("_lastUpdated", (f"ge{value}",)))
         elif name == "_type":
             types += value.split(",")
@@ -95,24 +95,8 @@ def _asked(record: str, pairs: Pairs, max_count: int) -> Asked:
             count = whole_number("_count", value, max_count)
         elif name not in ("_format", "start", "end"):
             ignored.append(Ignored(name, _TAKES))
-    query = Query("", terms, count, include=("*",), compartment=record, types=tuple(types), care=_care(dict(pairs)))
+    query = Query("", terms, count, include=("*",), compartment=record, types=tuple(types), care=care_of(dict(pairs)))
     return Asked(query, tuple(ignored))
-
-
-def _care(given: dict[str, str]) -> tuple[int, int] | None:
-    if not given.keys() & {"start", "end"}:
-        return None
-    first = _range("start", given["start"])[0] if "start" in given else fhir.FAR_PAST
-    after = _range("end", given["end"])[1] if "end" in given else fhir.FAR_FUTURE
-    return first, after
-
-
-def _range(name: str, value: str) -> tuple[int, int]:
-    found = fhir.date_range(value)
-    if found is None:
-        why = "is a date or time, as in 2026, 2026-01-31 or 2026-01-31T09:30:00Z"
-        raise Problem("parameter-invalid", 400, "value", f"{name} {why}", parameter=name)
-    return found
 
 
 def _outside(query: Query) -> set[str]:

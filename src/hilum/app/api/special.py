@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hilum.app.api import bundles
-from hilum.app.api.asking import asked_of
+from hilum.app.api.asking import asked_of, care_of
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format, is_strict
 from hilum.app.api.outcomes import Problem
@@ -68,20 +68,19 @@ class Special:
 
     async def docref(self, call: Call) -> Reply:
         """`GET` or `POST [base]/DocumentReference/$docref?patient=...&start=...&end=...&type=...`."""
-        given = await asked_of(call)
+        given = [one for one in await asked_of(call) if one[1]]
         call.target = "DocumentReference"
         check_format(call.header("accept"), dict(given).get("_format"))
         if not dict(given).get("patient"):
             raise Problem("parameter-missing", 400, "required", "$docref needs a patient", parameter="patient")
-        names = {"patient": "patient", "type": "type", "start": "period", "end": "period", "_count": "_count"}
-        prefix = {"start": "ge", "end": "le"}
-        pairs = [(names[name], prefix.get(name, "") + value) for name, value in given if name in names]
+        pairs = [one for one in given if one[0] in ("patient", "type", "_count")]
+        known = ("patient", "type", "_count", "start", "end", "_format")
         ignored = [
-            Ignored(name, "$docref takes patient, start, end and type") for name, _ in given if name not in names
+            Ignored(name, "$docref takes patient, start, end and type") for name, _ in given if name not in known
         ]
-        ignored = [one for one in ignored if one.name != "_format"]
         asked = ask("DocumentReference", pairs, max_count=self._max_count)
-        asked = replace(asked, query=call.sight.narrowed(asked.query), ignored=(*asked.ignored, *ignored))
+        query = replace(call.sight.narrowed(asked.query), care=care_of(dict(given)))
+        asked = replace(asked, query=query, ignored=(*asked.ignored, *ignored))
         if is_strict(call.header("prefer")) and asked.ignored:
             raise refused(asked.ignored)
         page, asked = await self._searching.run(asked, strict=False)
