@@ -228,8 +228,9 @@ async def test_lastn_gives_the_newest_of_each_code() -> None:
         two = (await client.get("/fhir/Observation/$lastn?patient=p1&code=718-7&max=2")).json()
         assert len(ids(two)) == 2
         assert ids((await client.get("/fhir/Observation/$lastn?patient=p1&category=laboratory")).json()) == ["dated"]
-        bad = await client.get("/fhir/Observation/$lastn?patient=p1")
-        assert (bad.status_code, code_of(bad)) == (400, "parameter-missing")
+        for query in ("patient=p1", "patient=p1&code=", "patient=&code=718-7", "patient=p1&code=718-7&max=0"):
+            bad = await client.get(f"/fhir/Observation/$lastn?{query}")
+            assert (bad.status_code, code_of(bad)) == (400, "parameter-missing"), query
 
 
 async def test_docref_finds_documents_by_patient_and_time() -> None:

@@ -38,7 +38,7 @@ __all__ = [
 
 FHIR = "application/fhir+json"
 ID = {"type": "string", "pattern": "^[A-Za-z0-9.-]{1,64}$"}
-_TAG = {"type": "string", "pattern": '^(\\*|(W/)?"[0-9]+")$'}
+_TAG = {"type": "string", "pattern": '^(\\*|(W/)?"[0-9]+")?$'}
 OUTCOME = {
     "type": "object",
     "required": ["resourceType", "issue"],
@@ -107,7 +107,7 @@ COUNT = query("_count", {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 
 VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 IF_MATCH, IF_NONE = header("If-Match", _TAG), header("If-None-Match", _TAG)
 CREATE_ONLY = header("If-None-Match", {"const": "*"})
-PREFER = header("Prefer", {"enum": ["return=minimal", "return=representation", "return=OperationOutcome"]})
+PREFER = header("Prefer", {"enum": ["return=minimal", "return=representation", "return=OperationOutcome", ""]})
 CONDITION = {
     "name": "condition",
     "in": "query",

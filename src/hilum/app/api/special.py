@@ -36,7 +36,7 @@ class Special:
 
     async def lastn(self, call: Call) -> Reply:
         """`GET` or `POST [base]/Observation/$lastn`: of each code the newest `max`, one by default."""
-        given = await asked_of(call)
+        given = [one for one in await asked_of(call) if one[1]]
         pairs = [one for one in given if one[0] != "max"]
         most = whole_number("max", dict(given).get("max", "1"), self._max_count)
         names = {re.split("[:.]", name)[0] for name, _ in pairs}
