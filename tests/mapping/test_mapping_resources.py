@@ -14,6 +14,7 @@ from hilum import mapping
 from hilum.errors import ConfigError
 from hilum.fhirpath import decode
 from hilum.formats import records
+from hilum.mapping.resource_tree import ResourceTree
 
 HEAD = "row_id,applies,anchor,source,type,when,target,transform,map,missing,unmapped,repeats,owner"
 CONTEXT = mapping.Context("portal", "PORTAL|", 1_700_000_000_000_000)
@@ -219,6 +220,45 @@ WIDE = plan(
     row("t", "telecom.value", "Patient.telecom[+].value", "text"),
     row("b", "birthDate", "Patient.birthDate", "date"),
 )
+
+
+def leaves(value: Any) -> int:
+    """Values that are neither lists nor objects, as anybody would count them."""
+    if isinstance(value, dict):
+        return sum(leaves(inner) for key, inner in value.items() if key != "resourceType")
+    if isinstance(value, list):
+        return sum(map(leaves, value))
+    return value is not None
+
+
+def test_no_leaf_of_a_resource_is_forgotten() -> None:
+    odd = {
+        "resourceType": "Patient",
+        "name": [{"family": "x", "_family": {"id": "1", "extension": [{"url": "u", "valueCode": "c"}]}}, "text"],
+        "_name": [{"extension": [{"url": "u", "valueCode": "c"}]}, {"id": "2"}],
+        "_birthDate": "no object",
+        "photo": [[1, [2]], {"": "no name", "a b": "blank"}],
+        "contained": [{"resourceType": "Organization", "id": "o"}],
+        "x" * 99: True,
+    }
+    tree = ResourceTree(odd)
+    assert len(tree.labels) == leaves(odd) - 2 - 1  # urls of two extensions are in labels, a list in a list is one
+    assert tree.root.end == len(tree.labels)
+
+
+def test_a_type_that_the_base_does_not_write_is_checked_against_r4() -> None:
+    goal = {"applies": "fhir:Patient", "anchor": "Patient"}
+    rows = (
+        row("goal", "id", "Goal.id", 'key(system="urn:goal")', **goal),
+        row("life", "", "Goal.lifecycleStatus", 'const("active")', **goal),
+        row("what", "", "Goal.description.text", 'const("walk")', **goal),
+        row("who", "", "Goal.subject", "ref(Patient)", **goal),
+        row("start", "birthDate", "Goal.startDate", "date", **goal),
+    )
+    goals = [json.loads(one) for one in mapping.render(run(plan(*rows))) if b'"Goal"' in one]
+    assert goals[0]["startDate"] == "1979-02-03"
+    assert any("R4 has no Goal.stratDate" in one for one in findings(*rows, row("x", "id", "Goal.stratDate", "date")))
+    assert any("no resource type `Gaol`" in one for one in findings(row("x", "id", "Gaol.text.div", "text")))
 
 
 @given(st.dictionaries(st.sampled_from(["name", "telecom", "birthDate", "_birthDate", "x", "contained"]), JSON))

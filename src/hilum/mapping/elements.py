@@ -1,16 +1,17 @@
 """What the compiler must know of FHIR R4 (4.0.1): lists, required elements and choices of the types that rows write.
 
 Written as one line per type: `name` a single element, `name*` a list, `name!` required, `name[x]` a choice. Types that
-are not here are taken as they are written (the workbook check says so).
+are not here are looked up in the definitions, which takes longer.
 """
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 
 from msgspec import Struct
 
-__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "is_required", "shape"]
+__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "is_required", "near_types", "shape"]
 
 _COMMON = "id meta implicitRules language text contained* extension* modifierExtension*"
 
@@ -200,10 +201,10 @@ class Shape(Struct, frozen=True):
 
 @cache
 def shape(type_: str) -> Shape | None:
-    """What R4 says of a type's top level; None for a type that is not in the table."""
+    """What R4 says of a type's top level; None for a type that R4 does not have."""
     text = _TYPES.get(type_)
     if text is None:
-        return None
+        return _defined(type_)
     words = f"{_COMMON} {text}".split()
     bare = [(word.rstrip("*!"), word) for word in words]
     return Shape(
@@ -212,6 +213,29 @@ def shape(type_: str) -> Shape | None:
         tuple(name for name, word in bare if word.endswith("!")),
         frozenset(name.removesuffix("[x]") for name, _ in bare if name.endswith("[x]")),
     )
+
+
+def _defined(type_: str) -> Shape | None:
+    """A type that no row of the base writes, as R4 defines it."""
+    from hilum import definitions  # reading them takes 0.3 s, and most workbooks need none
+
+    known = definitions.structure(type_) if type_ in definitions.types("resource") else None
+    if known is None:
+        return None
+    top = [one for one in known.elements if one.path.count(".") == 1 and not one.slice]
+    return Shape(
+        frozenset(one.name for one in top if one.is_list),
+        frozenset(one.name for one in top if not one.is_list and not one.is_choice),
+        tuple(one.name for one in top if one.min),
+        frozenset(one.name.removesuffix("[x]") for one in top if one.is_choice),
+    )
+
+
+def near_types(name: str) -> list[str]:
+    """The resource type of R4 that is called most like this; [] when none is."""
+    from hilum import definitions  # as above
+
+    return difflib.get_close_matches(name, definitions.types("resource"), 1)
 
 
 @cache

@@ -45,23 +45,32 @@ class ResourceTree:
         self._fill(self.root, resource, "", DEEPEST)
 
     def _fill(self, part: Part, value: dict[str, Any], label: str, levels: int) -> None:
+        has_extras = any(key[:1] == "_" for key in value)
         for key, inner in value.items():
-            if key == "resourceType" or inner is None:
+            if inner is None or key == "resourceType":
                 continue
-            name = key.removeprefix("_")
-            if name is not key and name in value and value[name] is not None:
-                continue  # told with the value that it belongs to
-            shown = name if _NAME.fullmatch(name) else "?"
-            below = f"{label}.{shown}" if label else shown
-            part.members[name] = list(self._items(name, value.get(name), value.get(f"_{name}"), below, levels))
+            name, extra = key, None
+            if has_extras:
+                name = key.removeprefix("_")
+                if name is not key and value.get(name) is not None:
+                    continue  # told with the value that it belongs to
+                extra = value.get(f"_{name}")
+            below = _labels.get((label, name)) or _joined(label, name)
+            if extra is None:
+                items = inner if type(inner) is list else (inner,)
+                part.members[name] = [self._part(name, one, {}, below, levels) for one in items if one is not None]
+            else:
+                part.members[name] = list(self._items(name, value.get(name), extra, below, levels))
         part.end = len(self.labels)
 
     def _items(self, name: str, value: Any, under: Any, label: str, levels: int) -> Iterator[Part]:
         values = value if isinstance(value, list) else [value]
         extras = under if isinstance(under, list) else [under]
-        for at in range(max(len(values), len(extras) if under is not None else 0)):
+        for at in range(max(len(values), len(extras))):
             one = values[at] if at < len(values) else None
             extra = extras[at] if at < len(extras) else None
+            if extra is not None and not isinstance(extra, dict):
+                self.labels.append(f"{label}.?")
             if one is not None or isinstance(extra, dict):
                 yield self._part(name, one, extra if isinstance(extra, dict) else {}, label, levels)
 
@@ -69,10 +78,11 @@ class ResourceTree:
         part = Part(value, len(self.labels))
         if isinstance(value, dict) and levels > 0:
             if name in _EXTENSIONS:
-                url = value.get("url")
-                label = f"{label}({url if isinstance(url, str) else ''})".replace("[", "(").replace("]", ")")
+                label = f"{label}({_shown(value.get('url'))})"
                 value = {key: inner for key, inner in value.items() if key != "url"}
             self._fill(part, value, label, levels - 1)
+            if extra:  # R4 has none here: nothing leads to it, and it counts all the same
+                self._fill(Part(extra, part.end), extra, label, levels - 1)
             return part
         if value is not None:
             self.labels.append(label)
@@ -82,6 +92,23 @@ class ResourceTree:
             self._fill(inside, extra, label, levels - 1)
             part.members = inside.members
         return part
+
+
+def _shown(url: object) -> str:
+    """The URL of an extension as part of a label: brackets are round there, and no text is endless."""
+    return url[:200].replace("[", "(").replace("]", ")") if isinstance(url, str) else ""
+
+
+_labels: dict[tuple[str, str], str] = {}
+
+
+def _joined(label: str, name: str) -> str:
+    """`name.family`; remembered, as the same few come all the time."""
+    if len(_labels) > 10_000:
+        _labels.clear()
+    shown = name if _NAME.fullmatch(name) else "?"
+    found = _labels[label, name] = f"{label}.{shown}" if label else shown
+    return found
 
 
 def text_of(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from hilum.mapping.columns import is_record_kind, is_resource_kind, numbered, record_of_kind
-from hilum.mapping.elements import choice_of, shape
+from hilum.mapping.elements import choice_of, near_types, shape
 from hilum.mapping.places import MERGING, Anchor, Step, Target, parse_anchor, parse_applies, parse_target
 from hilum.mapping.syntax import (
     Call,
@@ -358,13 +358,9 @@ class _Reader:
             return
         known = shape(target.type)
         if known is None:
-            self.note(
-                rule.row,
-                "target",
-                "type-unchecked",
-                f"`{target.type}` is not in the element table: not checked",
-                warning=True,
-            )
+            near = near_types(target.type)
+            hint = f"did you mean `{near[0]}`?" if near else ""
+            self.note(rule.row, "target", "target-unknown", f"R4 has no resource type `{target.type}`", hint)
             return
         step = target.steps[0]
         if step.name not in known.lists and step.name not in known.singles and not choice_of(target.type, step.name):

@@ -87,7 +87,7 @@ def _compiled(review: Review) -> tuple[list[Finding], Workbook]:
     except ConfigError as error:
         found = list(error.findings)
         book = _with_params(review.book, {name: text for name, text in review.decided.items() if name in known})
-    return [_placed(finding, review) for finding in found if finding.code != "type-unchecked"], book
+    return [_placed(finding, review) for finding in found], book
 
 
 def _with_params(book: Workbook, decided: Mapping[str, str]) -> Workbook:
