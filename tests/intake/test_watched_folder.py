@@ -422,7 +422,7 @@ async def test_a_fault_of_our_own_reaches_the_reader(tmp_path: Path, monkeypatch
     def fail(*_: object) -> None:
         raise RuntimeError("a fault of our own")
 
-    monkeypatch.setattr("hilum.intake.files.look", fail)
+    monkeypatch.setattr("hilum.intake.disk.look", fail)
     async with watching(tmp_path) as watch:
         with pytest.raises(RuntimeError, match="our own"):
             await asyncio.wait_for(watch.read(), 10)

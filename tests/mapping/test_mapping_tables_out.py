@@ -83,6 +83,7 @@ def test_every_cell_is_explained() -> None:
         (row("x", "name", "worklist[Name]"), "`copy` gives more than one value"),
         (row("x", "gender", "worklist[Sex]", "CWE"), "`CWE` gives more than one value"),
         (row("x", "", "worklist[X]", 'const({"a":1})'), "a cell holds one value, and no JSON"),
+        (row("x", "", "worklist[X]", "const"), "const(..) takes one text"),
         (row("x", "gender", "worklist[]", "text"), "is the line itself"),
         (row("x", "PID-3", "worklist[X]", "text", applies="", anchor="PID"), "a column is written from FHIR"),
     ],

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from hilum.mapping.columns import is_record_kind, is_resource_kind, numbered, record_of_kind
+from hilum.mapping.columns import is_record_kind, is_resource_kind
 from hilum.mapping.elements import choice_of, near_types, shape
 from hilum.mapping.places import MERGING, Anchor, Step, Target, parse_anchor, parse_applies, parse_target
+from hilum.mapping.record_rows import WORDS, read_cell, read_columns, read_elements
 from hilum.mapping.syntax import (
     Call,
     Expression,
@@ -31,16 +32,10 @@ from hilum.mapping.transforms.times import zone_of
 from hilum.mapping.written import format_problem
 from hilum.model import Finding, Severity
 
-__all__ = ["COMBINATORS", "LINE", "Rule", "read_rules"]
+__all__ = ["COMBINATORS", "Rule", "read_rules"]
 
 COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
-WORDS = frozenset({"kind", "event", "sender", "source"})
 _CONDITIONS = {"valued": 1, "deleted": 1, "count": 1, "length": 1, "matches": 2, "made": 1}
-LINE = ((Literal("line"),), Call("key"))  # source and transform of the row that makes a line of a table
-_CELL_TRANSFORMS = (
-    *("text", "code", "date", "datetime", "instant", "time", "boolean", "integer", "decimal", "minutes", "uri"),
-    *("copy", "const"),
-)
 _TYPES_WORDS = (
     "AD CE CF CNE CNN CP CQ CWE CX DLN DR DT DTM ED EI EIP FC FN FT HD ID IS JCC MO MOC NDL NM PL PLN"
     " PT RI RP SAD SI SN SPS ST TM TN TQ TS TX VID XAD XCN XON XPN XTN varies"
@@ -138,11 +133,11 @@ class _Reader:
             )
         }
         if len(self.findings) == before:
-            self._read_columns(row, parsed)
+            read_columns(row, parsed, self._numbers, self.note)
         if len(self.findings) == before and is_resource_kind(next(iter(parsed["applies"]), "")):
-            row = self._read_elements(row, parsed)
+            row = read_elements(row, parsed, self.note)
         if len(self.findings) == before and parsed["target"].is_cell:
-            self._read_cell(row, parsed)
+            read_cell(row, parsed, self.note)
         if len(self.findings) > before:
             return None
         rule = Rule(
@@ -163,73 +158,6 @@ class _Reader:
             if len(self.findings) == before or all(f.severity is Severity.WARNING for f in self.findings[before:])
             else None
         )
-
-    def _read_columns(self, row: Row, parsed: dict[str, Any]) -> None:
-        """Number the columns of a row about records, and see that no other row names any."""
-        applies: tuple[str, ...] = parsed["applies"]
-        anchor: Anchor = parsed["anchor"][0]
-        records = {record_of_kind(kind) for kind in applies}
-        if anchor.segment.isupper() and len(anchor.segment) == 3 and not (records - {""}):
-            for column in ("source", "when", "transform"):
-                for path in _columns_of(parsed[column]):
-                    text = f"`[{path.column}]` is a column, and `applies` names no record such as csv:patients"
-                    self.note(row, column, f"{column}-invalid", text)
-            return
-        if records != {anchor.segment}:
-            if records - {""}:
-                text = f"the anchor of {' '.join(applies)} is the name behind the colon, and every kind has the same"
-            else:
-                text = f"`{row.anchor.strip()}` is no anchor such as PID, OBR>OBX or PV1-7[*]"
-            self.note(row, "anchor", "anchor-invalid", text)
-            return
-        numbers = self._numbers.setdefault(anchor.segment, {})
-        for column in ("source", "when", "transform"):
-            try:
-                parsed[column] = _numbered(parsed[column], anchor.segment, numbers, bare=column != "transform")
-            except SyntaxProblem as problem:
-                self.note(row, column, f"{column}-invalid", str(problem))
-
-    def _read_elements(self, row: Row, parsed: dict[str, Any]) -> Row:
-        """Check the paths of a row about resources; a row that copies has the R4 type of what it reads."""
-        from hilum.mapping.element_paths import element_path  # what it needs takes 0.1 s to import
-
-        if not all(map(is_resource_kind, parsed["applies"])):
-            self.note(row, "applies", "applies-invalid", "a row reads columns or elements of FHIR, not both")
-            return row
-        copies = parsed["transform"].name == "copy"
-        types: dict[str, None] = {}
-        for column in ("source", "when", "transform"):
-            for path in _columns_of(parsed[column]):
-                try:
-                    found = element_path(path.segment, path.column)
-                except SyntaxProblem as problem:
-                    self.note(row, column, f"{column}-invalid", str(problem))
-                    continue
-                if found.is_complex and column == "source" and not copies:
-                    text = f"`{path.column}` is a {found.types[0]}: name a part of it, or write copy"
-                    self.note(row, column, "source-invalid", text)
-                if column == "source":
-                    types.update(dict.fromkeys(found.types or ("string",)))
-        if copies and len(types) > 1:
-            text = f"what copy reads has one type, and this is {' or '.join(list(types)[:3])}: say ofType(..)"
-            self.note(row, "source", "source-invalid", text)
-        return structs.replace(row, type=next(iter(types))) if copies and types else row
-
-    def _read_cell(self, row: Row, parsed: dict[str, Any]) -> None:
-        """Check a row that writes a column; the line itself (`worklist[]`) is made where its condition holds."""
-        target, transform = parsed["target"], parsed["transform"]
-        if not all(map(is_resource_kind, parsed["applies"])) or not parsed["applies"]:
-            self.note(row, "applies", "applies-invalid", "a column is written from FHIR: fhir:Patient")
-        elif target.role == "key":
-            if parsed["source"] or row.transform:
-                text = f"`{row.target}` is the line itself: the row has a condition, and no source or transform"
-                self.note(row, "source", "source-invalid", text)
-            parsed["source"], parsed["transform"] = LINE
-        elif transform.name not in _CELL_TRANSFORMS or row.type[:1].isupper():
-            text = f"`{transform.name}` gives more than one value, and a cell holds one: {', '.join(_CELL_TRANSFORMS)}"
-            self.note(row, "transform", "transform-invalid", text)
-        elif transform.name == "const" and isinstance(transform.args[0], Word) and transform.args[0].name[0] == "{":
-            self.note(row, "transform", "transform-invalid", "a cell holds one value, and no JSON")
 
     def _parse(self, row: Row, column: str, parse: Callable[[str], object]) -> object:
         try:
@@ -435,18 +363,6 @@ class _Reader:
                 f"the parameter `{name}` has no value",
                 f"set it in integration.yaml, `params: {{{name}: ...}}`",
             )
-
-
-def _columns_of(parsed: Any) -> list[Path]:
-    expressions = parsed if isinstance(parsed, tuple) else (parsed,)
-    return [part for one in expressions for part in walk(one) if isinstance(part, Path) and part.column]
-
-
-def _numbered(parsed: Any, record: str, numbers: dict[str, int], *, bare: bool) -> Any:
-    words = WORDS | {"true", "false"}
-    if isinstance(parsed, tuple):
-        return tuple(numbered(one, record, numbers, words, bare=bare) for one in parsed)
-    return None if parsed is None else numbered(parsed, record, numbers, words, bare=bare)
 
 
 def read_rules(book: Workbook) -> tuple[list[Rule], list[Finding]]:

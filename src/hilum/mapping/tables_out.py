@@ -17,8 +17,9 @@ from hilum.mapping.columns import is_resource_kind
 from hilum.mapping.mapped import Context, Mapped, Trace
 from hilum.mapping.places import Target
 from hilum.mapping.plan import Plan, checked_rules
+from hilum.mapping.record_rows import LINE
 from hilum.mapping.resource_elements import Resource
-from hilum.mapping.rows import LINE, Rule, read_rules
+from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.tables import Row, Workbook
 from hilum.model import Accounting
 
