@@ -33,6 +33,8 @@ ROWS_WRITTEN = fault.declare(
 BEFORE_COMMIT = fault.declare("journal.before_commit", "rows and head are in the transaction, nothing is on the disk")
 
 
+_AUDIT = "INSERT INTO audit (n, at, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
 BodyOf = Callable[[int, bytes | None], bytes]
 
 
@@ -74,9 +76,7 @@ def add_work(connection: apsw.Connection, works: Sequence[Work], names: Names, b
     """
     group = _Group(connection, names, body_of)
     results = [[group.add_message(prepared) for prepared in work.messages] for work in works]
-    for work in works:
-        for event in work.audits:
-            group.add_audit(event)
+    group.add_audits([event for work in works for event in work.audits])
     fault.reach(ROWS_WRITTEN)
     group.close()
     fault.reach(BEFORE_COMMIT)
@@ -178,13 +178,15 @@ class _Group:
         )
         self._records[1].append(duplicate_bytes(duplicate))
 
-    def add_audit(self, event: AuditEvent) -> None:
-        self._audit += 1
-        self._connection.execute(
-            "INSERT INTO audit (n, at, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self._audit, event.at, event.actor, event.action, event.target, event.outcome, event.detail),
-        )
-        self._records[2].append(audit_bytes(event))
+    def add_audits(self, events: Sequence[AuditEvent]) -> None:
+        rows = [
+            (number, event.at, event.actor, event.action, event.target, event.outcome, event.detail)
+            for number, event in enumerate(events, self._audit + 1)
+        ]
+        if rows:
+            self._connection.executemany(_AUDIT, rows)
+        self._audit += len(rows)
+        self._records[2].extend(map(audit_bytes, events))
 
     def close(self) -> None:
         """Write the head, unless nothing was added."""
