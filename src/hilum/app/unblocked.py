@@ -47,10 +47,13 @@ class Unblocked(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Queue whole lines; what follows the last line end waits for its own."""
-        text_, line_end, rest = (getattr(self._begun, "text", "") + text).rpartition("\n")
-        self._begun.text = rest
-        if line_end:
-            self._queue(text_ + line_end)
+        begun = getattr(self._begun, "text", "")
+        if text.endswith("\n") and not begun:
+            self._queue(text)
+        else:
+            lines, line_end, self._begun.text = (begun + text).rpartition("\n")
+            if line_end:
+                self._queue(lines + line_end)
         return len(text)
 
     def _queue(self, lines: str) -> None:

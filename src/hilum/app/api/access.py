@@ -10,6 +10,7 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from random import getrandbits
 
 from starlette.types import Message, Receive, Scope, Send
@@ -106,15 +107,23 @@ class _Sender:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
-            own = {name for name, _ in headers}  # a page for people says itself what it may load
-            headers = [*headers, *[one for one in _HEADERS if one[0] not in own]]
-            headers.append((b"x-request-id", self.request_id.encode()))
+            headers = [
+                *headers,
+                *_safety(tuple([name for name, _ in headers])),
+                (b"x-request-id", self.request_id.encode()),
+            ]
             if self._secure:
                 headers.append(_HSTS)
-            message = {**message, "headers": headers}
+            message["headers"] = headers
         elif message["type"] == "http.response.body":
             self.size += len(message.get("body", b""))
         await self._send(message)
+
+
+@lru_cache(maxsize=512)
+def _safety(own: tuple[bytes, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """What is added to headers of these names: a page for people says itself what it may load."""
+    return tuple(one for one in _HEADERS if one[0] not in own)
 
 
 def _request_id(scope: Scope) -> str:

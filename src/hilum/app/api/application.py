@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hilum.app.api.access import Access
 from hilum.app.api.access_log import AccessLog, access_logger
 from hilum.app.api.auditor import Auditor
-from hilum.app.api.auth import Denied, authorize, is_local, out_of_scope, peer
+from hilum.app.api.auth import Arrivals, Denied, authorize, is_local, out_of_scope, peer
 from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
 from hilum.app.api.everything import Everything
@@ -251,7 +251,7 @@ class _Guard:
 
     def __init__(self, tokens: Tokens, auditor: Auditor, types: frozenset[str]) -> None:
         self._types = types
-        self._tokens = tokens
+        self._tokens = Arrivals(tokens)
         self._auditor = auditor
         self.close: Callable[[], Awaitable[None]] = auditor.close
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
 
@@ -9,11 +10,29 @@ from hilum.app.api.exchange import Call
 from hilum.app.api.outcomes import Problem
 from hilum.app.tokens import Grant, Permission, TokenRefused, Tokens
 
-__all__ = ["Denied", "authorize", "forbidden", "is_local", "out_of_scope", "peer", "token_in_url"]
+__all__ = ["Arrivals", "Denied", "authorize", "forbidden", "is_local", "out_of_scope", "peer", "token_in_url"]
 
 _TOKEN_PARAMETER = re.compile(rb"(?:^|&)access_token=")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Arrivals:
+    """Looks tokens up once for all requests that arrive in one turn of the event loop; in the next turn, again."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._found: dict[str, Grant] = {}
+
+    def authenticate(self, text: str) -> Grant:
+        """Raises TokenRefused."""
+        grant = self._found.get(text)
+        if grant is None:
+            grant = self._tokens.authenticate(text)
+            if not self._found:
+                asyncio.get_running_loop().call_soon(self._found.clear)
+            self._found[text] = grant
+        return grant
 
 
 class Denied(Problem):
@@ -22,7 +41,7 @@ class Denied(Problem):
     actor: str = ""
 
 
-def authorize(call: Call, tokens: Tokens, permission: Permission) -> Grant:
+def authorize(call: Call, tokens: Tokens | Arrivals, permission: Permission) -> Grant:
     """The grant behind a request. Raises Denied: 401 with a challenge, 403, or 400 for a token in the URL."""
     if call.query and _TOKEN_PARAMETER.search(call.query):
         raise token_in_url()

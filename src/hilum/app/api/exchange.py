@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -76,10 +76,7 @@ class Call:
     def header(self, name: str) -> str:
         """One header, "" when absent. One that stands several times is joined by commas (RFC 9110 5.3)."""
         if self._headers is None:
-            self._headers = {}
-            for key, value in self.scope["headers"]:
-                before = self._headers.get(key)
-                self._headers[key] = value if before is None else before + b", " + value
+            self._headers = _joined(self.scope["headers"])
         value = self._headers.get(name.encode())
         return "" if value is None else value.decode("latin-1")
 
@@ -118,6 +115,16 @@ class Call:
             parts.append(part)
             if is_last:
                 return b"".join(parts)
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """By name; what stands several times as one."""
+    joined = dict(headers)
+    if len(joined) < len(headers):
+        joined = {}
+        for name, value in headers:
+            joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 class Reply:
