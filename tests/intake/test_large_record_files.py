@@ -139,6 +139,7 @@ async def test_a_copy_that_never_became_whole_is_thrown_away_and_a_finished_one_
     (copy,) = [one for one in state.glob("taking-*") if one.suffix != ".json"]
     facts = copy.with_name(f"{copy.name}.json").read_bytes()
     (state / "taking-partial").write_bytes(b"torn")
+    (state / "taking-partial.json").write_bytes(b"{")
     (state / "taking-0000.json").write_bytes(facts)
     with (state / "taken.sha256").open("a") as ledger:  # as if its process ended right after that
         ledger.write(f"{DIGEST}\n")

@@ -169,6 +169,7 @@ class FolderWatch(FolderDisk):
             await asyncio.to_thread(claimed.forget)
             return
         assert isinstance(format_, records.Text)
+        self._has_leftovers, self._resume_at = True, time.monotonic() + self._config.poll_seconds
         self._open[content.look.name] = content
         self._unanswered += 1
         self._counts["taken"] += 1
@@ -178,8 +179,6 @@ class FolderWatch(FolderDisk):
             if ack is not None:
                 await asyncio.to_thread(self._put_away, content, ack)
                 await asyncio.to_thread(claimed.forget)
-            else:
-                self._has_leftovers, self._resume_at = True, time.monotonic() + self._config.poll_seconds
         finally:
             self._unanswered -= 1
             self._open.pop(content.look.name, None)

@@ -34,6 +34,7 @@ MOST_FINDINGS = 1000  # kept for the notes beside a file; the others are counted
 KEPT = 64 * 1024  # bytes of a refused file that the journal keeps
 _CHUNK = 1024 * 1024
 _PREFIX = "taking-"
+_PARTIAL = f"{_PREFIX}partial"
 
 _COPIED = fault.declare("parts.copied", "a large file is copied, nothing says yet that the copy is whole")
 _CLAIMED = fault.declare("parts.claimed", "a large file is to be taken whole, nothing of it is handed over")
@@ -69,7 +70,7 @@ def claim(folder: Path, state: Path, seen: Look, limit: int) -> Claim | None:
     descriptor = open_seen(folder, seen, limit)
     if descriptor is None:
         return None
-    partial = state / f"{_PREFIX}partial"
+    partial = state / _PARTIAL
     with os.fdopen(descriptor, "rb") as file:
         digest = _copy(file.fileno(), partial)
         if not same_file(os.fstat(file.fileno()), seen):
@@ -116,7 +117,9 @@ def leftovers(state: Path) -> list[Claim]:
     found = []
     for path in sorted(state.glob(f"{_PREFIX}*")):
         facts = _facts(path)
-        if path.suffix == ".json":
+        if path.name.startswith(_PARTIAL):
+            path.unlink()
+        elif path.suffix == ".json":
             if not path.with_suffix("").exists():
                 path.unlink()
         elif not facts.exists():
