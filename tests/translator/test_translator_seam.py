@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
+import socket
+import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,12 +24,14 @@ from hilum.translator import (
     Recipe,
     Rule,
     Turner,
+    child,
     hold,
     make_route,
     processes,
     refs_of,
     translator_of,
 )
+from hilum.translator.wire import frame
 
 pytestmark = pytest.mark.anyio
 
@@ -136,6 +142,21 @@ async def test_a_process_that_was_killed_is_replaced_and_nothing_is_held(one_pro
     os.kill(pid_of(one_process), signal.SIGKILL)
     answers = await one_process.turn(0, MESSAGES[:2])
     assert [type(one) for one in answers] == [Effects, Effects]
+
+
+def test_a_process_whose_engine_was_killed_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+
+    def die_after_the_recipe() -> None:
+        with ours:
+            ours.sendall(frame(pickle.dumps(recipe())))
+
+    engine = threading.Thread(target=die_after_the_recipe)
+    engine.start()
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["child", str(theirs.detach())])
+    child.main()
+    engine.join()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pickle
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from hilum.translator.recipe import translator_of
 from hilum.translator.wire import HEADER, READY, answers_to, frame, length_of, messages_from
@@ -16,8 +17,8 @@ __all__ = ["main", "serve"]
 def main() -> None:
     """`python -m hilum.translator.child DESCRIPTOR`, started by `Processes`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which closes the line when it is done
-    with socket.socket(fileno=int(sys.argv[1])) as line:
-        serve(line)
+    with socket.socket(fileno=int(sys.argv[1])) as line, suppress(BrokenPipeError, ConnectionResetError):
+        serve(line)  # an engine that was killed reads no answers
 
 
 def serve(line: socket.socket) -> None:
