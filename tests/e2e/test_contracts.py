@@ -30,6 +30,7 @@ def is_applied(running: Hilum, patient: int) -> bool:
 def test_applied_says_yes_when_the_patient_can_be_read(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", source("original", "applied"))
     with hilum(folder) as running, Sender(running.port) as sender:
+        assert "hilum.db is new, nothing was received yet" in running.log
         for n in range(5):
             assert tuple(sender.send(adt(n, f"A{n}", "One"))) == ("AA", f"A{n}")
             assert is_applied(running, n)

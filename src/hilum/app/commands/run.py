@@ -38,6 +38,8 @@ def command(
 async def _run(folder: Path, environment: str | None) -> int:
     stop = stop_signals()
     with open_folder(folder, environment, exclusive=True, create=True) as opened:
+        if not opened.journal.route_counts():  # after a start this is the one sign of a store that was lost
+            print(f"store:     {opened.store.path} is new, nothing was received yet", file=sys.stderr)
         async with running(opened) as state:
             for name, address in state.addresses().items():
                 print(f"listening: {name}, {address}", file=sys.stderr)
