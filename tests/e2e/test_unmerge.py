@@ -219,6 +219,18 @@ def _patient(folder: Path, number: int) -> dict[str, Any]:
         return dict(json.loads(patients(opened, number)[0].body))
 
 
+def test_two_that_stay_one_by_way_of_others_are_not_called_two(
+    running: Hilum, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chain(running.port)
+    send(running.port, adt(1, "M3", "N1", step=12, kind="A40", retired=3))  # a circle: the first merge is replaced
+    settled(running.folder)
+    assert main(["patients", "unmerge", "1", "2", str(running.folder), "--note", "x"]) == 0
+    assert "are still one by way of others" in capsys.readouterr().out
+    assert main(["patients", "unmerge", "1", "3", str(running.folder), "--note", "x"]) == 0
+    assert "are two patients again" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("pair", "code"), [(("4", "1"), "merge-unknown"), (("3", "1"), "merge-indirect"), (("3", "77"), "patient-unknown")]
 )

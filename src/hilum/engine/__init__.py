@@ -7,7 +7,7 @@ from hilum.engine.making_tables import TableMaker
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
 from hilum.engine.silence import LOOK_BACK_HOURS, Feed, feeds, silence_items
-from hilum.engine.unmerging import pair_of, unlink
+from hilum.engine.unmerging import chain_between, pair_of, unlink
 
 __all__ = [
     "LOOK_BACK_HOURS",
@@ -23,6 +23,7 @@ __all__ = [
     "SourceSettings",
     "TableMaker",
     "add_up",
+    "chain_between",
     "feeds",
     "pair_of",
     "partitions_of",

@@ -20,7 +20,7 @@ from hilum.mapping import Context, Mapped
 from hilum.model import DECISIONS, Envelope, Merge, Message
 from hilum.repository import MergeRecord, MergeState
 
-__all__ = ["pair_of", "unlink"]
+__all__ = ["chain_between", "pair_of", "unlink"]
 
 Map = Callable[[hl7v2.Hl7Message, Context], Mapped]
 _NUMBERS = {"PID": (3,), "MRG": (1, 2, 4)}  # where the other number of a pair stands, by segment
@@ -36,12 +36,24 @@ def pair_of(said: list[MergeRecord], one: str, other: str) -> MergeRecord:
     direct = [merge for merge in standing if {merge.survivor, merge.retired} == pair]
     if direct:
         return direct[-1]
-    ties = [merge for merge in standing if merge.state is MergeState.HOLDS and pair & {merge.survivor, merge.retired}]
-    if {name for merge in ties for name in (merge.survivor, merge.retired)} >= pair:
-        chain = ", ".join(f"{merge.retired} into {merge.survivor}" for merge in ties)
+    if chain := chain_between(said, one, other):
         text = f"these two are one only by way of others: say which merge was wrong ({chain})"
         raise HilumError(text, code="merge-indirect")
     raise NotFound("no merge of these two holds: `hilum patients merges` lists what was said", code="merge-unknown")
+
+
+def chain_between(said: list[MergeRecord], one: str, other: str) -> str:
+    """The merges that make one patient of these two, in words; "" when they are two."""
+    holding = [merge for merge in said if merge.state is MergeState.HOLDS]
+    ways: dict[str, list[MergeRecord]] = {one: []}
+    reached = [one]
+    for name in reached:  # grows while it is walked
+        for merge in holding:
+            ends = {merge.survivor, merge.retired}
+            for end in ends - ways.keys() if name in ends else ():
+                ways[end] = [*ways[name], merge]
+                reached.append(end)
+    return ", ".join(f"{merge.retired} into {merge.survivor}" for merge in ways.get(other, ()))
 
 
 def unlink(said: Message, merge: MergeRecord, workbook: Map, by: str, at: int) -> Incoming:

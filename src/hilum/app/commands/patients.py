@@ -13,7 +13,7 @@ from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.running import plan_of, working
-from hilum.engine import pair_of, unlink
+from hilum.engine import chain_between, pair_of, unlink
 from hilum.errors import NotFound, StoreBusy
 from hilum.model import AuditEvent
 from hilum.repository import Hold, HoldState, MergeRecord, Query, SearchTerm
@@ -88,7 +88,9 @@ def _unmerge(opened: Opened, survivor: str, retired: str, by: str, note: str, *,
         facts = {"message": seq, "survivor": merge.survivor, "retired": merge.retired, "state": state}
         print_json(facts | ({"code": hold.code, "location": hold.location} if hold is not None else {}))
     elif state == "applied":
-        print(f"message {seq}: {merge.retired} and {merge.survivor} are two patients again")
+        chain = chain_between(opened.repository.merges(merge.survivor), merge.survivor, merge.retired)
+        now = f"are still one by way of others ({chain})" if chain else "are two patients again"
+        print(f"message {seq}: {merge.retired} and {merge.survivor} {now}")
     elif hold is None:
         print(f"message {seq} waits its turn: the running hilum will carry it out")
     elif hold.behind:
