@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from joserfc import jwt
@@ -96,6 +96,19 @@ async def test_a_parameter_that_stands_twice_is_refused(world: SmartWorld) -> No
             f"/smart/authorize?client_id=portal&redirect_uri={PORTAL}&redirect_uri=https://e.example"
         )
     assert answer.status_code == 400
+
+
+async def test_a_long_list_of_scopes_is_taken_and_one_without_end_is_refused_in_words(world: SmartWorld) -> None:
+    scope = " ".join(["launch/patient", *(f"patient/Observation.rs?code=http://codes.example|{n}" for n in range(70))])
+    assert len(quote(scope)) < 8_192 < len(quote(scope * 2))
+    async with world.client() as client:
+        browser = Browser(client)
+        assert (await browser.ask(scope, method="POST")).status_code == 200
+        form = {"grant_type": "client_credentials", "client_assertion": "a" * 40_000}
+        told = await client.post("/smart/token", data=form)
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request")
+        assert told.json()["error_description"].startswith("form-expected: ")
+        assert (await client.post("/smart/token", data={"x": "y" * 70_000})).status_code == 413
 
 
 EXCHANGES: list[tuple[dict[str, Any], str]] = [

@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from smart_support import RSA, Browser, SmartWorld, keys
+from joserfc.jwk import ECKey, RSAKey
+from smart_support import EC, RSA, Browser, SmartWorld, keys
 
 from hilum.app.api import listen, serve
 from hilum.app.cli import main
@@ -36,7 +37,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, status: int = 0) -> An
 
 def test_apps_are_added_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = str(folder)
-    (folder / "keys.json").write_text(keys(RSA))
+    (folder / "keys.json").write_text(json.dumps({"keys": [*OTHERS, RSA.as_dict(private=False)]}))
     scopes = ("--scopes", "launch/patient patient/*.rs")
     page = said(capsys, "app", "add", "portal", here, *scopes, "--redirect", "http://127.0.0.1:9000/cb")
     assert page["kind"] == "public"
@@ -57,6 +58,16 @@ def test_apps_are_added_listed_and_removed(folder: Path, capsys: pytest.CaptureF
     assert "portal" in capsys.readouterr().out
 
 
+# what stands beside the key that is meant in the JWK Sets of other programs: none of them proves an assertion
+OTHERS: list[Any] = [
+    ECKey.generate_key("P-256", {"kid": "small", "use": "sig"}).as_dict(private=False),
+    RSAKey.generate_key(2048, {"kid": "sealing", "use": "enc"}).as_dict(private=False),
+    {**EC.as_dict(private=False), "kid": "signs", "key_ops": ["sign"]},
+    {name: value for name, value in EC.as_dict(private=False).items() if name != "kid"},
+    {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "curve"},
+    {"kty": "new", "kid": "unknown"},
+]
+
 BAD_APPS = [
     (("portal", "--scopes", "patient/*.rs"), "app-redirect-invalid"),
     (("portal", "--scopes", "patient/*.rs", "--redirect", "http://portal.example/cb"), "app-redirect-invalid"),
@@ -73,6 +84,7 @@ BAD_APPS = [
     (("loader", "--scopes", "system/*.rs", "--jwks", "private.json"), "app-keys-invalid"),
     (("loader", "--scopes", "system/*.rs", "--jwks", "empty.json"), "app-keys-invalid"),
     (("loader", "--scopes", "system/*.rs", "--jwks", "text.json"), "app-keys-invalid"),
+    (("loader", "--scopes", "system/*.rs", "--jwks", "others.json"), "app-keys-invalid"),
     (("loader", "--scopes", "system/*.rs", "--jwks-uri", "http://k.example/"), "app-keys-invalid"),
     (("loader", "--scopes", "user/*.rs", "--kind", "keys", "--redirect", "https://k.example/"), "app-keys-invalid"),
 ]
@@ -84,6 +96,7 @@ def test_apps_that_cannot_be_right_are_refused_with_a_code(
     monkeypatch.chdir(folder)
     (folder / "keys.json").write_text(keys(RSA))
     (folder / "private.json").write_text(json.dumps({"keys": [RSA.as_dict(private=True)]}))
+    (folder / "others.json").write_text(json.dumps({"keys": OTHERS}))
     (folder / "empty.json").write_text('{"keys": []}')
     (folder / "text.json").write_text("no JSON")
     for words, code in BAD_APPS:

@@ -251,11 +251,12 @@ async def test_discovery_names_what_is_there(world: SmartWorld) -> None:
     async with world.client() as client:
         told = (await client.get("/fhir/.well-known/smart-configuration")).json()
         paths = {route.path for route in world.app.routes}
-        for name in ("authorization", "token", "introspection", "revocation"):
+        for name in ("authorization", "token", "introspection", "revocation", "management"):
             assert urlsplit(told[f"{name}_endpoint"]).path in paths
         assert told["code_challenge_methods_supported"] == ["S256"]
         openid = (await client.get("/.well-known/openid-configuration")).json()
         assert openid["issuer"] == BASE
+        assert (await client.get("/.well-known/oauth-authorization-server")).json() == openid
         security = (await client.get("/fhir/metadata")).json()["rest"][0]["security"]
         assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
 

@@ -479,6 +479,7 @@ OPEN = {
     "/readyz",
     "/fhir/.well-known/smart-configuration",
     "/.well-known/smart-configuration",
+    "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/smart/jwks.json",
     "/smart/style.css",

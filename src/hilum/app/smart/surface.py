@@ -106,6 +106,7 @@ class Authorization:
             "/fhir/.well-known/smart-configuration": smart_configuration(at),
             "/.well-known/smart-configuration": smart_configuration(at),
             "/.well-known/openid-configuration": openid_configuration(at),
+            "/.well-known/oauth-authorization-server": openid_configuration(at),  # RFC 8414
             "/smart/jwks.json": signer.public(),
         }
 
