@@ -71,7 +71,8 @@ def once(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 def destination(given: dict[str, str], app: App | None) -> str:
     """Where answers go. Raises OAuthProblem when that is not known; nothing is sent anywhere then."""
     if app is None or not app.redirects:
-        raise OAuthProblem("invalid_client", "this app is not registered here: tell the people who run it", code="app-unknown")
+        text = "this app is not registered here: tell the people who run it"
+        raise OAuthProblem("invalid_client", text, code="app-unknown")
     uri = given.get("redirect_uri", "")
     if uri not in app.redirects:
         text = "the app wants the answer at an address that it is not registered with: tell the people who run it"
