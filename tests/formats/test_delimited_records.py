@@ -34,6 +34,8 @@ def codes(raw: bytes, **options: object) -> list[tuple[int, str]]:
 
 def written(rows: Sequence[Sequence[str]], delimiter: str, end: str, quoting: Literal[0, 1]) -> bytes:
     text = io.StringIO(newline="")
+    if any("\r" in cell or "\n" in cell for row in rows for cell in row):
+        quoting = csv.QUOTE_ALL  # before Python 3.13, QUOTE_MINIMAL quotes only what is in the line end
     csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
     return text.getvalue().encode()
 
