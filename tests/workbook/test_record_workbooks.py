@@ -170,7 +170,6 @@ def test_the_commands_look_at_files_of_records(
     assert (status, report["messages"], report["unreadable"]) == (1, 2, {"record-key-empty": 1})
     assert [one["code"] for one in report["codes"]] == ["q"]
     assert main(["workbook", "test", str(folder), "--own"]) == 0
-    assert main(["workbook", "check", str(folder)]) == 0
     capsys.readouterr()
 
 
