@@ -5,8 +5,9 @@ needs the folder ../shared/data beside the checkout.
 
 An expected resource is compared with the one of ours that has most in common with it; then every leaf of the expected
 one is a field: **equal**, **listed** (a difference on purpose: `bench/agreement_rules.py`, docs/mapping-differences.md)
-or **different**. What only we have is counted beside it (`extra`). Never compared: ids, narratives, meta, versions of
-this and that (`_UNCOMPARED`). References are equal when they lead to resources that were matched with each other.
+or **different**. A field is comparable unless a narrow rule says that the expected value itself is wrong or made up.
+What only we have is counted beside it (`extra`). Never compared: ids, narratives, meta, versions of this and that
+(`_UNCOMPARED`). References are equal when they lead to resources that were matched with each other.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Field:
     expected: Any
     ours: Any  # None: nothing
     verdict: str  # equal, different, or the code of a listed difference
+    theirs: bool = False  # listed because the expected value itself is wrong or made up
 
 
 @dataclass
@@ -330,16 +332,16 @@ class Comparison:
     def _note(self, type_: str, path: str, expected: Any, ours: Any, *, equal: bool | None = None) -> None:
         if equal is None:
             equal = ours is not None and str(plain(path, expected)) == str(plain(path, ours))
-        verdict = "equal" if equal else listed(self.folder, type_, path, expected, ours)
-        self.out.fields.append(Field(self.folder, self.name, type_, path, expected, ours, verdict))
+        verdict, theirs = ("equal", False) if equal else listed(self.folder, type_, path, expected, ours)
+        self.out.fields.append(Field(self.folder, self.name, type_, path, expected, ours, verdict, theirs))
 
 
-def listed(folder: str, type_: str, path: str, expected: Any, ours: Any) -> str:
-    """The code of the difference on purpose that this is, else `different`."""
+def listed(folder: str, type_: str, path: str, expected: Any, ours: Any) -> tuple[str, bool]:
+    """The code of the difference on purpose that this is, and whether it is theirs; else `different`."""
     for rule in RULES:
         if rule.holds(folder, f"{type_}.{path}", expected, ours):
-            return rule.code
-    return "different"
+            return rule.code, rule.theirs
+    return "different", False
 
 
 # -- all of it -----------------------------------------------------------------------------------------------------
@@ -391,12 +393,15 @@ def summary(out: Outcome) -> dict[str, Any]:
     def share(fields: list[Field]) -> dict[str, Any]:
         equal = sum(one.verdict == "equal" for one in fields)
         different = sum(one.verdict == "different" for one in fields)
+        theirs = sum(one.theirs for one in fields)
         return {
             "fields": len(fields),
             "equal": equal,
+            "expected_value_wrong": theirs,
             "listed": len(fields) - equal - different,
             "different": different,
             "agree_percent": round(100 * equal / max(1, len(fields)), 1),
+            "agree_of_comparable_percent": round(100 * equal / max(1, len(fields) - theirs), 1),
             "agree_or_listed_percent": round(100 * (len(fields) - different) / max(1, len(fields)), 1),
         }
 

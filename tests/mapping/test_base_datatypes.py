@@ -17,13 +17,18 @@ from shared_data import SHARED, needs_shared
 
 # Datatype: a field that has it, components that are always there, and probes where a plain word would not do.
 FIELDS: dict[str, tuple[str, str, dict[int, str], dict[int, str]]] = {
-    "XPN": ("ADT^A08", "PID-5", {1: "Everyman"}, {7: "L", 10: "20200101&20210101", 12: "20200101", 13: "20210101"}),
+    "XPN": (
+        "ADT^A08",
+        "PID-5",
+        {1: "Everyman"},
+        {7: "L", 10: "20200101&20210101", 11: "G", 12: "20200101", 13: "20210101"},
+    ),
     "FN": ("ADT^A08", "PID-5", {1: "van Dyke&van&Dyke&de&Boer"}, {}),
     "XCN": (
         "ADT^A01",
         "PV1-7",
         {1: "77", 2: "Hale", 3: "Hal", 9: "GENHOSP", 11: "4"},
-        {9: "OTHER", 10: "L", 11: "5", 17: "20200101&20210101", 19: "20200101", 20: "20210101", 13: "NPI"},
+        {9: "OTHER", 10: "L", 11: "5", 17: "20200101&20210101", 18: "G", 19: "20200101", 20: "20210101", 13: "NPI"},
     ),
     "CX": ("ADT^A08", "PID-3", {1: "1", 2: "5", 4: "GENHOSP"}, {4: "OTHER", 5: "MR", 7: "20200101", 8: "20210101"}),
     "XAD": (

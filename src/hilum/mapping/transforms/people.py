@@ -103,7 +103,7 @@ def _further_name(
 
     def further(members: Members, parts: list[str]) -> bytes | list[bytes]:
         order = env.text(parts[order_at]) if len(parts) > order_at else ""
-        if order:
+        if order in ("F", "G"):  # HL7 table 0444, which the extension is bound to
             members["extension"] = [{"url": _EXTENSION + "humanname-assembly-order", "valueCode": order}]
         suffix = env.text(parts[suffix_at]) if len(parts) > suffix_at else ""
         if suffix:
