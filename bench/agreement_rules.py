@@ -165,7 +165,6 @@ RULES: tuple[Rule, ...] = (
     Rule("provider-directory", r"Practitioner\.(telecom|address)\b.*"),
     Rule("provider-directory", r"Organization\.(identifier|address|telecom)\b.*"),
     # places and visits
-    Rule("place-description", r"Location\.description", when=_nothing),
     Rule("innermost-place", r"Encounter\.location\..*|Encounter\.hospitalization\.destination.*"),
     Rule("status-by-event", r"Encounter\.status|Appointment\.participant\.status"),
     Rule("innermost-place", r"Appointment\.participant\.actor\.reference"),
