@@ -337,15 +337,16 @@ class SqliteRepository(Desk):
         return self._store.read(lambda connection: self._get(connection, type_, id_, version, self._remembered))
 
     def _get_known(self, type_: str, id_: str) -> Stored | None:
-        """The current version by one statement, where number and text are remembered: neither ever changes."""
+        """The current version by one statement, where the number of its name is remembered. A chunk never changes."""
         rid = self._remembered.rids.get(f"{type_}/{id_}")
         row = self._store.row(_CURRENT, (rid,)) if rid is not None else None
         if row is None:
             return None
         version, at, seq, number, place = row
-        text = self._remembered.texts.known(number, place)
+        texts = self._remembered.texts
+        text = texts.known(number, place)
         if text is None:
-            return None
+            text = self._store.read(lambda connection: texts.text(connection, number, place))
         whole = serve(type_, text, version, at)[1] if text else b""
         return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 
