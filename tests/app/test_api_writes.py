@@ -214,6 +214,21 @@ async def test_a_merge_patch_changes_what_it_says(media: str) -> None:
     assert (other.status_code, code_of(other)) == (422, "id-mismatch")
 
 
+@pytest.mark.parametrize("before", ["", "?", "Patient?", "https://hilum.example/fhir/Patient?"])
+async def test_a_condition_of_a_create_is_written_in_several_ways(before: str) -> None:
+    world = World()
+    await store(world.repository, patient("a", "Adler", gender="female"))
+    where = f"{before}family=adler&gender=female"
+    entry = {"request": {"method": "POST", "url": "Patient", "ifNoneExist": where}, "resource": ADA}
+    async with writer(world) as client:
+        found = await client.post("/fhir/Patient", json=ADA, headers={"If-None-Exist": where})
+        other = await client.post("/fhir/Patient", json=ADA, headers={"If-None-Exist": "Observation?family=adler"})
+        together = await client.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    assert (found.status_code, found.json()["id"]) == (200, "a")
+    assert (other.status_code, code_of(other)) == (400, "search-parameter-unknown")
+    assert together.json()["entry"][0]["response"]["status"] == "200 OK"
+
+
 async def test_a_slash_at_the_end_of_an_address_changes_nothing() -> None:
     world = World()
     await store(world.repository, patient("a", "Adler"))

@@ -29,6 +29,7 @@ __all__ = [
     "condition",
     "parse_pairs",
     "projection_of",
+    "query_part",
     "self_query",
     "terms_named",
     "whole_number",
@@ -122,6 +123,12 @@ def condition(type_: str, pairs: Pairs) -> Query:
         why = f"{asked.ignored[0].name}: {asked.ignored[0].why}" if asked.ignored else "it has no search parameter"
         raise Problem("condition-unusable", 400, "invalid", f"the condition cannot be used: {why}")
     return replace(asked.query, include=(), revinclude=(), sort=(), total_only=False)
+
+
+def query_part(written: str, type_: str) -> str:
+    """The query of an If-None-Exist: clients write it alone, after `?`, after `Type?`, or as a whole URL."""
+    head, mark, query = written.partition("?")
+    return query if mark and (not head or head.rpartition("/")[2] == type_) else written
 
 
 def terms_named(query: Query) -> str:

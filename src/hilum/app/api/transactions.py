@@ -23,7 +23,7 @@ from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply, problem_reply
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.patching import patch_of
-from hilum.app.api.query import condition, parse_pairs
+from hilum.app.api.query import condition, parse_pairs, query_part
 from hilum.app.api.resources import etag, unknown_type
 from hilum.app.api.writing import PATCH_TRIES, Writing, WritingRules, new_id, problem_of, versions_of
 from hilum.app.tokens import Permission
@@ -169,7 +169,7 @@ class Transactions:
 
     def _where(self, call: Call, type_: str, entry: Entry) -> Query | None:
         if entry.method == "POST":
-            text = entry.conditions.get("ifNoneExist", "").lstrip("?")
+            text = query_part(entry.conditions.get("ifNoneExist", ""), type_)
             if not text:
                 return None
         else:

@@ -20,7 +20,7 @@ from hilum.app.api.identities import with_identities
 from hilum.app.api.negotiation import check_format, return_preference
 from hilum.app.api.outcomes import Problem, issue
 from hilum.app.api.patching import Patch, patch_of
-from hilum.app.api.query import Pairs, condition, parse_pairs, terms_named
+from hilum.app.api.query import Pairs, condition, parse_pairs, query_part, terms_named
 from hilum.app.api.resources import etag, http_date, unknown_type
 from hilum.app.tokens import microseconds
 from hilum.definitions import Definitions
@@ -81,7 +81,7 @@ class Writing:
         content = await self._content(call, type_)
         where = None
         if call.header("if-none-exist"):
-            where = condition(type_, parse_pairs(call.header("if-none-exist").lstrip("?").encode()))
+            where = condition(type_, parse_pairs(query_part(call.header("if-none-exist"), type_).encode()))
             call.target = terms_named(where)
         change = Change(Verb.CREATE, type_, new_id(), content.elements, self._seen(call, Verb.CREATE, where))
         return await self._write(call, change, content)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from hilum.app.api.contents import Validator, content_of
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import condition, parse_pairs
+from hilum.app.api.query import condition, parse_pairs, query_part
 from hilum.errors import FormatError
 from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity
@@ -185,7 +185,7 @@ def _change(entry: _Entry, change: Change, names: Mapping[str, str]) -> Change:
     text = entry.condition if entry.method == "POST" else entry.url.partition("?")[2]
     if not text:
         return replace(change, id=id_, elements=elements)
-    where = condition(change.type, parse_pairs(text.lstrip("?").encode()))
+    where = condition(change.type, parse_pairs(query_part(text, change.type).encode()))
     verb = Verb.CREATE if entry.method == "POST" else Verb.UPDATE
     called = (entry.full_url,) if entry.full_url else ()
     return replace(change, verb=verb, id=id_, elements=elements, where=where, names=called)
