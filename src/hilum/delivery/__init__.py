@@ -1,5 +1,7 @@
 """Ways out: each sends one record and says what came of it. When to try again is a decision in `policy`."""
 
+from typing import TYPE_CHECKING, Any
+
 from hilum.delivery.files import FileWriter
 from hilum.delivery.memory import MemoryDestination
 from hilum.delivery.mllp import MllpSender
@@ -7,7 +9,9 @@ from hilum.delivery.policy import BreakerPolicy, BreakerState, CircuitBreaker, R
 from hilum.delivery.seam import Destination
 from hilum.delivery.sections import FilesDestination, MllpAnswers, MllpDestination, WebhookDestination
 from hilum.delivery.signature import SIGNATURE_HEADER, sign, verify_signature
-from hilum.delivery.webhook import WebhookSender
+
+if TYPE_CHECKING:
+    from hilum.delivery.webhook import WebhookSender
 
 __all__ = [
     "SIGNATURE_HEADER",
@@ -28,3 +32,12 @@ __all__ = [
     "sign",
     "verify_signature",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The webhook sender when it is first wanted: every command reads the settings of ways out, few speak HTTP."""
+    if name != "WebhookSender":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hilum.delivery.webhook import WebhookSender
+
+    return WebhookSender
