@@ -87,6 +87,11 @@ async def test_the_account_page_asks_who_it_is_and_leads_back(world: SmartWorld)
         answer = await browser.submit("login", name="ana", password=PASSWORD)
         assert (answer.status_code, answer.headers["location"]) == (303, f"{world.base}/smart/account")
         assert "signed in as <strong>ana</strong>" in (await client.get("/smart/account")).text
+    async with world.client() as client:
+        browser = Browser(client)
+        browser._took(await client.get("/smart/account"))
+        await browser.submit("login", name="drake", password=PASSWORD)
+        assert "No app may act for you" in (await client.get("/smart/account")).text
 
 
 async def test_forms_of_other_sites_and_browsers_end_nothing(world: SmartWorld) -> None:

@@ -104,21 +104,23 @@ def consent(app: App, user: User, scopes: Scopes, sealed: str, *, redirect: str,
         '<button class="main" name="decision" value="allow">Allow</button>'
         '<button name="decision" value="deny">Do not allow</button></form>'
         f"<p>Either way you go back to {escape(_place(redirect))}. What you allow here you can end at any time: "
-        '<a href="account">apps that may see your data</a>.</p>'
+        '<a href="account">apps that you let in</a>.</p>'
     )
     return _page(f"Allow {app.title}?", body)
 
 
 def account(user: User, given: Sequence[Given], sealed: str) -> str:
     """Which apps may do what for this person, each with a way to end it."""
-    parts = "".join(_allowed(one, sealed, is_own=user.person is Person.PATIENT) for one in given)
+    is_own = user.person is Person.PATIENT
+    what = "see your data" if is_own else "act for you"
+    parts = "".join(_allowed(one, sealed, is_own=is_own) for one in given)
     body = (
         f'<form method="post" action="account">{_hidden(sealed)}'
         f"<p>You are signed in as <strong>{escape(user.name)}</strong>. "
         '<button class="link" name="decision" value="sign-out">Sign out</button></p></form>'
-        f"{parts or '<p>No app may see your data.</p>'}"
+        f"{parts or f'<p>No app may {what}.</p>'}"
     )
-    return _page("Apps that may see your data", body)
+    return _page(f"Apps that may {what}", body)
 
 
 def _allowed(one: Given, sealed: str, *, is_own: bool) -> str:
