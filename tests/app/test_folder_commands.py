@@ -141,6 +141,24 @@ def test_check_says_of_parameters_and_tables_where_they_stand(tmp_path: Path, ca
     assert ["workbook/namespaces.csv:1:3", "column-unknown"] in found
 
 
+def test_check_says_of_the_workbook_what_its_own_check_says(tmp_path: Path, call: Call) -> None:
+    folder = write_folder(
+        tmp_path / "deep", {"a": "kind: mllp\nport: 1\n"}, integration="use: x\nparams: {zone: UTC}\n"
+    )
+    (folder / "workbook").mkdir()
+    (folder / "workbook" / "rows.csv").write_text(
+        "anchor,row_id,source,target,transform\n"
+        "ZPI,site-deep,ZPI-1,Patient.contact[a].nam,text\n"
+        'ZPI,site-never,ZPI-1,Patient.contact[a].gender,"const(""femal"")"\n'
+    )
+    assert call("check", folder) == 1
+    found = [tuple(line.split()[:2]) for line in call.out.splitlines()]
+    assert ("workbook/rows.csv:2:4", "target-unknown") in found
+    assert ("workbook/rows.csv:3:5", "code-outside-binding") in found
+    assert ("workbook/rows.csv:2:1", "owner-missing") in found
+    assert ("workbook/base.lock:1:1", "base-unpinned") in found
+
+
 def test_check_finds_what_would_keep_a_listener_from_starting(tmp_path: Path, call: Call) -> None:
     api = "use: x\nparams: {zone: UTC}\napi: {port: 2575}\n"
     source = "kind: mllp\nport: 2575\nallow: [10.0.0.0/8, 10.0.0.0/33]\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from enum import Enum
+from inspect import Parameter
 from pathlib import Path
 
 from cyclopts import App
@@ -53,7 +54,7 @@ def _command(name: str, app: App) -> Command:
         meaning = argument.parameter.help + (f" One of {', '.join(choices)}." if choices else "")
         default = argument.field_info.default
         default = default.value if isinstance(default, Enum) else default
-        is_said = argument.show and not argument.required and default not in (None, False, "")
+        is_said = argument.show and not argument.required and default not in (None, False, "", Parameter.empty)
         options.append(Option(shown, meaning, "needed" if argument.required else str(default) if is_said else ""))
     return Command(name, app.help.strip().split("\n\n")[0].replace("\n", " "), tuple(options))
 

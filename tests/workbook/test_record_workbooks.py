@@ -165,7 +165,7 @@ def test_the_commands_look_at_files_of_records(
 ) -> None:
     file = tmp_path / "today.csv"
     file.write_text("   1Li      03.02.1979w\n   2Kim               q\n    broken\n")
-    status = main(["workbook", "coverage", str(folder), str(file), "--json"])
+    status = main(["workbook", "coverage", str(file), str(folder), "--json"])
     report = json.loads(capsys.readouterr().out)
     assert (status, report["messages"], report["unreadable"]) == (1, 2, {"record-key-empty": 1})
     assert [one["code"] for one in report["codes"]] == ["q"]

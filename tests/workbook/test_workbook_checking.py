@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.formats import hl7v2
-from hilum.mapping import Expression, compile_condition, load_base, read_rules
+from hilum.mapping import Expression, compile_condition, load_base, load_workbook, read_rules
 from hilum.workbook import check, open_review, pin_of, read_approvals, review_of
 from hilum.workbook.satisfying import can_hold, follows
 from workbook_tables import BASE_MAPS, BASE_ROWS, base, review, table
@@ -165,3 +165,50 @@ def test_never_is_never_wrong(one: str, other: str) -> None:
     assert can_hold(when(one), known) or not any(first)
     if follows(when(one), when(other), known):
         assert all(a for a, b in zip(first, second, strict=True) if b)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("1.23E+15", "powers of ten"), ("1-Mar", "a date"), ("#NAME?", "formula"), ("7", "knows the code `007`")],
+)
+def test_what_a_spreadsheet_made_of_a_code_is_found(code: str, words: str) -> None:
+    text = said(maps=[{"map": "Sex", "code": code, "target": "other", "owner": "registration"}])["cell-mangled"]
+    assert "maps.csv:2:3" in text
+    assert words in text
+    assert "cell-mangled" not in said(maps=[{"map": "Sex", "code": "E11.9", "target": "other", "owner": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "words"),
+    [
+        (b"row_id;anchor;target\r\nx;PID;y\r\n", "rows.csv:1:1", "semicolons"),
+        ("row_id,anchor\n".encode("utf-16"), "rows.csv:1:1", "UTF-16"),
+        (b'row_id,anchor\nx,"a,b",\xfc\n', "rows.csv:2:3", "0xfc"),
+    ],
+)
+def test_a_table_that_was_saved_in_another_way_says_where_and_how_to_save_it(
+    tmp_path: Path, raw: bytes, place: str, words: str
+) -> None:
+    (tmp_path / "workbook").mkdir()
+    (tmp_path / "workbook" / "rows.csv").write_bytes(raw)
+    found = load_workbook(tmp_path).findings
+    assert [(one.code, one.location) for one in found] == [("table-unreadable", place)]
+    assert words in found[0].message
+
+
+def test_a_table_with_a_byte_order_mark_and_line_ends_of_windows_is_read_by_all(tmp_path: Path) -> None:
+    (tmp_path / "workbook").mkdir()
+    text = "\ufeff" + table("rows", [{**ROW, "row_id": "site-x"}]).replace("\n", "\r\n")
+    (tmp_path / "workbook" / "rows.csv").write_bytes(text.encode())
+    assert not load_workbook(tmp_path).findings
+    opened = open_review(tmp_path, {"zone": "UTC"})
+    assert ("rows", "site-x") in opened.site.entries
+    assert "column-unknown" not in {one.code for one in check(opened, NOBODY).findings}
+
+
+def test_a_place_counts_the_cells_of_the_file_whatever_their_order(tmp_path: Path) -> None:
+    (tmp_path / "workbook").mkdir()
+    (tmp_path / "workbook" / "maps.csv").write_text("owner,target,code,map\n,x,1-Mar,AdministrativeSex\n")
+    found = {one.code: one.location for one in check(open_review(tmp_path, {"zone": "UTC"}), NOBODY).findings}
+    assert found["owner-missing"] == "maps.csv:2:1"
+    assert found["cell-mangled"] == "maps.csv:2:3"

@@ -11,7 +11,7 @@ from hilum.app.cli import main
 from hilum.formats import hl7v2
 from hilum.mapping import Context, base_files, compile_workbook, read_workbook
 from hilum.workbook import Coverage, CoverageReport, CoverageTally, coverage_report
-from hilum.workbook.coverage import candidates
+from hilum.workbook.coverage_report import candidates
 
 PARAMS = {"zone": "America/Chicago", "unknown_namespace": "local"}
 BASE = read_workbook(base_files())
@@ -91,14 +91,14 @@ def test_the_command_looks_at_files_and_says_when_there_is_nothing(
     (tmp_path / "integration.yaml").write_text("use: t\nparams: {zone: UTC, unknown_namespace: local}\n")
     one = tmp_path / "one.hl7"
     one.write_bytes(message("ZPI|secret"))
-    assert main(["workbook", "coverage", str(tmp_path), str(one)]) == 1
+    assert main(["workbook", "coverage", str(one), str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "ZPI-1" in said
     assert "secret" not in said
-    assert main(["workbook", "coverage", str(tmp_path), str(one), "--json"]) == 1
+    assert main(["workbook", "coverage", str(one), str(tmp_path), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["messages"] == 1
     one.write_bytes(b"nothing")
-    assert main(["workbook", "coverage", str(tmp_path), str(one)]) == 1
+    assert main(["workbook", "coverage", str(one), str(tmp_path)]) == 1
     assert "nothing-covered" in capsys.readouterr().err
     assert main(["workbook", "coverage", str(tmp_path)]) == 1
     assert "store-absent" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ PARAMS: Params = {"zone": "America/Chicago", "unknown_namespace": "local"}
 BASE = read_workbook(base_files())
 ROWS = "row_id,applies,anchor,source,type,when,target,transform,map,missing,unmapped,repeats,owner,status\n"
 AT = 1_780_000_000_000_000
+SEX = ["AdministrativeSex", None, "F"]
 EXAMPLES = int(os.environ.get("HILUM_DIFF_EXAMPLES", "5"))
 
 
@@ -357,8 +359,35 @@ def test_the_command_compares_the_journal_and_files(
     assert '"female"' in capsys.readouterr().out
     message = tmp_path / "a.hl7"
     message.write_bytes(MESSAGES[0])
-    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(candidate)]) == 0
+    assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(candidate)]) == 0
     assert "a.hl7:1" in capsys.readouterr().out
+    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(candidate)]) == 1
+    assert "FOLDER comes last" in capsys.readouterr().err
+
+
+def test_a_spreadsheet_is_a_candidate_as_an_import_would_take_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message, file = tmp_path / "a.hl7", tmp_path / "review.xlsx"
+    message.write_bytes(MESSAGES[0])
+    assert main(["workbook", "export", str(folder), "-o", str(file)]) == 0
+    book = openpyxl.load_workbook(file)
+    head = [cell.value for cell in book["maps"][1]]
+    line = next(cells for cells in book["maps"].iter_rows(min_row=2) if [one.value for one in cells][:3] == SEX)
+    line[head.index("target")].value = "other"
+    book.save(file)
+    capsys.readouterr()
+    arguments = ["workbook", "diff", str(message), str(folder), "--candidate", str(file)]
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["messages"]["different"] == 1
+    assert "map AdministrativeSex F changed" in report["changes"][0]
+    assert not (folder / "workbook").exists()
+    line[head.index("code")].value = None
+    book.save(file)
+    assert main(arguments) == 1
+    assert "maps!" in (said := capsys.readouterr().err)
+    assert "candidate-unusable" in said
 
 
 def test_processes_give_the_report_of_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,13 +414,13 @@ def test_the_command_says_what_is_wrong_with_a_candidate(
     bad.write_text(ROWS + "x,,PID,PID-5,XPN,,Patient.nam[+],XPN,,,,,r,draft\n")
     message = tmp_path / "a.hl7"
     message.write_bytes(MESSAGES[0])
-    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(bad)]) == 1
+    assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(bad)]) == 1
     assert "target-unknown" in capsys.readouterr().err
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(empty)]) == 1
+    assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(empty)]) == 1
     assert "candidate-unusable" in capsys.readouterr().err
     bad.write_text(ROWS)
     message.write_bytes(b"nothing")
-    assert main(["workbook", "diff", str(folder), str(message), "--candidate", str(bad)]) == 1
+    assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(bad)]) == 1
     assert "nothing-compared" in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from hilum.errors import ConfigError
 from hilum.mapping import base_files
+from hilum.workbook import write_whole
 from hilum.workbook.documents import edited, parse_document, record_text
 
 CELL = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=12)
@@ -62,3 +65,18 @@ def test_a_file_that_is_no_csv_is_refused_with_its_place() -> None:
         parse_document("rows.csv", 'a,b\n"1\n')
     assert refused.value.code == "table-unreadable"
     assert "rows.csv:" in refused.value.message
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.csv"
+    write_whole(path, b"old")
+
+    def stop(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(OSError, match="No space left") as failure:
+        write_whole(path, b"new and longer")
+    assert failure.value.filename == str(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+    assert path.read_bytes() == b"old"

@@ -10,11 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from hilum.app.sections import SECTIONS
-from hilum.config import Integration, examine
+from hilum.config import Integration, Tree, examine
 from hilum.errors import NotFound
 from hilum.workbook import FOLDER, Approvals, Pin, Review, open_review, read_approvals, read_pin, write_texts
 
-__all__ = ["Reviewed", "agreed", "person", "review_folder", "written"]
+__all__ = ["Reviewed", "agreed", "person", "review_folder", "review_tree", "written"]
 
 
 class Reviewed(Struct, frozen=True):
@@ -33,12 +33,17 @@ def review_folder(folder: Path | None) -> Reviewed:
         return Reviewed(open_review(None), read_approvals(None, ""), None, "", Path())
     if not folder.is_dir():
         raise NotFound(f"{folder} is no folder: name the integration folder", code="folder-missing")
-    found = examine(folder, SECTIONS).all(Integration)
-    integration = next(iter(found.values()), None)
+    return review_tree(examine(folder, SECTIONS))
+
+
+def review_tree(tree: Tree) -> Reviewed:
+    """Open the tables of a folder that was read. Raises ConfigError for tables that cannot be."""
+    integration = next(iter(tree.all(Integration).values()), None)
     use = integration.use if integration else ""
     decided = {name: _text(value) for name, value in integration.params.items()} if integration else {}
-    tables = folder / FOLDER
-    return Reviewed(open_review(folder, decided), read_approvals(tables, use), read_pin(folder), use, tables)
+    tables = tree.folder / FOLDER
+    review = open_review(tree.folder, decided)
+    return Reviewed(review, read_approvals(tables, use), read_pin(tree.folder), use, tables)
 
 
 def _text(value: str | int | float | bool) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from hilum.app.reviewing import review_folder
 from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
-from hilum.mapping import Workbook, base_files, load_workbook, read_workbook
+from hilum.mapping import Workbook, base_files, load_workbook, read_workbook, table_of, table_text
+from hilum.workbook import plan_import, read_xlsx, refuse_other_base
 
 __all__ = ["Param", "candidate_of", "params_of", "read_test_file"]
 
@@ -33,10 +35,11 @@ def read_test_file(folder: Path, layer: str, name: str) -> bytes:
 
 
 def candidate_of(folder: Path, candidate: Path, params: dict[str, Param]) -> tuple[Workbook, dict[str, Param]]:
-    """The candidate workbook and its decisions: a folder, or the current tables with one of them replaced by a file.
+    """The candidate workbook and its decisions: a folder, a spreadsheet, or the current tables with one replaced.
 
-    A folder is an integration folder, or holds the tables themselves. Its integration.yaml decides; without one the
-    decisions are those of `folder`. Raises ConfigError `candidate-unusable`.
+    A spreadsheet is taken as `hilum workbook import` would. A folder is an integration folder, or holds the tables
+    themselves. Its integration.yaml decides; without one the decisions are those of `folder`. Raises ConfigError
+    `candidate-unusable`.
     """
     if candidate.is_dir():
         decided = params_of(candidate) if (candidate / "integration.yaml").is_file() else params
@@ -47,11 +50,26 @@ def candidate_of(folder: Path, candidate: Path, params: dict[str, Param]) -> tup
             message = f"{candidate.name} holds neither a folder workbook nor tables"
             raise ConfigError(message, code="candidate-unusable")
         return _read([(path.name, _text(path)) for path in tables]), decided
-    if candidate.suffix != ".csv":
-        message = f"{candidate.name} is neither a folder nor one table as a .csv file"
+    if candidate.suffix.lower() == ".xlsx":
+        return _of_spreadsheet(folder, candidate), params
+    if not table_of(candidate.name):
+        message = f"{candidate.name} is no folder, no .xlsx file, and no table such as rows.csv or maps-lab.csv"
         raise ConfigError(message, code="candidate-unusable")
-    files = {path.name: path for path in sorted((folder / "workbook").glob("*.csv"))} | {candidate.name: candidate}
+    own = [path for path in (folder / "workbook").glob("*.csv") if table_of(path.name)]
+    files = {path.name: path for path in own} | {candidate.name: candidate}
     return _read([(name, _text(path)) for name, path in sorted(files.items())]), params
+
+
+def _of_spreadsheet(folder: Path, file: Path) -> Workbook:
+    """The tables as they would be after an import of the file. Raises ConfigError with the findings that forbid it."""
+    opened = review_folder(folder)
+    refuse_other_base(opened.review, opened.pin)
+    plan = plan_import(opened.review, opened.approvals, read_xlsx(file.read_bytes()))
+    if plan.errors:
+        message = f"{file.name} could not be imported: {plan.errors} errors"
+        raise ConfigError(message, list(plan.findings), code="candidate-unusable")
+    site = {**opened.review.site.documents, **plan.documents}
+    return _read([(name, document.text) for name, document in sorted(site.items())])
 
 
 def _read(site: list[tuple[str, str]]) -> Workbook:
@@ -59,7 +77,4 @@ def _read(site: list[tuple[str, str]]) -> Workbook:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path.name} is not UTF-8", code="candidate-unusable") from None
+    return table_text(path.read_bytes(), path.name)

@@ -44,6 +44,7 @@ from hilum.mapping.tables import (
     read_workbook,
     required_columns,
     table_of,
+    table_text,
 )
 from hilum.mapping.tables_out import TableLine, TablePlan, compile_table, tables_of
 from hilum.mapping.transforms import names as transform_names
@@ -98,6 +99,7 @@ __all__ = [
     "resource_id",
     "sender_rank",
     "table_of",
+    "table_text",
     "tables_of",
     "transform_names",
     "walk",

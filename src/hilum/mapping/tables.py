@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +35,7 @@ __all__ = [
     "read_workbook",
     "required_columns",
     "table_of",
+    "table_text",
 ]
 
 
@@ -248,6 +250,9 @@ _FILES: dict[str, type[Struct]] = {
     "outward": OutwardLine,
 }
 _RETIRED = "retired"
+_BOM = "\ufeff"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _BESIDE = frozenset({"approvals.csv", "signers.csv"})  # kept with the tables, and no tables themselves
 
 
@@ -276,13 +281,16 @@ def _key(line: Struct) -> tuple[str, ...]:
     return tuple(getattr(line, name) for name in _KEYS[type(line)])
 
 
+@cache
 def _columns(table: type[Struct]) -> list[str]:
     return [field.name for field in structs.fields(table) if field.name not in ("where", "cells")]
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Lines of a CSV text with the number of the line on which each starts; comments and empty lines left out."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)  # U+2028 and its like end no line
+    reader = csv.reader(
+        io.StringIO(text.removeprefix(_BOM), newline=""), strict=True
+    )  # U+2028 and its like end no line
     start = 1
     for cells in reader:
         if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith("#"):
@@ -302,6 +310,11 @@ def _read_table(
         return
     header_line, header = records[0]
     known = _columns(table)
+    if len(header) == 1 and (mark := next((mark for mark in _OTHER_MARKS if mark in header[0]), "")):
+        message = f"{_OTHER_MARKS[mark]} stand between its cells, where commas should"
+        hint = "save it as CSV with commas; a spreadsheet program asks for the separator, or takes that of its language"
+        report(Finding("table-unreadable", message, f"{file}:{header_line}:1", hint=hint))
+        return
     for column, name in enumerate(header, 1):
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
@@ -387,14 +400,30 @@ def base_files() -> list[tuple[str, str]]:
     return [(entry.name, entry.read_text("utf-8")) for entry in sorted(found, key=lambda entry: entry.name)]
 
 
+def table_text(raw: bytes, file: str) -> str:
+    """The text of a CSV file, with its byte order mark if it has one. Raises ConfigError `table-unreadable`."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        cell = len(next(csv.reader([before.rpartition("\n")[2]]), [""])) or 1
+        kind = "is UTF-16 text" if raw[:2] in _UTF_16 else f"is not UTF-8 text: the byte {raw[error.start]:#x}"
+        place = f"{file}:{before.count(chr(10)) + 1}:{cell}"
+        finding = Finding("table-unreadable", kind, place, hint="save it as CSV UTF-8")
+        raise ConfigError(f"{file} is not UTF-8 text", [finding], code="table-unreadable") from None
+
+
 def _folder_files(folder: Path, report: Callable[[Finding], None]) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.glob("*.csv")):
         if path.name in _BESIDE:
             continue
         try:
-            yield path.name, path.read_bytes().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            report(Finding("table-unreadable", f"cannot be read as UTF-8: {type(error).__name__}", f"{path.name}:1:1"))
+            yield path.name, table_text(path.read_bytes(), path.name)
+        except ConfigError as error:
+            for finding in error.findings:
+                report(finding)
+        except OSError as error:
+            report(Finding("table-unreadable", f"cannot be read: {error.strerror}", f"{path.name}:1:1"))
 
 
 def load_base() -> Workbook:

@@ -1,7 +1,7 @@
 """The workbook as people work on it: review, spreadsheets, checks, signatures, upgrades; tests, coverage, differences.
 
 `open_review` reads the tables of a folder; messages and files are handed over by those who have them. Nothing here
-writes but `write_texts`. `export_xlsx` and `read_xlsx` load openpyxl when they are first used.
+writes but `write_texts` and `write_whole`. `export_xlsx` and `read_xlsx` load openpyxl when they are first used.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hilum.workbook.approving import Approving, plan_approval, refuse_other_base
-from hilum.workbook.changes import CellChange, Change, write_texts
+from hilum.workbook.changes import CellChange, Change, write_texts, write_whole
 from hilum.workbook.checking import Checked, check
 from hilum.workbook.comparing import Discrepancy
 from hilum.workbook.comparison import Comparison
-from hilum.workbook.coverage import Coverage, CoverageReport, CoverageTally, coverage_report
+from hilum.workbook.coverage import Coverage, CoverageTally
+from hilum.workbook.coverage_report import CoverageReport, coverage_report
 from hilum.workbook.difference_report import DifferenceReport, difference_report, text_of
 from hilum.workbook.documents import Document, parse_document
 from hilum.workbook.html_report import html_of
@@ -32,9 +33,10 @@ from hilum.workbook.signing import (
 )
 from hilum.workbook.tally import Tally
 from hilum.workbook.teaching import Candidate, MissingCode, candidates, missing_code, taught
-from hilum.workbook.testing import Check, TestReport, TestRun, Verdict
+from hilum.workbook.testing import TestRun
 from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.v2_tables import V2Tables, read_v2_tables
+from hilum.workbook.verdicts import Check, TestReport, Verdict
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ __all__ = [
     "unapproved",
     "unset_params",
     "write_texts",
+    "write_whole",
 ]
 
 # Names whose modules load openpyxl, which takes longer than most commands.

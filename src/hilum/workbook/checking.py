@@ -11,6 +11,7 @@ from hilum.formats.hl7v2 import describe, field_info
 from hilum.mapping import Path, Rule, Workbook, compile_workbook, read_rules, table_of
 from hilum.model import Finding, Severity
 from hilum.workbook.described import column_findings
+from hilum.workbook.mangled import mangled_cells
 from hilum.workbook.pinning import LOCK, Pin, base_hash
 from hilum.workbook.reaching import Reach
 from hilum.workbook.required import unmapped_required
@@ -123,6 +124,7 @@ def _reviewed(review: Review, book: Workbook, described: Mapping[str, Sequence[s
     yield from unmapped_required(rules, rows, reach.by_rule, us_core=params.get("us_core", "") in ("yes", "true"))
     yield from reach.findings()
     yield from _line_findings(active)
+    yield from mangled_cells(active)
     used = {rule.row.map for rule in rules}
     for name, entries in maps.items():
         if name.removesuffix(_OUTWARD) not in used and name not in used:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from hilum.workbook.testing import Check, TestReport, Verdict
+from hilum.workbook.verdicts import Check, TestReport, Verdict
 
 __all__ = ["to_junit"]
 

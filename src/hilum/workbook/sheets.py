@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, structs
 
-from hilum.errors import ConfigError
 from hilum.mapping import (
     Workbook,
     base_files,
@@ -18,8 +17,8 @@ from hilum.mapping import (
     read_workbook,
     required_columns,
     table_of,
+    table_text,
 )
-from hilum.model import Finding
 from hilum.workbook.documents import Document, parse_document
 
 __all__ = [
@@ -46,13 +45,14 @@ Key = tuple[str, ...]  # (table, cell, cell...)
 
 
 class Entry(Struct, frozen=True):
-    """One line of a table. `cells` has every column of it; `layer` is base or site."""
+    """One line of a table. `cells` has every column of it, `columns` are those of its file; `layer` is base or site."""
 
     table: str
     cells: dict[str, str]
     file: str = ""
     line: int = 0
     layer: str = "base"
+    columns: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -75,10 +75,9 @@ class Entry(Struct, frozen=True):
         return self.cells.get("status") == RETIRED
 
     def location(self, column: str = "") -> str:
-        """`rows.csv:12:7`; lines of the base stand in `base/rows-patient.csv`."""
+        """`rows.csv:12:7`, the first cell for a column that the file lacks; the base is `base/rows-patient.csv`."""
         place = f"base/{self.file}" if self.layer == "base" else self.file
-        names = columns_of(self.table)
-        return f"{place}:{self.line}:{names.index(column) + 1 if column in names else 1}"
+        return f"{place}:{self.line}:{self.columns.index(column) + 1 if column in self.columns else 1}"
 
 
 class Layer(Struct, frozen=True):
@@ -167,7 +166,8 @@ def read_layer(files: Iterable[tuple[str, str]], layer: str) -> Layer:
         needed = [name for name in key_columns(table) if name in required_columns(table)]
         for record in document.lines:
             given = document.cells_of(record)
-            entry = Entry(table, {name: given.get(name, "") for name in columns}, file, record.line, layer)
+            cells = {name: given.get(name, "") for name in columns}
+            entry = Entry(table, cells, file, record.line, layer, document.columns)
             if all(entry.cells[name] for name in needed):
                 entries[entry.key] = entry
     return Layer(documents, entries)
@@ -197,8 +197,4 @@ def _site_files(tables: Path) -> Iterable[tuple[str, str]]:
     for path in sorted(tables.glob("*.csv")):
         if not table_of(path.name):
             continue
-        try:
-            yield path.name, path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            finding = Finding("table-unreadable", "cannot be read as UTF-8", f"{path.name}:1:1")
-            raise ConfigError(f"{path.name} is not UTF-8 text", [finding], code="table-unreadable") from error
+        yield path.name, table_text(path.read_bytes(), path.name)

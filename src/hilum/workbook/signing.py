@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from msgspec import Struct, structs
 
 from hilum.errors import ConfigError
+from hilum.mapping import table_text
 from hilum.model import Finding, Severity
 from hilum.workbook.documents import Document, edited, new_document, parse_document
 from hilum.workbook.sheets import SIGNED_TABLES, Entry, Review, content_hash
@@ -165,10 +166,7 @@ def read_approvals(tables: Path | None, scope: str) -> Approvals:
 def _document(path: Path, columns: tuple[str, ...]) -> Document:
     if not path.is_file():
         return new_document(path.name, columns)
-    try:
-        document = parse_document(path.name, path.read_bytes().decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text", code="table-unreadable") from error
+    document = parse_document(path.name, table_text(path.read_bytes(), path.name))
     if document.columns and not set(document.columns) >= set(columns[:3]):
         raise ConfigError(
             f"{path.name} has the columns {', '.join(document.columns)}, and needs {', '.join(columns)}",

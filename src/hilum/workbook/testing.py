@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -41,53 +40,14 @@ from hilum.workbook.expecting import compare_resources, look_up, pathless
 from hilum.workbook.record_samples import read_record, read_record_sample
 from hilum.workbook.samples import read_sample
 from hilum.workbook.setting import in_setting
+from hilum.workbook.verdicts import Check, TestReport, Verdict
 
-__all__ = ["Check", "TestReport", "TestRun", "Verdict"]
+__all__ = ["TestRun"]
 
 RECEIVED = 1_706_700_000_000_000  # every test is received at 2024-01-31T11:20:00Z
 _OF_RECORDS = Context("test", "TEST|", RECEIVED)
 MERGING = ("merge", "unmerge")
 Param = str | int | float | bool
-
-
-class Verdict(StrEnum):
-    """What became of one test."""
-
-    PASSED = "passed"
-    FAILED = "failed"  # it ran, and something else came out
-    BROKEN = "broken"  # it could not run
-
-
-class Check(Struct, frozen=True):
-    """One test and what became of it. `layer` is base or site; `where` is `rows.csv:12:17`."""
-
-    test: str
-    layer: str
-    where: str
-    verdict: Verdict
-    row: str = ""
-    discrepancies: tuple[Discrepancy, ...] = ()
-    problem: str = ""  # why it could not run
-
-
-class TestReport(Struct, frozen=True):
-    """All tests of a workbook. `untested` are rows without a sample: (row, where, layer)."""
-
-    __test__ = False
-
-    checks: tuple[Check, ...]
-    untested: tuple[tuple[str, str, str], ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there are tests and all of them passed."""
-        passed = all(check.verdict is Verdict.PASSED for check in self.checks)
-        return passed and bool(self.checks) and all(one.severity is not Severity.ERROR for one in self.findings)
-
-    def count(self, verdict: Verdict) -> int:
-        """How many tests ended so."""
-        return sum(check.verdict is verdict for check in self.checks)
 
 
 class _Task(Struct, frozen=True):

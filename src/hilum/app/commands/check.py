@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from hilum.app.arguments import Folder, Json
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.sections import SECTIONS
 from hilum.app.workbook_check import workbook_findings
@@ -18,13 +19,13 @@ __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
     environment: Annotated[
         str | None, Parameter(help="Check with environments/NAME.yaml laid over the folder; else all are checked.")
     ] = None,
     schema: Annotated[Path | None, Parameter(help="Only write JSON Schemas for editors into this folder.")] = None,
-    json: Annotated[bool, Parameter(help="Print findings as one JSON object.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Say everything that is wrong with an integration folder.
 

@@ -8,14 +8,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
+from hilum.app.arguments import Folder, Json
 from hilum.definitions import Shelf, r4
 from hilum.errors import NotFound
 
 __all__ = ["add", "app", "list_", "remove"]
 
 app = App(name="package", help="Add, list and remove FHIR packages: profiles, value sets, search parameters.")
-Json = Annotated[bool, Parameter(help="Print one JSON object.", negative="")]
-Folder = Annotated[Path, Parameter(help="The integration folder.")]
 
 
 @app.command

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hilum import views
+from hilum.app.arguments import Json
 from hilum.app.printing import print_json, print_table
 from hilum.app.view_source import stream_resources
 
@@ -40,7 +41,7 @@ def run(
     environment: Annotated[
         str | None, Parameter(help="With an integration folder: use environments/NAME.yaml.")
     ] = None,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Write one table: a row for each resource, or for each of its parts, as the view says.
 
@@ -71,7 +72,7 @@ def run(
 
 
 @app.command(name="list")
-def list_(*, json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False) -> int:
+def list_(*, json: Json = False) -> int:
     """List the views that ship with hilum."""
     found = views.starter_views()
     if json:
@@ -93,7 +94,7 @@ def check(
     ],
     *,
     sql: Annotated[bool, Parameter(help="Show the SQL that it becomes.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Say everything that is wrong with a ViewDefinition, with its place; or that nothing is.
 

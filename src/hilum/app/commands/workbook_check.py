@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Json, MaybeFolder
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json
 from hilum.app.record_show import described_records
@@ -17,10 +17,10 @@ __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path | None, Parameter(help="The integration folder; without it, the shipped tables.")] = None,
+    folder: MaybeFolder = None,
     *,
     base: Annotated[bool, Parameter(help="Show warnings about shipped lines too.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print findings as one JSON object.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Say everything that is wrong with the mapping tables, without any message.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
+from hilum.app.arguments import Environment, Json, Messages, files_and_folder
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json, print_table
 from hilum.app.workbook_feed import Fed, Work, feed_of_files, feed_of_journal, run_parts, when_of
@@ -53,15 +53,14 @@ class CoverageWork(Work[CoverageTally]):
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
-    *messages: Annotated[Path, Parameter(help="Files with messages, or folders of them; else the journal is read.")],
+    *messages: Messages,
     last: Annotated[
         int | None, Parameter(help=f"The last N messages of the journal, 0 for all; {LAST} when nothing is said.")
     ] = None,
     since: Annotated[str, Parameter(help="Messages received since this time: 2026-03-01, 2026-03-01T08:00:00Z.")] = "",
     rows: Annotated[int, Parameter(help="How many lines a table shows at most; --json has all.")] = 30,
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
-    json: Annotated[bool, Parameter(help="Print everything as one JSON object.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
 ) -> int:
     """Say what the workbook covers of the messages of each sender.
 
@@ -71,14 +70,12 @@ def command(
 
     The exit status is 1 when a field or a code is left over, and when there was no message to look at.
     """
-    if not folder.is_dir():
-        print(f"hilum: {folder} is no folder", file=sys.stderr)
-        return USAGE
+    files, folder = files_and_folder(messages)
     work = CoverageWork(load_workbook(folder), params_of(folder))
     work.prepare()
     assert work.coverage is not None
-    if messages:
-        feed = feed_of_files(messages, folder)
+    if files:
+        feed = feed_of_files(files, folder)
     else:
         with open_folder(folder, environment) as opened:
             wanted = last if last is not None else 0 if since else LAST

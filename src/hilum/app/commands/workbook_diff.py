@@ -11,12 +11,13 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
+from hilum.app.arguments import Environment, Json, Messages, files_and_folder
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json
 from hilum.app.workbook_feed import Fed, Feed, Work, feed_of_files, feed_of_journal, run_parts, when_of
 from hilum.app.workbook_folder import Param, candidate_of, params_of
 from hilum.mapping import Workbook, load_workbook
-from hilum.workbook import Comparison, DifferenceReport, Tally, difference_report, html_of, text_of
+from hilum.workbook import Comparison, DifferenceReport, Tally, difference_report, html_of, text_of, write_whole
 
 __all__ = ["DiffWork", "command", "compare_feed"]
 
@@ -53,10 +54,12 @@ class DiffWork(Work[Tally]):
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder with the current workbook.")],
-    *messages: Annotated[Path, Parameter(help="Files with messages, or folders of them; else the journal is read.")],
+    *messages: Messages,
     candidate: Annotated[
-        Path, Parameter(help="A folder with the candidate (an integration or its tables), or one table as a CSV file.")
+        Path,
+        Parameter(
+            help="A folder (an integration or its tables), an XLSX that was exported and changed, or one CSV table."
+        ),
     ],
     last: Annotated[
         int | None, Parameter(help=f"The last N messages of the journal; {LAST} when nothing is said.")
@@ -67,8 +70,8 @@ def command(
         bool, Parameter(help="Show values instead of their shapes: PHI where messages are real.", negative="")
     ] = False,
     reason: Annotated[str, Parameter(help="Why you look at PHI: needed with --show-values, and audited.")] = "",
-    environment: Annotated[str | None, Parameter(help="Use environments/NAME.yaml.")] = None,
-    json: Annotated[bool, Parameter(help="Print the report as one JSON object.", negative="")] = False,
+    environment: Environment = None,
+    json: Json = False,
 ) -> int:
     """Show what a candidate workbook would change, before anybody approves it.
 
@@ -79,10 +82,8 @@ def command(
     Values are shown as shapes (Rivera as Aaaaaa) unless you ask for them. The exit status is 0 when messages were
     compared, whatever came out, and 1 when there was none to compare or the candidate has errors.
     """
-    if not folder.is_dir():
-        print(f"hilum: {folder} is no folder", file=sys.stderr)
-        return USAGE
-    if show_values and not messages and not reason:
+    files, folder = files_and_folder(messages)
+    if show_values and not files and not reason:
         print("hilum: messages of the journal are PHI: say why you look with --reason", file=sys.stderr)
         return USAGE
     params = params_of(folder)
@@ -90,8 +91,8 @@ def command(
     work = DiffWork((load_workbook(folder), book), (params, decided), show_values=show_values)
     work.prepare()
     assert work.comparison is not None
-    if messages:
-        feed = feed_of_files(messages, folder)
+    if files:
+        feed = feed_of_files(files, folder)
     else:
         with open_folder(folder, environment) as opened:
             if show_values:
@@ -118,7 +119,7 @@ def compare_feed(feed: Feed, work: DiffWork, *, quiet: bool, processes: int = 0)
 
 def _tell(report: DifferenceReport, html: Path | None, *, as_json: bool) -> int:
     if html is not None:
-        html.write_text(html_of(report), encoding="utf-8")
+        write_whole(html, html_of(report).encode())
     if as_json:
         print_json(report)
     else:

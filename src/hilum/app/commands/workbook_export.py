@@ -7,22 +7,23 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Json, MaybeFolder
 from hilum.app.printing import print_json
 from hilum.app.reviewing import review_folder
 from hilum.errors import HilumError
-from hilum.workbook import export_xlsx, mark_of, pin_of
+from hilum.workbook import export_xlsx, mark_of, pin_of, write_whole
 
 __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path | None, Parameter(help="The integration folder; without it, the shipped tables.")] = None,
+    folder: MaybeFolder = None,
     *,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="The file to write; else named after the folder.")
     ] = None,
     force: Annotated[bool, Parameter(help="Replace the file if it is there.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Write the mapping tables as one XLSX workbook, for people to read, filter, discuss and change.
 
@@ -41,7 +42,7 @@ def command(
     title = f"{opened.use or folder.resolve().name}, on top of {base}" if folder else base
     mark = mark_of(opened.review, opened.use)
     content = export_xlsx(opened.review, opened.approvals, title=title, mark=mark)
-    target.write_bytes(content)
+    write_whole(target, content)
     lines = len(opened.review.merged)
     if json:
         print_json({"file": str(target), "lines": lines, "bytes": len(content)})

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Folder, Json, Yes
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, review_folder, written
@@ -18,10 +19,10 @@ __all__ = ["command"]
 
 def command(
     file: Annotated[Path, Parameter(help="A workbook that `hilum workbook export` wrote.")],
-    folder: Annotated[Path, Parameter(help="The integration folder.")],
+    folder: Folder,
     *,
-    yes: Annotated[bool, Parameter(help="Write without asking.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print changes and findings as one JSON object.", negative="")] = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> int:
     """Show what was changed in a workbook, and write it into the tables of a folder once you agree.
 
@@ -48,6 +49,12 @@ def command(
         print_json({"changes": plan.changes, "findings": findings, "written": files})
     else:
         print(_outcome(len(plan.changes), plan.errors, files))
+        if files:
+            print(
+                f"  next: hilum workbook check {folder}; hilum workbook test {folder}; hilum map FILE --folder {folder}"
+            )
+        elif plan.changes and not plan.errors:
+            print(f"  what it would do to messages: hilum workbook diff FILE... {folder} --candidate {file}")
     return 1 if plan.errors else 0
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Json
 from hilum.app.printing import print_json, print_table
 from hilum.errors import ConfigError
-from hilum.workbook import V2Tables, read_v2_tables
+from hilum.workbook import V2Tables, read_v2_tables, write_whole
 
 __all__ = ["command"]
 
@@ -24,7 +25,7 @@ def command(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="The folder to write the draft tables into.")],
     force: Annotated[bool, Parameter(help="Replace drafts that are there.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print the report with every line as one JSON object.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Turn a copy of HL7's "V2 to FHIR" tables into draft rows and code maps, and say what could not be translated.
 
@@ -45,7 +46,7 @@ def command(
     if result.row_count:
         output.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, (result.rows, result.maps), strict=True):
-            (output / name).write_text(text, encoding="utf-8", newline="")
+            write_whole(output / name, text.encode())
     _tell(result, unread, output, as_json=json)
     return 0 if result.row_count else FINDINGS
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Folder, Json
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, person, review_folder, written
 from hilum.config import Secret
@@ -24,7 +25,7 @@ _SHOWN = 8  # lines that are shown cell by cell; of more, only how many
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")],
+    folder: Folder,
     *,
     owner: Annotated[str, Parameter(help="For whom: a name in the column `owner`.")],
     row: Annotated[
@@ -37,7 +38,7 @@ def command(
         str, Parameter(help="Where that person's Ed25519 private key is: file:PATH, env:NAME, keyring:..., vault:...")
     ] = "",
     yes: Annotated[bool, Parameter(help="Approve without asking.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Approve lines of the mapping tables in the name of their owner, exactly as they are now.
 

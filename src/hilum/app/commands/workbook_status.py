@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from hilum.app.arguments import Json, MaybeFolder
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import review_folder
 from hilum.workbook import Approvals, Review, owner_statuses, standings
@@ -15,10 +15,10 @@ __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path | None, Parameter(help="The integration folder; without it, the shipped tables.")] = None,
+    folder: MaybeFolder = None,
     *,
     owner: Annotated[str, Parameter(help="List what waits for this owner, line by line.")] = "",
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Say for each owner how many lines are drafts, approved, or changed since they were approved.
 

@@ -12,11 +12,12 @@ from msgspec import to_builtins
 from rich.console import Console
 from rich.progress import Progress
 
+from hilum.app.arguments import Folder, Json
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json
 from hilum.app.workbook_folder import params_of, read_test_file
 from hilum.mapping import load_workbook
-from hilum.workbook import Check, TestReport, TestRun, Verdict, to_junit
+from hilum.workbook import Check, TestReport, TestRun, Verdict, to_junit, write_whole
 
 __all__ = ["command"]
 
@@ -25,12 +26,12 @@ SHOWN = 20  # rows without a sample that are named one by one
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
     row: Annotated[list[str], Parameter(help="Only tests of this row; may be given again.", negative="")] = [],  # noqa: B006
     own: Annotated[bool, Parameter(help="Only tests of your own tables, not of what ships.", negative="")] = False,
     junit: Annotated[Path | None, Parameter(help="Also write JUnit XML into this file, for CI servers.")] = None,
-    json: Annotated[bool, Parameter(help="Print the report as one JSON object.", negative="")] = False,
+    json: Json = False,
 ) -> int:
     """Test the workbook: every row on its sample, and whole messages from workbook/tests.csv.
 
@@ -47,7 +48,7 @@ def command(
     run = TestRun(load_workbook(folder), params_of(folder), read_file=read_file, rows=row, own=own)
     report = run.report(_watched(run, quiet=json))
     if junit is not None:
-        junit.write_bytes(to_junit(report))
+        write_whole(junit, to_junit(report))
     if json:
         print_json(_facts(report))
     else:

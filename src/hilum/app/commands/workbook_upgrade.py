@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from hilum.app.arguments import Folder, Json, Yes
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, review_folder, written
 from hilum.workbook import LOCK, BaseChange, Upgrade, lock_text, open_review, pin_of, plan_upgrade
@@ -17,10 +15,10 @@ __all__ = ["command"]
 
 
 def command(
-    folder: Annotated[Path, Parameter(help="The integration folder.")] = Path(),
+    folder: Folder = Path(),
     *,
-    yes: Annotated[bool, Parameter(help="Write without asking.", negative="")] = False,
-    json: Annotated[bool, Parameter(help="Print JSON for programs.", negative="")] = False,
+    yes: Yes = False,
+    json: Json = False,
 ) -> int:
     """Show what the shipped tables changed since yours were written, and take it over once you agree.
 
