@@ -101,11 +101,16 @@ def test_a_table_that_no_row_writes_is_told_with_those_that_are() -> None:
     assert mapping.tables_of(book(KEY, *ROWS)) == ("csv:worklist",)
 
 
+def unguarded(cell: str) -> str:
+    """What docs/other-sources.md tells a program to do that reads such a file."""
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'")[:1] in tuple("=+-@\t\r＝＋－＠") else cell
+
+
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_lines_are_read_back_as_they_were_by_any_reader_of_csv(cells: list[str]) -> None:
     line = records.csv_line(cells).decode("utf-8", "surrogatepass")
     (found,) = csv.reader(io.StringIO(line, newline=""), strict=True)
-    assert [records.unguarded(cell) for cell in found] == cells
+    assert [unguarded(cell) for cell in found] == cells
     assert not any(cell[:1] in ("=", "@", "\t", "\r") for cell in found)
 
 

@@ -50,11 +50,6 @@ class TablePlan:
         paths = [path.column for rule in rules for path in rule.paths()]
         self.follows = any("resolve()" in path for path in paths)
 
-    @property
-    def findings(self) -> tuple[object, ...]:
-        """Warnings of the workbook."""
-        return self._plan.findings
-
     def run(self, record: Resource, context: Context) -> TableLine:
         """One line of one resource. Raises nothing for any resource."""
         mapped = self._plan.run(record, context)

@@ -7,7 +7,7 @@ from hilum.formats.records.formats import Column, Delimited, FixedWidth, Format,
 from hilum.formats.records.frame import RowRecord, is_framed, is_record_kind, is_resource_kind, read
 from hilum.formats.records.reading import Found, Text, check_file, read_part, read_records, split_records
 from hilum.formats.records.resources import ResourceRecord, read_resource
-from hilum.formats.records.writing import csv_line, guarded, unguarded
+from hilum.formats.records.writing import csv_line
 
 __all__ = [
     "Column",
@@ -22,7 +22,6 @@ __all__ = [
     "Text",
     "check_file",
     "csv_line",
-    "guarded",
     "is_framed",
     "is_record_kind",
     "is_resource_kind",
@@ -31,5 +30,4 @@ __all__ = [
     "read_records",
     "read_resource",
     "split_records",
-    "unguarded",
 ]
