@@ -31,14 +31,14 @@ PARAMS = "param,value\nzone,UTC\n"
 # (v2 data type, FHIR data type) to the transform: the usual form of a data type has its name.
 _USUAL = frozenset({"CX", "XPN", "XAD", "XTN", "CWE", "CE", "CNE", "EI", "XCN", "XON", "PL", "HD"})
 _BY_FHIR = {
-    "Identifier": {"CX": "CX", "EI": "EI", "XON": "XON_ID", "XCN": "XCN_ID", "HD": "HD", "DLN": "DLN"},
+    "Identifier": {"CX": "CX", "EI": "EI", "XON": "XON_ID", "XCN": "XCN_ID", "HD": "HD", "DLN": "DLN", "CWE": "EI"},
     "HumanName": {"XPN": "XPN", "XCN": "XCN", "CNN": "CNN"},
     "Address": {"XAD": "XAD", "SAD": "SAD"},
     "ContactPoint": {"XTN": "XTN"},
     "CodeableConcept": dict.fromkeys(("CWE", "CE", "CNE", "CF", "IS", "ID", "varies"), "CWE"),
     "Coding": dict.fromkeys(("CWE", "CE", "CNE", "CF", "IS", "ID"), "coding"),
     "Quantity": {"NM": "quantity", "CQ": "quantity", "varies": "quantity"},
-    "Period": {"DR": "DR", "DTM": "period"},
+    "Period": {"DR": "DR", "DTM": "period", "varies": "period"},
     "Attachment": {"ED": "ED", "RP": "RP", "varies": "ED"},
     "Timing": {"TQ": "TQ", "RI": "RI"},
     "Money": {"MO": "MO", "CP": "CP"},
@@ -51,10 +51,11 @@ _BY_FHIR = {
     "integer": dict.fromkeys(("NM", "SI"), "integer"),
     "positiveInt": dict.fromkeys(("NM", "SI"), "integer"),
     "unsignedInt": dict.fromkeys(("NM", "SI"), "integer"),
-    "decimal": {"NM": "decimal"},
+    "decimal": {"NM": "decimal", "varies": "decimal"},
     "uri": dict.fromkeys(("ST", "HD", "ID", "CWE"), "uri"),
     "url": dict.fromkeys(("ST", "HD"), "url"),
-    "Reference": dict.fromkeys(("XCN", "XON", "PL", "CWE"), "display"),
+    "Reference": dict.fromkeys(("XCN", "XON", "PL", "CWE", "HD", "XPN", "CNN"), "display"),
+    "Range": {"varies": "range", "SN": "range", "NR": "range"},
 }
 _TEXT_TYPES = "ST TX FT NM SI ID IS CWE CNE CE XON PL HD EI DTM DT TM varies"
 _TEXTS = frozenset(_TEXT_TYPES.split())
@@ -201,12 +202,11 @@ def _read_segment(
     table = f"{match[1]}[{match[2]}{match[3]}]"
     read = [_line(table, number, cells) for number, cells in enumerate(lines[2:], 3)]
     said = [line for line in read if line.attribute]
-    urls = {
-        line.attribute.removesuffix(".url"): _text(line.assignment) for line in said if line.attribute.endswith(".url")
-    }
+    named = [(_URL.fullmatch(line.attribute), line) for line in said]
+    urls = {found["extension"]: _text(line.assignment) for found, line in named if found and _text(line.assignment)}
     resource = f"{type_}:{label}" if label else type_
     for line in said:
-        if line.attribute.endswith(".url") and "extension" in line.attribute:
+        if (found := _URL.fullmatch(line.attribute)) and found["extension"] in urls:
             text = "it names the extension of the next lines"
             lint.append(LintLine(line.place, line.source, line.attribute, "repaired", "extension-url", text))
             continue
@@ -244,6 +244,7 @@ def _translated(
     source = line.source if _FIELD.fullmatch(line.source) else ""
     if line.source and not source and line.source != segment:
         raise _LeftOut("source-unclear", line.source)
+    line = _straightened(line, repairs)
     target, leaf = _target(line, type_, resource, urls, repairs)
     transform, map_ = _transform(line, leaf, maps, repairs)
     if not source and not transform.startswith("const("):
@@ -263,6 +264,23 @@ def _translated(
     return row, repairs
 
 
+_URL = re.compile(r"(?P<extension>.*extension(?:\[\d+\])?)\.ur[li]\)?")  # some lines say `uri`
+_STATED = re.compile(r'(?P<target>[^"=]+)="(?P<value>[^"]*)"')
+
+
+def _straightened(line: _Line, repairs: list[str]) -> _Line:
+    """Slips of the pen: a value written behind the attribute, a parenthesis that is not closed."""
+    stated = _STATED.fullmatch(line.attribute)
+    if stated is not None:
+        repairs.append("value-in-attribute")
+        line = structs.replace(line, attribute=stated["target"], assignment=f'"{stated["value"]}"')
+    missing = line.attribute.count("(") - line.attribute.count(")")
+    if missing > 0:
+        repairs.append("parenthesis-closed")
+        line = structs.replace(line, attribute=line.attribute + ")" * missing)
+    return line
+
+
 def _target(line: _Line, type_: str, resource: str, urls: Mapping[str, str], repairs: list[str]) -> tuple[str, str]:
     """(target, data type of its element): every step is an element of R4; extensions get their URL."""
     attribute = line.attribute.removeprefix(f"{type_}.")
@@ -271,7 +289,9 @@ def _target(line: _Line, type_: str, resource: str, urls: Mapping[str, str], rep
         repairs.append("other-resource")
         name = re.sub(r"[^a-z0-9]+", "-", f"{line.source}".lower()).strip("-")
         inner = structs.replace(line, attribute=other["rest"])
-        return _target(inner, other["type"], f"{other['type']}:{name}" if name else other["type"], {}, repairs)
+        before = attribute[: other.start("rest")]
+        within = {path.removeprefix(before): url for path, url in urls.items() if path.startswith(before)}
+        return _target(inner, other["type"], f"{other['type']}:{name}" if name else other["type"], within, repairs)
     text, path, official = resource, "", ""
     at = 0
     leaf = ""
