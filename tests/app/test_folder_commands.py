@@ -256,7 +256,9 @@ def test_list_narrows(options: list[str], found: list[int], call: Call, filled: 
     assert [one["message"] for one in page["messages"]][: len(found) or 1] == found
 
 
-@pytest.mark.parametrize("options", [["--after", "nonsense"], ["--limit", "x"], ["--disposition", "maybe"]])
+@pytest.mark.parametrize(
+    "options", [["--after", "nonsense"], ["--limit", "x"], ["--limit", "0"], ["--disposition", "maybe"]]
+)
 def test_list_refuses_what_it_cannot_use(options: list[str], call: Call, filled: Path) -> None:
     assert call("messages", "list", filled, *options) in (1, 2)
     assert call.err

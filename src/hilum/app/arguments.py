@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from hilum.errors import NotFound
 
 __all__ = [
+    "AT_LEAST_ONE",
     "Environment",
     "Folder",
     "Json",
@@ -22,6 +24,7 @@ __all__ = [
     "with_folder_last",
 ]
 
+AT_LEAST_ONE = Number(gte=1)
 Folder = Annotated[Path, Parameter(help="The integration folder.")]
 MaybeFolder = Annotated[Path | None, Parameter(help="The integration folder; without it, the shipped tables.")]
 Messages = Annotated[

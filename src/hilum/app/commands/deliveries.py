@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.repository import Delivery, DeliveryState
@@ -25,7 +25,7 @@ def list_(
     state: Annotated[DeliveryState | None, Parameter(help="Only those that stand so.")] = None,
     destination: Annotated[str | None, Parameter(help="Only those to this destination.")] = None,
     after: Annotated[int, Parameter(help="Go on after the delivery with this number.")] = 0,
-    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    limit: Annotated[int, Parameter(help="How many at most.", validator=AT_LEAST_ONE)] = 50,
     environment: Environment = None,
     json: Json = False,
 ) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
 from hilum.app.lessons import Teachable, teach, teachable
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
@@ -30,7 +30,7 @@ def list_(
     *,
     code: Annotated[str, Parameter(help="Only this code.")] = "",
     owner: Annotated[str, Parameter(help="Only what this person or team owns.")] = "",
-    limit: Annotated[int, Parameter(help="How many of each at most.")] = 100,
+    limit: Annotated[int, Parameter(help="How many of each at most.", validator=AT_LEAST_ONE)] = 100,
     environment: Environment = None,
     json: Json = False,
 ) -> int:

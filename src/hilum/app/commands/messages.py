@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from msgspec import structs
 
-from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
 from hilum.app.housekeeping import feeds_of
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
@@ -37,7 +37,7 @@ def list_(
     sender: Annotated[str, Parameter(help='Only this sender, application|facility: "EPIC|HOSP".')] = "",
     source: Annotated[str, Parameter(help="Only this source, by the name of its file.")] = "",
     disposition: Annotated[Disposition | None, Parameter(help="Only what became this at the door.")] = None,
-    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    limit: Annotated[int, Parameter(help="How many at most.", validator=AT_LEAST_ONE)] = 50,
     after: Annotated[str, Parameter(help="Go on after a page: the text that it gave at its end.")] = "",
     environment: Environment = None,
     json: Json = False,
@@ -53,7 +53,7 @@ def search(
     *,
     patient: Annotated[str, Parameter(help='The patient identifier with its authority: "100200|HOSP".')] = "",
     control_id: Annotated[str, Parameter(help="MSH-10 of the message.")] = "",
-    limit: Annotated[int, Parameter(help="How many at most.")] = 50,
+    limit: Annotated[int, Parameter(help="How many at most.", validator=AT_LEAST_ONE)] = 50,
     after: Annotated[str, Parameter(help="Go on after a page: the text that it gave at its end.")] = "",
     environment: Environment = None,
     json: Json = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hilum.app.arguments import Environment, Folder, Json
+from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.running import plan_of, working
@@ -33,7 +33,7 @@ def merges(
     folder: Folder = Path(),
     *,
     patient: Annotated[str, Parameter(help="What ties this one to others: its FHIR id, or a number of it.")] = "",
-    limit: Annotated[int, Parameter(help="How many at most, without a patient.")] = 50,
+    limit: Annotated[int, Parameter(help="How many at most, without a patient.", validator=AT_LEAST_ONE)] = 50,
     environment: Environment = None,
     json: Json = False,
 ) -> int:
