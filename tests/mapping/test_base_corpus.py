@@ -16,7 +16,7 @@ FOLDERS = {
     # folder: (messages of kinds that have rows at least, exceptions per thousand valued fields at most)
     "simhospital": (1012, 1),
     "ms-fhir-converter": (45, 6),
-    "reportstream": (100, 10),
+    "reportstream": (100, 25),  # fragments of messages: a status of a report that nothing else is said of
     "linuxforhealth-java": (250, 15),
     "whistle-wstl1": (18, 40),
     "v2-to-fhir-ig": (6, 20),
