@@ -243,9 +243,13 @@ async def test_an_answer_that_nobody_asked_for_makes_the_connection_unusable() -
         await writer.drain()
         await asyncio.sleep(0.03)
         writer.write(block(answer_to(message(2))))
+        await writer.drain()
+        said.set()
 
+    said = asyncio.Event()
     async with partner(later) as lab, sending(lab.port) as sender:
         await sender.send(record(1))
+        await said.wait()
         await asyncio.sleep(0.1)
         lab.talk = says(b"AE")
         assert (await error_of(sender, 2)).code == "mllp-answer-ae"

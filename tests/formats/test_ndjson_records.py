@@ -84,7 +84,12 @@ def test_no_bytes_stop_the_reader(content: bytes) -> None:
 def test_parts_of_a_file_hold_the_records_of_the_whole(rows: list[list[str]], size: int, end: str) -> None:
     text = "ID;X" + end + "".join(";".join(row) + end for row in rows)
     format_ = records.Delimited(record="people", key=("ID",), delimiter=";")
-    whole = list(records.read_records(BytesIO(text.encode()), format_))
+    try:
+        whole = list(records.read_records(BytesIO(text.encode()), format_))
+    except FormatError as error:  # the first line ends where the drawn cells say: it may open a quote
+        with pytest.raises(FormatError, match=error.message):
+            list(records.split_records(BytesIO(text.encode()), format_, "tag", size))
+        return
     parts = list(records.split_records(BytesIO(text.encode()), format_, "tag", size))
     assert [one for part, body in parts for one in records.read_part(part, body, format_)] == whole
     assert all(part.tag == "tag" for part, _ in parts)
