@@ -38,7 +38,7 @@ async def test_large_answers_are_compressed_for_who_takes_it() -> None:
         (b'{"resourceType":"Patient",}', "body-not-json", "byte 26"),
         (b'{"resourceType":"Pat', "body-not-json", "ends too early"),
         (b'{"resourceType":"Patient","name":"\xff"}', "body-not-json", "not UTF-8"),
-        (b"[" * 5_000 + b"]" * 5_000, "body-not-json", "nested beyond reason"),
+        (b"[" * 100_000 + b"]" * 100_000, "body-not-json", "nested beyond reason"),
         (b'{"resourceType":"Patient","multipleBirthInteger":1' + b"1" * 5_000 + b"}", "body-not-json", "too long"),
     ],
 )

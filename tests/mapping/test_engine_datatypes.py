@@ -11,6 +11,15 @@ from hypothesis import strategies as st
 from hilum.mapping.transforms.numbers import decimal_text
 
 SYSTEM = "urn:oid:1.2.3"
+POINT = "http://hl7.org/fhir/StructureDefinition/contactpoint-"
+PARTS = {
+    "extension": [
+        {"url": f"{POINT}country", "valueString": "1"},
+        {"url": f"{POINT}area", "valueString": "217"},
+        {"url": f"{POINT}local", "valueString": "5550101"},
+        {"url": f"{POINT}extension", "valueString": "12"},
+    ]
+}
 
 
 def cell(type_: str, target: str, transform: str, field: int = 30, map_: str = "", unmapped: str = "") -> str:
@@ -164,7 +173,7 @@ def test_xad_is_an_address() -> None:
     [
         ("(217)555-0101", [{"system": "phone", "value": "(217)555-0101"}]),
         ("(217)555-0101^PRN^PH", [{"system": "phone", "value": "(217)555-0101", "use": "home"}]),
-        ("^WPN^PH^^1^217^5550101^12", [{"system": "phone", "value": "+1 217 5550101 ext. 12", "use": "work"}]),
+        ("^WPN^PH^^1^217^5550101^12", [{"system": "phone", "value": "+1 217 5550101 ext. 12", "use": "work", **PARTS}]),
         ("^PRN^PH^^^^^^^^^+1 217 5550101", [{"system": "phone", "value": "+1 217 5550101", "use": "home"}]),
         ("^NET^Internet^a@b.example", [{"system": "email", "value": "a@b.example"}]),
         ("a@b.example^NET^Internet", [{"system": "email", "value": "a@b.example"}]),

@@ -131,5 +131,5 @@ def test_a_folder_of_tables_is_read_from_its_workbook_folder(tmp_path: Path) -> 
     (tmp_path / "stray.csv").write_text("not,a table\n")
     book = mapping.load_workbook(tmp_path)
     assert book.param("zone") == "Europe/Berlin"
-    assert [str(finding).split(" ")[:2] for finding in book.findings] == [["ignores.csv:1:1", "table-unreadable"]]
+    assert [str(finding).split(" ")[:2] for finding in book.findings] == [["ignores.csv:2:2", "table-unreadable"]]
     assert all(finding.severity is Severity.ERROR for finding in book.findings)
