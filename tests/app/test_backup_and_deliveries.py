@@ -1,4 +1,4 @@
-"""A copy of a store that is in use; deliveries that were given up."""
+"""A copy of a store that is in use; deliveries that were refused or given up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,68 @@ def test_a_delivery_that_was_given_up_is_listed_and_can_be_sent_again(
         assert opened.journal.audits()[-1][1].action == "delivery-retry"
     assert main(["deliveries", "retry", "1", str(folder)]) == 1
     assert "delivery-unknown" in capsys.readouterr().err
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Path:
+    """Three deliveries to a portal: two held for one code, and one that waits behind the first of them."""
+    folder = folder_with_store(tmp_path, 1)
+    (folder / "destinations").mkdir(exist_ok=True)
+    (folder / "destinations" / "portal.yaml").write_text("kind: files\nfolder: out\nowner: portal-team\n")
+    outgoing = tuple(Outgoing("portal", key, f"key-{n}", b"[]") for n, key in enumerate(["1|B", "1|B", "1|C"]))
+    with open_folder(folder) as opened:
+        asyncio.run(opened.repository.apply([Effects(1, 0, 1, outgoing=outgoing)], {}))
+        for id_ in (1, 3):
+            asyncio.run(opened.repository.refused(id_, "webhook-refused"))
+    return folder
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main([*words, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def standing(folder: Path) -> list[str]:
+    with open_folder(folder) as opened:
+        return [one.state.value for one in opened.repository.deliveries()]
+
+
+def test_deliveries_that_were_refused_wait_for_their_owner(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (item,) = printed(capsys, "exceptions", "list", str(refused))["exceptions"]
+    assert (item["item"], item["count"], item["owner"], item["where"]) == ("D1", 2, "portal-team", "to portal")
+    assert printed(capsys, "exceptions", "list", str(refused), "--owner", "somebody")["exceptions"] == []
+    assert printed(capsys, "exceptions", "list", str(refused), "--code", "else")["exceptions"] == []
+    shown = printed(capsys, "exceptions", "show", "D3", str(refused))
+    assert (shown["state"], shown["count"], shown["code"], shown["tries"]) == ("held", 2, "webhook-refused", 1)
+    assert main(["exceptions", "show", "D1", str(refused)]) == 0
+    assert "hilum deliveries retry 1" in capsys.readouterr().out
+    main(["doctor", str(refused)])
+    assert "2 held for a person" in capsys.readouterr().out
+
+
+def test_deliveries_that_are_alike_are_sent_again_together(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "deliveries", "retry", "3", str(refused), "--alike")["deliveries"] == [1, 3]
+    assert standing(refused) == ["due", "due", "due"]
+    with open_folder(refused) as opened:
+        assert [one.id for one in opened.repository.due("portal", 10**18)] == [1, 3], "the second waits for the first"
+        told = [event.target for _, event in opened.journal.audits() if event.action == "delivery-retry"]
+    assert told == ["delivery/1", "delivery/3"]
+    assert printed(capsys, "exceptions", "list", str(refused))["exceptions"] == []
+
+
+def test_a_person_decides_against_a_delivery_and_says_why(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exceptions", "settle", "D1", str(refused), "--note", "x"]) == 1
+    assert "settle-undecided" in capsys.readouterr().err
+    assert main(["exceptions", "settle", "D1", str(refused), "--note", "sent by fax", "--discard"]) == 0
+    assert standing(refused) == ["discarded", "due", "held"]
+    assert main(["deliveries", "discard", "3", str(refused), "--note", "the same", "--alike"]) == 0
+    assert standing(refused) == ["discarded", "due", "discarded"]
+    assert "discarded and will not be sent" in capsys.readouterr().out
+    assert printed(capsys, "deliveries", "retry", "3", str(refused), "--alike")["deliveries"] == [1, 3]
+    for wrong in (
+        ["deliveries", "discard", "9", str(refused), "--note", "x"],
+        ["exceptions", "show", "D9", str(refused)],
+    ):
+        assert main(wrong) == 1
+        assert "delivery-unknown" in capsys.readouterr().err

@@ -379,7 +379,7 @@ def patients(opened: Opened, number: int | str) -> tuple[Stored, ...]:
 
 
 def open_deliveries(opened: Opened) -> int:
-    return sum(n for state, n in opened.repository.counts().deliveries.items() if state not in ("delivered", "dead"))
+    return sum(n for state, n in opened.repository.counts().deliveries.items() if state in ("due", "claimed"))
 
 
 def given_names(opened: Opened, patient: int | str) -> list[str]:

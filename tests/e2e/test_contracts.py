@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from e2e.harness import Answer, Hilum, Sender, adt, hilum, open_folder, patients, settled, wait_until, write_folder
+from e2e.harness import (
+    Answer,
+    Hilum,
+    Sender,
+    adt,
+    frame,
+    hilum,
+    open_folder,
+    patients,
+    settled,
+    wait_until,
+    write_folder,
+)
 from e2e.sinks import mllp_sink, webhook_sink
+from hilum.app.cli import main
 
 HOLDS_ODD_ONES = "tolerances: {version-missing: hold}\n"
 
@@ -91,7 +104,7 @@ def test_delivered_says_no_when_a_delivery_was_given_up(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "folder", source("original", "delivered"))
     with mllp_sink() as sink:
         sink.codes = ["AR"]
-        sink.route_to(folder)
+        sink.route_to(folder, "answers: {AR: dead_letter}\n")
         with hilum(folder) as running, Sender(running.port) as sender:
             answer = sender.send(adt(1, "A", "One"))
             assert tuple(answer) == ("AE", "A")
@@ -100,6 +113,29 @@ def test_delivered_says_no_when_a_delivery_was_given_up(tmp_path: Path) -> None:
             assert tuple(sender.send(adt(1, "B", "Two", step=1))) == ("AA", "B")
             assert [_name(body) for body in sink.taken] == [b"Family^Two"]
         assert settled(folder).applied == 2
+
+
+def test_what_a_partner_refused_waits_through_a_kill_and_leaves_in_order_when_a_person_says_so(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "folder", source("original", "delivered"))
+    refused, behind, other = adt(1, "A", "One"), adt(1, "B", "Two", step=1), adt(2, "C", "Other")
+    with mllp_sink() as sink:
+        sink.codes = ["AR"]
+        sink.route_to(folder)
+        with hilum(folder) as running, Sender(running.port) as sender:
+            answer = sender.send(refused)
+            assert tuple(answer) == ("AE", "A")
+            assert b"delivery-held" in answer.body
+            with Sender(running.port) as waiting, open_folder(folder) as opened:
+                waiting.socket.sendall(frame(behind))
+                wait_until(lambda: len(opened.repository.deliveries()) == 2, "it was not applied")
+                assert tuple(sender.send(other)) == ("AA", "C")
+            running.kill()
+        with hilum(folder), open_folder(folder) as opened:
+            assert [one.state.value for one in opened.repository.deliveries()] == ["held", "due", "delivered"]
+            assert main(["deliveries", "retry", "1", str(folder)]) == 0
+            wait_until(lambda: len(sink.taken) == 3, "it was not sent again")
+            assert sink.taken == [other, refused, behind]
+            assert opened.repository.stuck_deliveries() == []
 
 
 def _name(body: bytes) -> bytes:

@@ -144,9 +144,9 @@ def test_what_cannot_be_said_in_the_receivers_charset_is_held_and_nothing_is_sen
     config.write_text(config.read_text().replace("sending_facility: HOSP", "sending_facility: HOSP, charset: ASCII"))
     with hilum(folder) as running, Sender(running.port) as sender, open_folder(folder, None) as opened:
         sender.send(admission("A1", 0))
-        wait_until(lambda: opened.repository.deliveries("lab", state=DeliveryState.DEAD), "it was not held")
-        (dead,) = opened.repository.deliveries("lab", state=DeliveryState.DEAD)
-    assert dead.code == "charset-inexpressible"
+        wait_until(lambda: opened.repository.deliveries("lab", state=DeliveryState.HELD), "it was not held")
+        (held,) = opened.repository.deliveries("lab", state=DeliveryState.HELD)
+    assert held.code == "charset-inexpressible"
     assert sink.raw == []
 
 

@@ -405,3 +405,21 @@ async def test_a_delivery_that_is_given_up_is_said_and_kept() -> None:
         ack = await b.send(message("1", "A"))
         assert (ack.code, ack.finding and ack.finding.code) == ("AE", "delivery-dead")
         assert [one.state for one in b.repository.deliveries()] == [DeliveryState.DEAD]
+
+
+async def test_a_delivery_that_is_refused_is_said_and_later_ones_of_its_patient_wait_for_a_person() -> None:
+    destination = MemoryDestination("portal")
+    destination.fail_next(DeliveryError("no", code="webhook-refused", outcome=Outcome.HOLD))
+    route = make_route([_to("portal", Format.HL7V2)])
+    async with bench(destination=destination, route=route, contract=Contract.DELIVERED) as b:
+        ack = await b.send(message("A", "1"))
+        assert (ack.code, ack.finding and ack.finding.code) == ("AE", "delivery-held")
+        later = asyncio.ensure_future(b.send(message("A", "2", name="Later")))
+        assert (await b.send(message("B", "3"))).code == "AA", "another patient does not wait"
+        await b.until(lambda: len(b.repository.deliveries()) == 3)
+        assert sorted(one.state.value for one in b.repository.deliveries()) == ["delivered", "due", "held"]
+        await b.repository.revive([1])
+        assert (await later).code == "AA"
+        sent = [message("A", "1"), message("B", "3"), message("A", "1"), message("A", "2", name="Later")]
+        assert [one.payload for one in destination.attempts] == sent
+        assert {one.state for one in b.repository.deliveries()} == {DeliveryState.DELIVERED}

@@ -33,16 +33,16 @@ class MoodyRepository(MemoryRepository):
     def __init__(self) -> None:
         super().__init__()
         self.refusing: set[str] = set()
-        self.refused: list[str] = []
+        self.asked: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
         verb = super().__getattribute__(name)
-        if name.startswith("_") or name in ("refusing", "refused"):
+        if name.startswith("_") or name in ("refusing", "asked"):
             return verb
 
         def call(*args: Any, **kwargs: Any) -> Any:
             if name in self.refusing:
-                self.refused.append(name)
+                self.asked.append(name)
                 raise StoreFull("no space")
             return verb(*args, **kwargs)
 
@@ -86,7 +86,7 @@ async def test_the_engine_goes_on_when_the_store_does(verb: str) -> None:
         repository.refusing.add(verb)
         assert (await b.send(message("1", "A"))).code == "AA"
         if verb != "positions":  # not asked for again while it runs
-            await b.until(lambda: verb in repository.refused)
+            await b.until(lambda: verb in repository.asked)
         repository.refusing.clear()
         assert (await b.settled()).applied == 1
         assert b.engine.failures() == []
@@ -98,29 +98,32 @@ async def test_a_delivery_outlives_a_store_that_refuses_and_is_made_once(verb: s
     repository.refusing.add(verb)
     async with bench(repository=repository, destination=destination, route=ROUTE) as b:
         await b.send(message("1", "A"))
-        await b.until(lambda: verb in repository.refused)
+        await b.until(lambda: verb in repository.asked)
         repository.refusing.clear()
         await b.until(lambda: [one.state for one in repository.deliveries()] == [DeliveryState.DELIVERED])
         assert len(destination.attempts) == 1
         assert b.engine.failures() == []
 
 
-@pytest.mark.parametrize("verb", ["failed", "dead"])
-async def test_what_became_of_a_delivery_is_written_down_when_the_store_can_be_written_again(verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "outcome"), [("failed", Outcome.RETRY), ("dead", Outcome.DEAD_LETTER), ("refused", Outcome.HOLD)]
+)
+async def test_what_became_of_a_delivery_is_written_down_when_the_store_can_be_written_again(
+    verb: str, outcome: Outcome
+) -> None:
     repository, destination = MoodyRepository(), MemoryDestination("portal")
-    outcome = Outcome.RETRY if verb == "failed" else Outcome.DEAD_LETTER
     destination.fail_next(DeliveryError("no", outcome=outcome))
     repository.refusing.add(verb)
     async with bench(repository=repository, destination=destination, route=ROUTE) as b:
         await b.send(message("1", "A"))
-        await b.until(lambda: verb in repository.refused)
+        await b.until(lambda: verb in repository.asked)
         repository.refusing.clear()
-        ends = {DeliveryState.DELIVERED, DeliveryState.DEAD}
+        ends = {DeliveryState.DELIVERED, DeliveryState.DEAD, DeliveryState.HELD}
         await b.until(lambda: {one.state for one in repository.deliveries()} <= ends)
         assert b.engine.failures() == []
 
 
-async def test_a_destination_that_fails_in_an_unknown_way_gives_one_record_up_and_goes_on() -> None:
+async def test_a_destination_that_fails_in_an_unknown_way_holds_one_record_and_goes_on() -> None:
     class Defective(MemoryDestination):
         async def send(self, record: Any) -> Any:
             if b"Broken" in record.payload:
@@ -131,9 +134,9 @@ async def test_a_destination_that_fails_in_an_unknown_way_gives_one_record_up_an
     async with bench(destination=destination, route=ROUTE) as b:
         await b.send(message("1", "A", name="Broken"))
         await b.send(message("2", "B", name="Whole"))
-        await b.until(lambda: {one.state for one in b.repository.deliveries()} == {"dead", "delivered"})
-        (dead,) = b.repository.deliveries(state=DeliveryState.DEAD)
-        assert dead.code == "delivery-crashed"
+        await b.until(lambda: {one.state for one in b.repository.deliveries()} == {"held", "delivered"})
+        (held,) = b.repository.deliveries(state=DeliveryState.HELD)
+        assert held.code == "delivery-crashed"
 
 
 async def test_a_store_that_is_damaged_ends_the_engine_with_that_error() -> None:
@@ -210,7 +213,7 @@ async def test_stopping_does_not_wait_for_a_store_that_refuses() -> None:
     async with bench(repository=repository) as b:
         repository.refusing.add("apply")
         await b.send(message("1", "A"))
-        await b.until(lambda: "apply" in repository.refused)
+        await b.until(lambda: "apply" in repository.asked)
         await asyncio.wait_for(b.engine.stop(), 5)
     repository.refusing.clear()
     async with bench(journal=b.journal, repository=repository) as b:
@@ -244,7 +247,7 @@ async def test_stopping_in_the_middle_of_a_merge_does_not_hang_and_the_next_star
         repository.refusing.add("apply")
         await b.send(merge("1", other, "A"))
         await b.send(message(other, "B"))
-        await b.until(lambda: "apply" in repository.refused)
+        await b.until(lambda: "apply" in repository.asked)
         await asyncio.wait_for(b.engine.stop(), 5)
     repository.refusing.clear()
     async with bench(journal=b.journal, repository=repository) as b:
@@ -260,7 +263,7 @@ async def test_stopping_with_replays_under_way_does_not_hang_and_forgets_none() 
         plan.mended = True
         repository.refusing.add("apply")
         await repository.request_replay(None, "ann")
-        await b.until(lambda: "apply" in repository.refused)
+        await b.until(lambda: "apply" in repository.asked)
         await asyncio.wait_for(b.engine.stop(), 5)
         assert len(repository.requests()) == 5
     repository.refusing.clear()

@@ -187,10 +187,58 @@ async def test_a_delivery_given_up_lets_its_key_go_on_and_can_be_revived(reposit
     assert [one.id for one in repository.due("portal", 0)] == [2]
     with pytest.raises(NotFound, match="delivery-unknown"):
         await repository.delivered(1, Receipt())
-    await repository.revive(1)
+    await repository.revive([1])
     assert [one.id for one in repository.due("portal", 0)] == [1]
     with pytest.raises(NotFound, match="delivery-unknown"):
-        await repository.revive(1)
+        await repository.revive([1])
+
+
+async def test_what_comes_later_of_a_key_waits_behind_a_delivery_that_was_refused(repository: Any) -> None:
+    feed = Feed(repository)
+    await feed(outgoing=(outgoing("A", 1), outgoing("A", 2), outgoing("B", 3)))
+    await repository.claim([1])
+    await repository.refused(1, "mllp-refused")
+    await feed(outgoing=(outgoing("A", 4),))
+    assert [one.id for one in repository.due("portal", 10**18)] == [3]
+    assert await repository.release() == []
+    (held,) = repository.deliveries(state=DeliveryState.HELD, code="mllp-refused")
+    assert (held.id, held.attempts, held.outgoing.payload) == (1, 1, b'{"n":1}')
+    assert repository.deliveries(code="else") == []
+    for end in (repository.delivered(1, Receipt()), repository.failed(1, 0, "x"), repository.dead(1, "x")):
+        with pytest.raises(NotFound, match="delivery-unknown"):
+            await end
+    await repository.revive([1])
+    assert [one.id for one in repository.due("portal", 0)] == [1, 3]
+
+
+async def test_a_person_who_decides_against_a_delivery_lets_its_key_go_on(repository: Any) -> None:
+    feed = Feed(repository)
+    await feed(outgoing=(outgoing("A", 1), outgoing("A", 2), outgoing("B", 3)))
+    await repository.refused(1, "no")
+    with pytest.raises(NotFound, match="delivery-unknown"):
+        await repository.abandon([1, 3])
+    assert [one.id for one in repository.due("portal", 0)] == [3], "all of them or none"
+    await repository.abandon([1])
+    assert [one.id for one in repository.due("portal", 0)] == [2, 3]
+    with pytest.raises(NotFound, match="delivery-unknown"):
+        await repository.abandon([1])
+    await repository.revive([1])
+    assert [one.id for one in repository.due("portal", 0)] == [1, 3]
+
+
+async def test_what_waits_for_a_person_is_counted_by_destination_state_and_code(repository: Any) -> None:
+    feed = Feed(repository)
+    await feed(outgoing=tuple(outgoing(f"K{n}", n) for n in range(1, 6)))
+    assert repository.stuck_deliveries() == []
+    for id_ in (2, 3):
+        await repository.refused(id_, "no")
+    await repository.dead(4, "no")
+    await repository.delivered(1, Receipt())
+    found = [
+        (one.destination, one.state.value, one.code, one.count, one.first) for one in repository.stuck_deliveries()
+    ]
+    assert found == [("portal", "held", "no", 2, 2), ("portal", "dead", "no", 1, 4)]
+    assert {one.since for one in repository.stuck_deliveries()} == {repository.deliveries()[0].created_at}
 
 
 async def test_a_claim_is_not_due_until_it_is_released(repository: Any) -> None:
@@ -221,7 +269,8 @@ async def test_the_same_idempotency_key_is_put_in_once(repository: Any) -> None:
     assert repository.deliveries_of(1) == found
     assert repository.deliveries_of(2) == []
     assert repository.delivery_counts() == {("portal", "due"): 1, ("archive", "due"): 1}
-    assert repository.counts().deliveries == {"due": 2, "claimed": 0, "delivered": 0, "dead": 0}
+    none = dict.fromkeys(("claimed", "held", "delivered", "dead", "discarded"), 0)
+    assert repository.counts().deliveries == {"due": 2, **none}
 
 
 async def test_due_gives_the_longest_waiting_first_and_no_more_than_asked(repository: Any) -> None:

@@ -45,7 +45,7 @@ async def test_the_delivery_of_a_merge_waits_for_both_keys_and_both_wait_for_it(
     await repository.dead(1, "x")
     assert due(repository) == [3]
     assert repository.deliveries()[2].outgoing.other_key == "A"
-    await repository.revive(1)
+    await repository.revive([1])
     assert due(repository) == [1]
     await repository.delivered(1, Receipt())
     await repository.claim([3])
@@ -95,9 +95,16 @@ async def test_a_message_without_a_merge_names_what_it_named(repository: Any) ->
 KEYS = st.sampled_from("ABC")
 STEP = st.one_of(
     st.tuples(st.just("put"), KEYS, st.one_of(st.just(""), KEYS)),
-    st.tuples(st.sampled_from(("delivered", "dead", "failed", "claim")), st.integers(0, 3)),
-    st.tuples(st.just("revive"), st.integers(1, 12)),
+    st.tuples(st.sampled_from(("delivered", "dead", "failed", "refused", "claim")), st.integers(0, 3)),
+    st.tuples(st.sampled_from(("revive", "abandon")), st.integers(1, 12)),
 )
+
+
+def waiting_for_a_person(repository: Any) -> list[int]:
+    states = (DeliveryState.HELD, DeliveryState.DEAD)
+    found = [one.id for state in states for one in repository.deliveries(state=state)]
+    assert sum(one.count for one in repository.stuck_deliveries()) == len(found)
+    return found
 
 
 async def play(repository: Any, steps: list[Any]) -> list[list[int]]:
@@ -108,14 +115,16 @@ async def play(repository: Any, steps: list[Any]) -> list[list[int]]:
         if what == "put":
             number += 1
             await feed(outgoing=(outgoing(number, step[1], step[2]),))
-        elif what == "revive":
-            if step[1] in [one.id for one in repository.deliveries(state=DeliveryState.DEAD)]:
-                await repository.revive(step[1])
+        elif what in ("revive", "abandon"):
+            if step[1] in waiting_for_a_person(repository):
+                await getattr(repository, what)([step[1]])
         elif heads := due(repository):
             id_ = heads[step[1] % len(heads)]
-            end = {"delivered": (Receipt(),), "dead": ("x",), "failed": (0, "x")}
+            end = {"delivered": (Receipt(),), "dead": ("x",), "refused": ("x",), "failed": (0, "x")}
             await (repository.claim([id_]) if what == "claim" else getattr(repository, what)(id_, *end[what]))
         seen.append(due(repository))
+    held = [one.id for one in repository.deliveries(state=DeliveryState.HELD)]
+    await repository.abandon(held)
     for _ in range(100):
         await repository.release()
         if not (heads := due(repository)):

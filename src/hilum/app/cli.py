@@ -28,7 +28,7 @@ COMMANDS = {
     "demo": "Watch a simulated hospital send to hilum, and the totals add up.",
     "messages": "List, show, search and replay the messages that were received.",
     "exceptions": "List, show and settle what waits for a person.",
-    "deliveries": "List what is sent on and what was given up; send it again.",
+    "deliveries": "List what is sent on, held and given up; send it again, or decide against it.",
     "explain": "Say which message, field and workbook row a stored value comes from.",
     "patients": "Show which records were merged; take a wrong merge back.",
     "load": "Load FHIR resources from files; go on after a kill; see what was held.",

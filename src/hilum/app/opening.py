@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,12 @@ class Opened(Struct, frozen=True):
 
     def audit(self, action: str, target: str, detail: str) -> None:
         """Write down what the person at the command line did, before anything of it is shown."""
-        self.journal.audit_now([AuditEvent(time.time_ns() // 1000, whoami(), action, target, detail=detail)])
+        self.audit_each(action, (target,), detail)
+
+    def audit_each(self, action: str, targets: Iterable[str], detail: str) -> None:
+        """The same for each of these, together."""
+        now, actor = time.time_ns() // 1000, whoami()
+        self.journal.audit_now([AuditEvent(now, actor, action, target, detail=detail) for target in targets])
 
     def ledger(self) -> Ledger:
         """The control totals, counted from one snapshot of the store."""

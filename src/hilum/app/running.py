@@ -25,7 +25,7 @@ from hilum.app.bulk.exports import Exports
 from hilum.app.housekeeping import housekeeping
 from hilum.app.opening import Opened
 from hilum.app.rules import SourceConfig, judgement_of, source_configs
-from hilum.app.sending import format_of, maker_of
+from hilum.app.sending import DestinationConfig, destination_configs, format_of, maker_of
 from hilum.app.smart.surface import Authorization
 from hilum.app.subscriptions.service import Subscriptions, may_act
 from hilum.app.subscriptions.settings import Subscriber, Topic
@@ -37,7 +37,6 @@ from hilum.delivery import (
     FileWriter,
     MllpDestination,
     MllpSender,
-    WebhookDestination,
     WebhookSender,
 )
 from hilum.engine import AckMode, Contract, Engine, Order, SourceSettings
@@ -59,8 +58,6 @@ __all__ = [
 ]
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024  # below this readiness says no, so that somebody looks before the disk is full
-
-DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
 
 
 class Running:
@@ -179,7 +176,7 @@ def _subscriptions(opened: Opened, base_url: str) -> Subscriptions:
 def _engine(opened: Opened, sources: Sequence[Source], *, sends: bool = True) -> Engine:
     tree, params = opened.tree, opened.integration.params
     settings = {name: _settings(name, config) for name, config in source_configs(tree).items()}
-    destinations = _destination_configs(tree) if sends else {}
+    destinations = destination_configs(tree) if sends else {}
     recipe = _recipe(opened, settings)
     processes = Processes(recipe)
     engine = Engine(opened.journal, opened.repository, processes, settings, sources)
@@ -253,11 +250,7 @@ def sources_of(tree: Tree) -> dict[str, Source]:
 
 def destinations_of(tree: Tree) -> dict[str, Destination]:
     """Every way out of a folder, not opened."""
-    return {name: _destination(name, config) for name, config in _destination_configs(tree).items()}
-
-
-def _destination_configs(tree: Tree) -> dict[str, DestinationConfig]:
-    return {**tree.all(MllpDestination), **tree.all(FilesDestination), **tree.all(WebhookDestination)}
+    return {name: _destination(name, config) for name, config in destination_configs(tree).items()}
 
 
 def _source(name: str, config: SourceConfig) -> Source:
@@ -290,7 +283,7 @@ def _destination(name: str, config: DestinationConfig) -> Destination:
 
 def _rules(opened: Opened) -> list[Rule]:
     """Routes of the folder."""
-    destinations = _destination_configs(opened.tree)
+    destinations = destination_configs(opened.tree)
     return [
         Rule(
             route.to,

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
+from hilum.config import Tree
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.engine import Maker, Makes, TableMaker
 from hilum.mapping import Workbook, compile_table, outward
 from hilum.translator import Format
 
-__all__ = ["format_of", "maker_of"]
+__all__ = ["DestinationConfig", "destination_configs", "format_of", "maker_of"]
 
-Config = MllpDestination | FilesDestination | WebhookDestination
+DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
 
 
-def format_of(config: Config) -> Format:
+def destination_configs(tree: Tree) -> dict[str, DestinationConfig]:
+    """Every way out of a folder, by name, as its file says it."""
+    return {**tree.all(MllpDestination), **tree.all(FilesDestination), **tree.all(WebhookDestination)}
+
+
+def format_of(config: DestinationConfig) -> Format:
     """MLLP partners get the message as it came, or one made of resources; others the resources, or lines of them."""
     if isinstance(config, FilesDestination) and config.send:
         return Format.MADE
@@ -25,7 +31,7 @@ def format_of(config: Config) -> Format:
     return Format.MADE if config.send else Format.HL7V2
 
 
-def maker_of(config: Config, book: Workbook, params: Mapping[str, str | int | float | bool]) -> Makes | None:
+def maker_of(config: DestinationConfig, book: Workbook, params: Mapping[str, str | int | float | bool]) -> Makes | None:
     """None where nothing is made. Raises ConfigError `outward-unknown`, `csv-table-unknown`, or `workbook-invalid`."""
     if isinstance(config, FilesDestination) and config.send:
         return TableMaker(compile_table(book, config.send, params=params))

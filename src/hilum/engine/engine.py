@@ -174,7 +174,10 @@ class Engine:
         if seq not in self._answers.awaited:
             return
         states = {one.state for one in self._repository.deliveries_of(seq)}
-        if DeliveryState.DEAD in states:
+        if DeliveryState.HELD in states:
+            text = "stored and applied, but a destination refused it: a person has to look at the delivery"
+            self._answers.not_applied(seq, Finding("delivery-held", text))
+        elif states & {DeliveryState.DEAD, DeliveryState.DISCARDED}:
             self._answers.not_applied(seq, Finding("delivery-dead", "stored and applied, but a delivery was given up"))
         elif states <= {DeliveryState.DELIVERED}:
             self._answers.delivered((seq,))

@@ -119,10 +119,10 @@ class Sender:
             return
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001 - one bad record is given up, the others go on
+        except Exception as error:  # noqa: BLE001 - one bad record waits for a person, other keys go on
             log.warning("a destination failed on a record", destination=self.name, error=type(error).__name__)
             text = "sending it met a defect"
-            await self._failed(due, DeliveryError(text, code="delivery-crashed", outcome=Outcome.DEAD_LETTER))
+            await self._failed(due, DeliveryError(text, code="delivery-crashed", outcome=Outcome.HOLD))
             return
         fault.reach("engine.after_send")
         self._breaker = self._breaker.succeeded()
@@ -139,9 +139,10 @@ class Sender:
         if decision.outcome is Outcome.RETRY:
             next_at = _now() + int(decision.delay * 1e6)
             await self._stop.insist(lambda: self._repository.failed(due.id, next_at, error.code))
-        else:
-            await self._stop.insist(lambda: self._repository.dead(due.id, error.code))
-            self._done(due.seq)
+            return
+        end = self._repository.dead if decision.outcome is Outcome.DEAD_LETTER else self._repository.refused
+        await self._stop.insist(lambda: end(due.id, error.code))
+        self._done(due.seq)
 
 
 def render(due: Delivery, repository: Repository, journal: Journal, maker: Makes | None = None) -> Outgoing | None:

@@ -23,6 +23,7 @@ from .seam import (
     RepositoryCounts,
     SearchTerm,
     Stored,
+    StuckDeliveries,
 )
 from .sqlite import SCHEMA, SqliteRepository
 from .writes import Aftermath, Change, Did, Verb, WriteRefused, Written
@@ -54,6 +55,7 @@ __all__ = [
     "SqliteRepository",
     "Step",
     "Stored",
+    "StuckDeliveries",
     "Verb",
     "Version",
     "Versions",

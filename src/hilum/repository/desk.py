@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import apsw
 import msgspec
@@ -16,7 +15,7 @@ from .outbox import Outbox, enqueue
 from .plan import Plan
 from .rules import drift_item, is_learned, missing, with_sample
 from .seam import RELOAD, DeliveryState, ExceptionRecord, Hold, HoldState, ReplayRequest, RepositoryCounts
-from .sql import Row, as_json, number, row, rows
+from .sql import Row, as_json, number, row, rows, where_of
 
 __all__ = ["Desk", "count", "record_work"]
 
@@ -57,7 +56,7 @@ class Desk(Outbox):
         after: int = 0,
         limit: int = 100,
     ) -> list[Hold]:
-        where, values = _where(("code", code), ("state", state))
+        where, values = where_of(("code", code), ("state", state))
         if key is not None:
             where, values = f"{where} AND (key = ? OR (other_key = ? AND other_key <> ''))", (*values, key, key)
         found = self._rows(
@@ -85,7 +84,7 @@ class Desk(Outbox):
         await self._store.write(job)
 
     async def request_replay(self, seq: int | None, by: str, *, code: str | None = None) -> int:
-        where, values = _where(("seq", seq), ("code", code))
+        where, values = where_of(("seq", seq), ("code", code))
         open_ = f"FROM hold WHERE state = 'open'{where}"
         at = self._clock()
 
@@ -127,7 +126,7 @@ class Desk(Outbox):
         after: int = 0,
         limit: int = 100,
     ) -> list[ExceptionRecord]:
-        where, values = _where(("code", code), ("owner", owner), ("is_open", is_open))
+        where, values = where_of(("code", code), ("owner", owner), ("is_open", is_open))
         found = self._rows(
             f"SELECT {_EXCEPTION} FROM exception_item WHERE id > ?{where} ORDER BY id LIMIT ?",  # noqa: S608
             (after, *values, limit),
@@ -278,12 +277,6 @@ WHERE id = ?
 
 def _said(item: ExceptionItem) -> tuple[str, ...]:
     return item.code, item.message, item.location, item.owner, item.row
-
-
-def _where(*terms: tuple[str, Any]) -> tuple[str, Row]:
-    """` AND column = ?` for each value that is given. Columns are names of ours."""
-    given = [(column, value) for column, value in terms if value is not None]
-    return "".join(f" AND {column} = ?" for column, _ in given), tuple(value for _, value in given)
 
 
 def _hold(one: Row) -> Hold:

@@ -20,6 +20,7 @@ from .seam import (
     HoldState,
     ReplayRequest,
     RepositoryCounts,
+    StuckDeliveries,
 )
 
 __all__ = ["MemoryDesk"]
@@ -240,7 +241,7 @@ class MemoryDesk:
         heads: list[Delivery] = []
         waited_for: set[str] = set()
         for one in self._deliveries.values():
-            is_open = one.state in (DeliveryState.DUE, DeliveryState.CLAIMED)
+            is_open = one.state in (DeliveryState.DUE, DeliveryState.CLAIMED, DeliveryState.HELD)
             if one.outgoing.destination == destination and is_open:
                 keys = {one.outgoing.key, one.outgoing.other_key or one.outgoing.key}
                 if not keys & waited_for:
@@ -253,15 +254,19 @@ class MemoryDesk:
         destination: str | None = None,
         *,
         state: DeliveryState | None = None,
+        code: str | None = None,
         after: int = 0,
         limit: int = 100,
     ) -> list[Delivery]:
-        found = (
+        found = [
             one
             for one in self._deliveries.values()
-            if one.id > after and destination in (None, one.outgoing.destination) and state in (None, one.state)
-        )
-        return list(found)[:limit]
+            if one.id > after
+            and destination in (None, one.outgoing.destination)
+            and state in (None, one.state)
+            and code in (None, one.code)
+        ]
+        return found if limit < 0 else found[:limit]
 
     def deliveries_of(self, seq: int) -> list[Delivery]:
         return [one for _, one in sorted(self._deliveries.items()) if one.seq == seq]
@@ -269,13 +274,20 @@ class MemoryDesk:
     def delivery_counts(self) -> dict[tuple[str, str], int]:
         return dict(Counter((one.outgoing.destination, one.state.value) for one in self._deliveries.values()))
 
+    def stuck_deliveries(self) -> list[StuckDeliveries]:
+        groups: dict[tuple[str, DeliveryState, str], list[Delivery]] = {}
+        for one in self._deliveries.values():
+            if one.state in (DeliveryState.HELD, DeliveryState.DEAD):
+                groups.setdefault((one.outgoing.destination, one.state, one.code), []).append(one)
+        return [StuckDeliveries(*key, len(all_), all_[0].id, all_[0].created_at) for key, all_ in groups.items()]
+
     async def claim(self, ids: Sequence[int]) -> None:
         for id_ in ids:
             one = self._delivery(id_, DeliveryState.DUE)
             self._deliveries[id_] = replace(one, state=DeliveryState.CLAIMED, attempts=one.attempts + 1)
 
     async def release(self, destination: str | None = None) -> list[Delivery]:
-        found = self.deliveries(destination, state=DeliveryState.CLAIMED, limit=len(self._deliveries))
+        found = self.deliveries(destination, state=DeliveryState.CLAIMED, limit=-1)
         for one in found:
             self._deliveries[one.id] = replace(one, state=DeliveryState.DUE)
         return found
@@ -296,13 +308,22 @@ class MemoryDesk:
             one, state=DeliveryState.DUE, attempts=_attempts(one), next_at=next_at, code=code
         )
 
+    async def refused(self, id_: int, code: str) -> None:
+        one = self._delivery(id_, DeliveryState.DUE, DeliveryState.CLAIMED)
+        self._deliveries[id_] = replace(one, state=DeliveryState.HELD, attempts=_attempts(one), code=code)
+
     async def dead(self, id_: int, code: str) -> None:
         one = self._delivery(id_, DeliveryState.DUE, DeliveryState.CLAIMED)
         self._deliveries[id_] = replace(one, state=DeliveryState.DEAD, attempts=_attempts(one), code=code)
 
-    async def revive(self, id_: int) -> None:
-        one = self._delivery(id_, DeliveryState.DEAD)
-        self._deliveries[id_] = replace(one, state=DeliveryState.DUE, next_at=0)
+    async def revive(self, ids: Sequence[int]) -> None:
+        ended = (DeliveryState.HELD, DeliveryState.DEAD, DeliveryState.DISCARDED)
+        for one in [self._delivery(id_, *ended) for id_ in ids]:
+            self._deliveries[one.id] = replace(one, state=DeliveryState.DUE, next_at=0)
+
+    async def abandon(self, ids: Sequence[int]) -> None:
+        for one in [self._delivery(id_, DeliveryState.HELD, DeliveryState.DEAD) for id_ in ids]:
+            self._deliveries[one.id] = replace(one, state=DeliveryState.DISCARDED)
 
     def _delivery(self, id_: int, *states: DeliveryState) -> Delivery:
         one = self._deliveries.get(id_)

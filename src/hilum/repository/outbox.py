@@ -11,8 +11,8 @@ from hilum.store import Store
 
 from .chunks import compress, decompress
 from .rules import missing
-from .seam import Delivery, DeliveryState
-from .sql import Row, number, row, rows
+from .seam import Delivery, DeliveryState, StuckDeliveries
+from .sql import Row, number, row, rows, where_of
 
 __all__ = ["Outbox", "enqueue"]
 
@@ -49,15 +49,11 @@ class Outbox:
         destination: str | None = None,
         *,
         state: DeliveryState | None = None,
+        code: str | None = None,
         after: int = 0,
         limit: int = 100,
     ) -> list[Delivery]:
-        where = ""
-        values: Row = ()
-        if destination is not None:
-            where, values = " AND destination = ?", (destination,)
-        if state is not None:
-            where, values = f"{where} AND state = ?", (*values, state.value)
+        where, values = where_of(("destination", destination), ("state", state), ("code", code))
         rows = self._rows(
             f"SELECT {_DELIVERY} FROM outbox WHERE id > ?{where} ORDER BY id LIMIT ?",  # noqa: S608
             (after, *values, limit),
@@ -71,6 +67,13 @@ class Outbox:
     def delivery_counts(self) -> dict[tuple[str, str], int]:
         found = self._rows("SELECT destination, state, count(*) FROM outbox GROUP BY state, destination")
         return {(destination, state): count for destination, state, count in found}
+
+    def stuck_deliveries(self) -> list[StuckDeliveries]:
+        found = self._rows(
+            "SELECT destination, state, code, count(*), min(id), min(created_at) FROM outbox "
+            "WHERE state IN ('held', 'dead') GROUP BY destination, state, code ORDER BY min(id)"
+        )
+        return [StuckDeliveries(name, DeliveryState(state), *rest) for name, state, *rest in found]
 
     async def claim(self, ids: Sequence[int]) -> None:
         await self._change(
@@ -99,6 +102,13 @@ class Outbox:
             (next_at, code),
         )
 
+    async def refused(self, id_: int, code: str) -> None:
+        await self._change(
+            [id_],
+            f"UPDATE outbox SET state = 'held', {_ATTEMPT}, code = ? {_OPEN}",  # noqa: S608
+            (code,),
+        )
+
     async def dead(self, id_: int, code: str) -> None:
         await self._change(
             [id_],
@@ -107,9 +117,17 @@ class Outbox:
             _next_head,
         )
 
-    async def revive(self, id_: int) -> None:
+    async def revive(self, ids: Sequence[int]) -> None:
         await self._change(
-            [id_], "UPDATE outbox SET state = 'due', next_at = 0 WHERE id = ? AND state = 'dead'", (), _next_head
+            ids,
+            "UPDATE outbox SET state = 'due', next_at = 0 WHERE id = ? AND state IN ('held', 'dead', 'discarded')",
+            (),
+            _next_head,
+        )
+
+    async def abandon(self, ids: Sequence[int]) -> None:
+        await self._change(
+            ids, "UPDATE outbox SET state = 'discarded' WHERE id = ? AND state IN ('held', 'dead')", (), _next_head
         )
 
     async def _change(
@@ -147,23 +165,23 @@ _ENQUEUE = """
 INSERT OR IGNORE INTO outbox
   (seq, destination, key, idempotency_key, content_type, payload, state, created_at, is_head)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'due', ?7, NOT EXISTS (
-  SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('due', 'claimed'))
+  SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('due', 'claimed', 'held'))
   AND NOT EXISTS (SELECT 1 FROM outbox_pair p JOIN outbox o ON o.id = p.id
-    WHERE p.destination = ?2 AND p.key = ?3 AND o.state IN ('due', 'claimed')))
+    WHERE p.destination = ?2 AND p.key = ?3 AND o.state IN ('due', 'claimed', 'held')))
 """
 _PAIR = "INSERT OR IGNORE INTO outbox_pair SELECT id, destination, ? FROM outbox WHERE id = ?"
 _ID = "SELECT id FROM outbox WHERE destination = ? AND idempotency_key = ?"
 # The oldest open delivery that a key has to wait for.
 _FIRST = """
 SELECT coalesce(min(id), 0) FROM (
-  SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed')
+  SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed', 'held')
   UNION ALL SELECT p.id FROM outbox_pair p JOIN outbox o ON o.id = p.id
-    WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed'))
+    WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed', 'held'))
 """
 _HEADS = """
-SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed') AND is_head = 1
+SELECT id FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('due', 'claimed', 'held') AND is_head = 1
 UNION ALL SELECT p.id FROM outbox_pair p JOIN outbox o ON o.id = p.id
-  WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed') AND o.is_head = 1
+  WHERE p.destination = ?1 AND p.key = ?2 AND o.state IN ('due', 'claimed', 'held') AND o.is_head = 1
 """
 
 

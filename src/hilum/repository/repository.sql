@@ -187,7 +187,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   detail TEXT NOT NULL DEFAULT '',
   UNIQUE (destination, idempotency_key)
 );
-CREATE INDEX IF NOT EXISTS outbox_open ON outbox (destination, key, id) WHERE state IN ('due', 'claimed');
+DROP INDEX IF EXISTS outbox_open;  -- of version 4, which had no deliveries that are held
+CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (destination, key, id) WHERE state IN ('due', 'claimed', 'held');
 CREATE INDEX IF NOT EXISTS outbox_heads ON outbox (destination, next_at, id) WHERE state = 'due' AND is_head = 1;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state, destination);
 CREATE INDEX IF NOT EXISTS outbox_by_message ON outbox (seq);

@@ -31,6 +31,7 @@ __all__ = [
     "RepositoryCounts",
     "SearchTerm",
     "Stored",
+    "StuckDeliveries",
 ]
 
 
@@ -139,8 +140,21 @@ class DeliveryState(StrEnum):
 
     DUE = "due"  # to be sent, not before `next_at`
     CLAIMED = "claimed"  # being sent; after a crash it is unknown whether it arrived
+    HELD = "held"  # refused as it is: waits for a person, and what comes later of its key waits behind it
     DELIVERED = "delivered"  # the destination said yes
     DEAD = "dead"  # given up; its key goes on without it
+    DISCARDED = "discarded"  # a person decided that it shall never be sent; its key goes on
+
+
+class StuckDeliveries(Struct, frozen=True):
+    """Deliveries to one destination that stand `held` or `dead` for the same code: a person has to look at them."""
+
+    destination: str
+    state: DeliveryState
+    code: str
+    count: int
+    first: int  # the lowest id
+    since: int  # when the oldest was asked for, microseconds
 
 
 class Delivery(Struct, frozen=True):
@@ -331,10 +345,11 @@ class Repository(Protocol):
         destination: str | None = None,
         *,
         state: DeliveryState | None = None,
+        code: str | None = None,
         after: int = 0,
         limit: int = 100,
     ) -> list[Delivery]:
-        """The outbox with id > after, in order."""
+        """The outbox with id > after, in order; `limit` -1 means all."""
         ...
 
     def deliveries_of(self, seq: int) -> list[Delivery]:
@@ -343,6 +358,10 @@ class Repository(Protocol):
 
     def delivery_counts(self) -> dict[tuple[str, str], int]:
         """(destination, state) -> deliveries, counted now."""
+        ...
+
+    def stuck_deliveries(self) -> list[StuckDeliveries]:
+        """What was refused or given up and waits for a person, by destination, state and code."""
         ...
 
     def type_counts(self) -> dict[str, int]:
@@ -365,10 +384,18 @@ class Repository(Protocol):
         """It did not, this time: due again at `next_at`; its key waits. Raises NotFound `delivery-unknown`."""
         ...
 
+    async def refused(self, id_: int, code: str) -> None:
+        """It is not taken as it is: it waits for a person, and its key waits. Raises NotFound `delivery-unknown`."""
+        ...
+
     async def dead(self, id_: int, code: str) -> None:
         """Give it up; its key goes on. Raises NotFound `delivery-unknown`."""
         ...
 
-    async def revive(self, id_: int) -> None:
-        """Make a dead delivery due again. Raises NotFound `delivery-unknown` unless it is dead."""
+    async def revive(self, ids: Sequence[int]) -> None:
+        """Make these due again, all or none. Raises NotFound `delivery-unknown` unless held, dead or discarded."""
+        ...
+
+    async def abandon(self, ids: Sequence[int]) -> None:
+        """They shall never be sent; their keys go on. Raises NotFound `delivery-unknown` unless held or dead."""
         ...

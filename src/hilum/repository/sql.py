@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import msgspec
 
-__all__ = ["Row", "as_json", "many", "number", "row", "rows"]
+__all__ = ["Row", "as_json", "many", "number", "row", "rows", "where_of"]
 
 Row = tuple[Any, ...]
 
@@ -34,6 +34,12 @@ def many(connection: apsw.Connection, sql: str, values: Sequence[Row]) -> None:
     """Once for each; not at all for none."""
     if values:
         connection.executemany(sql, values)
+
+
+def where_of(*terms: tuple[str, Any]) -> tuple[str, Row]:
+    """` AND column = ?` for each value that is given. Columns are names of ours."""
+    given = [(column, value) for column, value in terms if value is not None]
+    return "".join(f" AND {column} = ?" for column, _ in given), tuple(value for _, value in given)
 
 
 def as_json(items: object) -> str:

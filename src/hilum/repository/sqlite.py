@@ -42,7 +42,7 @@ __all__ = ["SCHEMA", "SqliteRepository"]
 
 SCHEMA = Schema(
     name="repository",
-    version=4,
+    version=5,
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 

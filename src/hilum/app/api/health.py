@@ -40,7 +40,7 @@ class Totals(Struct, frozen=True):
 
 
 class DeliveryCount(Struct, frozen=True):
-    """Outgoing records of one destination in one state: `waiting`, `delivered` or `dead`."""
+    """Outgoing records of one destination in one state: `due`, `claimed`, `held`, `delivered`, `dead`, `discarded`."""
 
     destination: str
     state: str

@@ -1,4 +1,4 @@
-"""`hilum deliveries`: what is on its way out, what was given up, and sending it again."""
+"""`hilum deliveries`: what is on its way out, what was refused or given up, and what a person decides about it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
-from hilum.app.opening import open_folder
+from hilum.app.opening import Opened, open_folder
 from hilum.app.printing import print_json, print_table, when
 from hilum.repository import Delivery, DeliveryState
 
 __all__ = ["app"]
 
-app = App(name="deliveries", help="List what is sent on and what was given up; send it again.")
+app = App(name="deliveries", help="List what is sent on, held and given up; send it again, or decide against it.")
+
+Number = Annotated[int, Parameter(help="The number of a delivery, as `list` names it.")]
+Alike = Annotated[
+    bool, Parameter(help="And all others to its destination that stand as it does for the same code.", negative="")
+]
+Code = Annotated[str | None, Parameter(help="Only those whose last failure has this code.")]
 
 
 @app.command(name="list")
@@ -24,6 +30,7 @@ def list_(
     *,
     state: Annotated[DeliveryState | None, Parameter(help="Only those that stand so.")] = None,
     destination: Annotated[str | None, Parameter(help="Only those to this destination.")] = None,
+    code: Code = None,
     after: Annotated[int, Parameter(help="Go on after the delivery with this number.")] = 0,
     limit: Annotated[int, Parameter(help="How many at most.", validator=AT_LEAST_ONE)] = 50,
     environment: Environment = None,
@@ -31,7 +38,7 @@ def list_(
 ) -> int:
     """List deliveries in the order in which they were asked for. Shows no PHI."""
     with open_folder(folder, environment) as opened:
-        found = opened.repository.deliveries(destination, state=state, after=after, limit=limit)
+        found = opened.repository.deliveries(destination, state=state, code=code, after=after, limit=limit)
     rows = [_facts(one) for one in found]
     if json:
         print_json({"deliveries": rows})
@@ -45,20 +52,56 @@ def list_(
 
 @app.command
 def retry(
-    delivery: Annotated[int, Parameter(help="The number of a delivery that was given up.")],
+    delivery: Number,
     folder: Folder = Path(),
     *,
+    alike: Alike = False,
     environment: Environment = None,
     json: Json = False,
 ) -> int:
-    """Send a delivery that was given up again, with the same idempotency key. The running hilum does it."""
+    """Send again what was held, given up or discarded, with the same idempotency key. The running hilum does it."""
     with open_folder(folder, environment) as opened:
-        asyncio.run(opened.repository.revive(delivery))
-        opened.audit("delivery-retry", f"delivery/{delivery}", "")
+        chosen = _chosen(opened, delivery, alike=alike)
+        asyncio.run(opened.repository.revive(chosen))
+        opened.audit_each("delivery-retry", [f"delivery/{one}" for one in chosen], "")
+    return _tell(chosen, DeliveryState.DUE, "due again", json=json)
+
+
+@app.command
+def discard(
+    delivery: Number,
+    folder: Folder = Path(),
+    *,
+    note: Annotated[str, Parameter(help="Why; kept in the audit. No PHI, please.")],
+    alike: Alike = False,
+    environment: Environment = None,
+    json: Json = False,
+) -> int:
+    """Decide that what was held or given up shall not be sent; what waits behind it goes on. `retry` takes it back."""
+    with open_folder(folder, environment) as opened:
+        chosen = _chosen(opened, delivery, alike=alike)
+        asyncio.run(opened.repository.abandon(chosen))
+        opened.audit_each("delivery-discard", [f"delivery/{one}" for one in chosen], note)
+    return _tell(chosen, DeliveryState.DISCARDED, "discarded", json=json)
+
+
+def _chosen(opened: Opened, delivery: int, *, alike: bool) -> list[int]:
+    """This one; with `alike` all that stand as it does, at the same destination and for the same code."""
+    found = opened.repository.deliveries(after=delivery - 1, limit=1) if alike else []
+    if not found or found[0].id != delivery:
+        return [delivery]
+    one = found[0]
+    like_it = opened.repository.deliveries(one.outgoing.destination, state=one.state, code=one.code, limit=-1)
+    return [other.id for other in like_it]
+
+
+def _tell(chosen: list[int], state: DeliveryState, said: str, *, json: bool) -> int:
     if json:
-        print_json({"delivery": delivery, "state": DeliveryState.DUE.value})
+        print_json({"deliveries": chosen, "state": state.value})
+    elif len(chosen) == 1:
+        print(f"delivery {chosen[0]} is {said}")
     else:
-        print(f"delivery {delivery} is due again")
+        print(f"{len(chosen)} deliveries are {said}")
     return 0
 
 

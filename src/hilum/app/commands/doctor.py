@@ -113,5 +113,7 @@ def _store(opened: Opened) -> Iterator[tuple[str, str, str]]:
     yield "totals", OK if ledger.adds_up else ERROR, total if ledger.adds_up else f"{total}: off by {ledger.difference}"
     waiting = ledger.held + opened.repository.counts().exceptions
     yield "exceptions", WARNING if waiting else OK, f"{waiting} wait for a person" if waiting else "none"
-    dead = opened.repository.counts().deliveries.get("dead", 0)
-    yield "deliveries", WARNING if dead else OK, f"{dead} were given up" if dead else "none given up"
+    states = opened.repository.counts().deliveries
+    held, dead = states["held"], states["dead"]
+    said = f"{held} held for a person, {dead} given up" if held or dead else "none held or given up"
+    yield "deliveries", WARNING if held or dead else OK, said

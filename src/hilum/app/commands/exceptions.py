@@ -12,8 +12,9 @@ from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
 from hilum.app.lessons import Teachable, teach, teachable
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
-from hilum.errors import HilumError
-from hilum.repository import ExceptionRecord, Hold
+from hilum.app.sending import destination_configs
+from hilum.errors import HilumError, NotFound
+from hilum.repository import Delivery, DeliveryState, ExceptionRecord, Hold, StuckDeliveries
 
 __all__ = ["app"]
 
@@ -21,7 +22,10 @@ app = App(name="exceptions", help="List, show and settle what waits for a person
 
 LONGEST = 18  # digits of a number; a store cannot count further
 
-Item = Annotated[str, Parameter(help="H17 is the held message 17, E3 the exception item 3, as `list` names them.")]
+Item = Annotated[
+    str,
+    Parameter(help="H17 is the held message 17, E3 the exception item 3, D5 the delivery 5, as `list` names them."),
+]
 
 
 @app.command(name="list")
@@ -34,12 +38,14 @@ def list_(
     environment: Environment = None,
     json: Json = False,
 ) -> int:
-    """List held messages and exception items, open ones only. Shows no PHI."""
+    """List held messages, exception items, and deliveries that were refused or given up. Shows no PHI."""
     with open_folder(folder, environment) as opened:
         holds = opened.repository.holds(code=code or None, limit=limit)
         items = opened.repository.exceptions(code=code or None, owner=owner or None, limit=limit)
+        stuck = [_stuck_facts(opened, one) for one in opened.repository.stuck_deliveries() if code in ("", one.code)]
     rows = [_hold_facts(hold) for hold in holds if not owner or hold.owner == owner]
     rows += [_item_facts(item) for item in items]
+    rows += [one for one in stuck if not owner or one["owner"] == owner]
     if json:
         print_json({"exceptions": rows})
         return 0
@@ -66,6 +72,9 @@ def show(item: Item, folder: Folder = Path(), *, environment: Environment = None
             print(
                 f"\n`hilum hl7 show` reads such a message; `hilum messages show {number} --reason TEXT` shows this one."
             )
+        if kind == "D":
+            print(f"\n`hilum deliveries retry {number}` sends it again, `hilum deliveries discard {number} --note WHY`")
+            print("decides against it; with --alike both do so to all that stand as it does for the same code.")
     return 0
 
 
@@ -76,28 +85,46 @@ def settle(
     *,
     note: Annotated[str, Parameter(help="Why; kept with the item and in the audit. No PHI, please.")],
     discard: Annotated[
-        bool, Parameter(help="A held message shall never be applied: it counts as rejected.", negative="")
+        bool,
+        Parameter(
+            help="A held message shall never be applied: it counts as rejected. A delivery shall never be sent.",
+            negative="",
+        ),
     ] = False,
     environment: Environment = None,
     json: Json = False,
 ) -> int:
-    """End an item. A held message is either replayed (`hilum messages replay`) or, with --discard, given up."""
+    """End an item. A held message is either replayed (`hilum messages replay`) or, with --discard, given up.
+
+    A delivery is either sent again (`hilum deliveries retry`) or, with --discard, never sent.
+    """
     kind, number = _parse(item)
-    if kind == "H" and not discard:
-        raise HilumError(
-            f"a held message is not settled by a note: `hilum messages replay {number}` runs it again, "
-            "--discard gives it up",
-            code="settle-undecided",
-        )
+    if kind in _AGAIN and not discard:
+        raise HilumError(_AGAIN[kind].format(number), code="settle-undecided")
     with open_folder(folder, environment) as opened:
-        action = opened.repository.discard if kind == "H" else opened.repository.settle
-        asyncio.run(action(number, whoami(), note))
-        opened.audit("discard" if kind == "H" else "settle", item, note)
+        asyncio.run(_settle(opened, kind, number, note))
+        opened.audit("discard" if kind in _AGAIN else "settle", item, note)
     if json:
         print_json({"item": item, "settled": True})
     else:
-        print(f"{item} is {'discarded and counts as rejected' if kind == 'H' else 'settled'}")
+        print(f"{item} is {_SETTLED[kind]}")
     return 0
+
+
+_AGAIN = {
+    "H": "a held message is not settled by a note: `hilum messages replay {}` runs it again, --discard gives it up",
+    "D": "a delivery is not settled by a note: `hilum deliveries retry {}` sends it again, --discard gives it up",
+}
+_SETTLED = {"H": "discarded and counts as rejected", "D": "discarded and will not be sent", "E": "settled"}
+
+
+async def _settle(opened: Opened, kind: str, number: int, note: str) -> None:
+    if kind == "H":
+        await opened.repository.discard(number, whoami(), note)
+    elif kind == "D":
+        await opened.repository.abandon([number])
+    else:
+        await opened.repository.settle(number, whoami(), note)
 
 
 @app.command(name="map")
@@ -140,9 +167,10 @@ def _print_candidates(item: str, known: Teachable) -> None:
 
 def _parse(item: str) -> tuple[str, int]:
     kind, number = item[:1].upper(), item[1:]
-    if kind not in ("H", "E") or not (number.isascii() and number.isdecimal()) or len(number) > LONGEST:
+    if kind not in _SETTLED or not (number.isascii() and number.isdecimal()) or len(number) > LONGEST:
         raise HilumError(
-            "write H and the number of a held message, or E and the number of an item: H17, E3", code="item-unknown"
+            "write H and the number of a held message, E of an item, or D of a delivery: H17, E3, D5",
+            code="item-unknown",
         )
     return kind, int(number)
 
@@ -153,6 +181,8 @@ def _all_facts(opened: Opened, kind: str, number: int) -> dict[str, Any]:
         facts = _hold_facts(hold)
         facts |= {"state": hold.state.value, "tries": hold.tries, "settled": when(hold.settled_at)}
         return facts | {"settled_by": hold.settled_by, "note": hold.note}
+    if kind == "D":
+        return _delivery_facts(opened, number)
     item = opened.repository.exception(number)
     facts = _item_facts(item)
     facts |= {"row": item.row, "last": when(item.last_at), "samples": " ".join(map(str, item.samples))}
@@ -181,3 +211,54 @@ def _item_facts(item: ExceptionRecord) -> dict[str, Any]:
         "since": when(item.first_at),
         "message": item.message,
     }
+
+
+_STUCK = {
+    DeliveryState.HELD: "refused; what comes later of the same patient waits",
+    DeliveryState.DEAD: "given up; what comes later of the same patient went on",
+}
+
+
+def _stuck_facts(opened: Opened, stuck: StuckDeliveries) -> dict[str, Any]:
+    return {
+        "item": f"D{stuck.first}",
+        "code": stuck.code,
+        "where": f"to {stuck.destination}",
+        "count": stuck.count,
+        "owner": _owner_of(opened, stuck.destination),
+        "since": when(stuck.since),
+        "message": _STUCK[stuck.state],
+    }
+
+
+def _delivery_facts(opened: Opened, number: int) -> dict[str, Any]:
+    found = opened.repository.deliveries(after=number - 1, limit=1)
+    if not found or found[0].id != number:
+        raise NotFound("there is no such delivery", code="delivery-unknown", location=f"D{number}")
+    one = found[0]
+    name = one.outgoing.destination
+    return {
+        "item": f"D{number}",
+        "code": one.code,
+        "where": f"to {name}",
+        "count": _like(opened, one),
+        "owner": _owner_of(opened, name),
+        "since": when(one.created_at),
+        "message": _STUCK.get(one.state, ""),
+        "state": one.state.value,
+        "tries": one.attempts,
+        "samples": str(one.seq),
+    }
+
+
+def _like(opened: Opened, one: Delivery) -> int:
+    """How many stand as this one does, for the same code."""
+    key = (one.outgoing.destination, one.state, one.code)
+    stuck = opened.repository.stuck_deliveries()
+    return next((group.count for group in stuck if (group.destination, group.state, group.code) == key), 1)
+
+
+def _owner_of(opened: Opened, destination: str) -> str:
+    """ "" for a destination that the folder does not name any more."""
+    config = destination_configs(opened.tree).get(destination)
+    return config.owner if config else ""
