@@ -18,6 +18,7 @@ from smart_support import LAB, Browser, SmartWorld, draft, patient, store
 from hilum.app.api import create_app
 from hilum.app.api.sight import sight_of
 from hilum.app.tokens import Grant, Role
+from hilum.config import InCare, Tie
 from hilum.repository import Query
 from hilum.safeguards import Interaction, Person, Rights, parse_scopes
 
@@ -28,6 +29,8 @@ SCOPE = (
     f"launch/patient patient/Patient.rs patient/Observation.cruds?category={LAB} patient/Encounter.rs "
     "patient/Condition.c patient/Group.rs"
 )
+# the same for a practitioner without a patient in context, who sees those in their care: p1 is
+IN_CARE = SCOPE.replace("launch/patient ", "").replace("patient/", "user/")
 READING = (
     {},
     {"If-None-Match": "*"},
@@ -496,9 +499,7 @@ OPEN = {
 }
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[SmartWorld]:
-    made = SmartWorld(tmp_path)
+async def filled(made: SmartWorld) -> SmartWorld:
     await made.fill()
     await store(
         made.repository,
@@ -510,18 +511,31 @@ async def world(tmp_path: Path) -> AsyncIterator[SmartWorld]:
         for body in (lab("was", "p2"), lab("was"), lab("dead", "p2")):
             assert (await client.put(f"/fhir/Observation/{body['id']}", json=body)).status_code in (200, 201)
         assert (await client.delete("/fhir/Observation/dead")).status_code == 204
+    return made
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[SmartWorld]:
+    made = await filled(SmartWorld(tmp_path))
     yield made
     made.close()
 
 
-@pytest.fixture
-async def probe(world: SmartWorld) -> AsyncIterator[Probe]:
-    said = await world.access(SCOPE, user="drake", patient="p1")
-    assert said["patient"] == "p1"
+@pytest.fixture(params=["in context", "in care"])
+async def probe(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Probe]:
+    if request.param == "in care":
+        world = await filled(SmartWorld(tmp_path, in_care=InCare([Tie.GENERAL_PRACTITIONER])))
+        said = await world.access(IN_CARE, user="drake")
+        assert "patient" not in said
+    else:
+        world = await filled(SmartWorld(tmp_path))
+        said = await world.access(SCOPE, user="drake", patient="p1")
+        assert said["patient"] == "p1"
     world.exports.start()
     async with world.client(said["access_token"]) as client:
         yield Probe(world, client)
     await world.exports.close()
+    world.close()
 
 
 def test_the_probed_app_has_all_that_an_app_can_have() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.safeguards import (
+    DECIDING_TYPES,
     Allowance,
     Interaction,
     Level,
@@ -52,6 +53,7 @@ RIGHTS = st.builds(
     st.sampled_from(["", "p1", "p2"]),
     st.sampled_from(Person),
     st.sampled_from(["", "p1", "p2"]),
+    st.sampled_from([None, frozenset[str](), frozenset({"p1"}), frozenset({"p1", "p2"})]),
 )
 
 
@@ -172,10 +174,10 @@ def test_rights_never_reach_past_the_person_or_the_scopes(rights: Rights, type_:
         behind = [scope for scope in rights.scopes if scope.allows(verb, type_) and scope.terms == one.terms]
         assert behind
         if rights.person is Person.PATIENT:
-            assert one.patient
-            assert one.patient == rights.own
-        if one.patient and rights.person is Person.PRACTITIONER:
-            assert one.patient == rights.patient
+            assert one.patients == {rights.own} != {""}
+        if rights.person is Person.PRACTITIONER:
+            assert rights.panel is None or (one.patients is not None and one.patients <= rights.panel)
+            assert one.patients in (None, rights.panel, {rights.patient})
         if rights.person is Person.NOBODY:
             assert {scope.level for scope in behind} & {Level.SYSTEM}
 
@@ -183,12 +185,26 @@ def test_rights_never_reach_past_the_person_or_the_scopes(rights: Rights, type_:
 def test_each_level_is_about_somebody() -> None:
     scopes = parse_scopes("patient/Observation.rs user/Observation.r system/Observation.s").resources
     verb = Interaction.READ
-    assert allowances(Rights(scopes, "p1", Person.PATIENT, "p1"), "Observation", verb) == (Allowance("p1"),)
+    one, other = (Allowance(frozenset({id_})) for id_ in ("p1", "p2"))
+    assert allowances(Rights(scopes, "p1", Person.PATIENT, "p1"), "Observation", verb) == (one,)
     assert allowances(Rights(scopes, "p2", Person.PRACTITIONER), "Observation", verb) == (Allowance(),)
-    assert allowances(Rights(scopes, "p2", Person.PRACTITIONER), "Observation", Interaction.SEARCH) == (
-        Allowance("p2"),
-    )
+    assert allowances(Rights(scopes, "p2", Person.PRACTITIONER), "Observation", Interaction.SEARCH) == (other,)
     assert allowances(Rights(scopes, "p2", Person.PATIENT, "p1"), "Observation", Interaction.SEARCH) == ()
+    cares = Rights(scopes, "p2", Person.PRACTITIONER, "d1", frozenset({"p1"}))
+    assert allowances(cares, "Observation", verb) == (one,)
+    assert allowances(cares, "Observation", Interaction.SEARCH) == (), "the patient in context is in another's care"
     assert allowances(Rights(scopes), "Observation", verb) == ()
     assert allowances(Rights(scopes), "Observation", Interaction.SEARCH) == (Allowance(),)
     assert allowances(Rights(scopes, "p1", Person.PATIENT, "p1"), "Condition", verb) == ()
+
+
+def test_who_is_limited_to_patients_in_their_care_does_not_write_what_says_so() -> None:
+    scopes = parse_scopes("user/*.cruds patient/*.cruds").resources
+    limited = Rights(scopes, "p1", Person.PRACTITIONER, "d1", frozenset({"p1"}))
+    free = Rights(scopes, "p1", Person.PRACTITIONER, "d1")
+    assert len(DECIDING_TYPES) == 4
+    for type_ in DECIDING_TYPES:
+        for verb in (Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE):
+            assert allowances(limited, type_, verb) == ()
+            assert allowances(free, type_, verb)
+        assert allowances(limited, type_, Interaction.SEARCH)

@@ -127,6 +127,7 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
             opened.tokens,
             opened.integration.smart,
             listener.base_url,
+            in_care=opened.integration.safeguards.practitioners,
         )
         subscriptions = _subscriptions(opened, listener.base_url)
         writing = writing_rules(opened, _rules(opened))

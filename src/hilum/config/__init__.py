@@ -28,6 +28,7 @@ from hilum.config.integration import (
 )
 from hilum.config.load import examine, load
 from hilum.config.reference import reference
+from hilum.config.safeguards import InCare, Safeguards, Tie
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
 from hilum.config.smart import Smart, SmartProvider, SmartRegistration
@@ -41,11 +42,13 @@ __all__ = [
     "Data",
     "Direction",
     "Flow",
+    "InCare",
     "Integration",
     "Level",
     "Owners",
     "Risk",
     "Route",
+    "Safeguards",
     "Secret",
     "Section",
     "Smart",
@@ -53,6 +56,7 @@ __all__ = [
     "SmartRegistration",
     "StoreSettings",
     "System",
+    "Tie",
     "Tls",
     "Tree",
     "User",

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from hilum.config.safeguards import Safeguards
 from hilum.config.secrets import Secret
 from hilum.config.smart import Smart
 from hilum.errors import ConfigError
@@ -213,6 +214,7 @@ class Integration(Struct, frozen=True, forbid_unknown_fields=True):
     store: Annotated[StoreSettings, Meta(description="Where journal and repository are kept.")] = StoreSettings()
     api: Annotated[Api, Meta(description="Where the FHIR API listens.")] = Api()
     smart: Annotated[Smart, Meta(description="How apps and people are let in by SMART on FHIR.")] = Smart()
+    safeguards: Annotated[Safeguards, Meta(description="Who may see whom.")] = Safeguards()
     routes: Annotated[list[Route], Meta(description="What is sent to which destination.")] = []
     validation: Annotated[
         ValidationPolicy,

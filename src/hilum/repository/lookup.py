@@ -29,6 +29,7 @@ from .criteria import (
     sorts_of,
 )
 from .cursor import read_cursor, write_cursor
+from .implied import without_implied
 from .including import include
 from .keys import TYPE_NUMBERS
 from .matching import is_within, meets
@@ -166,6 +167,7 @@ class _Search:
         return [rid for (rid,) in self._rows(f"SELECT v.rid FROM {select.tables} WHERE {select.where}", select.values)]  # noqa: S608
 
     def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:
+        criteria = without_implied(criteria)
         plain = [one for one in criteria if not needs_body(one)]
         tested = [one for one in criteria if needs_body(one)]
         clauses = [clause_of(self._connection, type_, one, self.rids) for one in plain]

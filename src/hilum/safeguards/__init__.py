@@ -6,7 +6,7 @@ allowances(Rights(granted.resources, patient="p1"), "Observation", Interaction.S
 """
 
 from hilum.safeguards.narrowing import covers, meet, narrow, union
-from hilum.safeguards.rights import SHARED_TYPES, Allowance, Person, Rights, allowances
+from hilum.safeguards.rights import DECIDING_TYPES, SHARED_TYPES, Allowance, Person, Rights, allowances
 from hilum.safeguards.scopes import (
     PLAIN,
     Interaction,
@@ -21,6 +21,7 @@ from hilum.safeguards.scopes import (
 )
 
 __all__ = [
+    "DECIDING_TYPES",
     "PLAIN",
     "SHARED_TYPES",
     "Allowance",

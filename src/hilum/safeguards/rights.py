@@ -1,7 +1,8 @@
 """What a caller may do to resources of a type: the one decision that the API compiles into searches and look-ups.
 
 A scope alone decides nothing: `patient/` is about the patient in context, `user/` about what the person who signed in
-may see, `system/` about programs that act for nobody. A patient who signs in sees their own record under any scope.
+may see, `system/` about programs that act for nobody. A patient who signs in sees their own record under any scope; a
+practitioner those of the patients in their care, where the folder says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from hilum.safeguards.scopes import Interaction, Level, ResourceScope, Term
 
-__all__ = ["SHARED_TYPES", "Allowance", "Person", "Rights", "allowances"]
+__all__ = ["DECIDING_TYPES", "SHARED_TYPES", "Allowance", "Person", "Rights", "allowances"]
 
 # Not about any patient: what a record refers to, and what an app needs to show it. To be read only.
 SHARED_TYPES = frozenset(
@@ -33,56 +34,67 @@ SHARED_TYPES = frozenset(
     }
 )
 
+# What says whose care a patient is in: not written by those whom it limits, or they would let themselves in.
+DECIDING_TYPES = frozenset({"Appointment", "CareTeam", "Encounter", "EpisodeOfCare"})
+
 
 class Person(StrEnum):
     """Who signed in."""
 
     NOBODY = "nobody"  # a program by itself
     PATIENT = "patient"  # sees their own record
-    PRACTITIONER = "practitioner"  # sees the records of all patients
+    PRACTITIONER = "practitioner"  # sees the records of all patients, or of those in their care
 
 
 class Rights(Struct, frozen=True):
-    """What an access token stands for. `patient`: id of the patient in context; `own`: of the patient who signed in."""
+    """What an access token stands for.
+
+    `patient`: id of the patient in context; `own`: of the record of who signed in; `panel`: ids of the patients in the
+    care of a practitioner who is limited to them, None for one who is not.
+    """
 
     scopes: tuple[ResourceScope, ...]
     patient: str = ""
     person: Person = Person.NOBODY
     own: str = ""
+    panel: frozenset[str] | None = None
 
 
 class Allowance(Struct, frozen=True):
-    """Resources of this patient ("": of any) that meet all terms; those of a type are or'ed."""
+    """Resources of these patients (None: of any) that meet all terms; those of a type are or'ed."""
 
-    patient: str = ""
+    patients: frozenset[str] | None = None
     terms: tuple[Term, ...] = ()
 
 
 EVERYTHING = Allowance()
+_LOOKING = (Interaction.READ, Interaction.SEARCH)
 
 
 def allowances(rights: Rights, type_: str, interaction: Interaction) -> tuple[Allowance, ...]:
     """What may be done so to resources of this type. (): nothing. Raises nothing: what is not allowed is refused."""
+    if rights.panel is not None and type_ in DECIDING_TYPES and interaction not in _LOOKING:
+        return ()
     found: list[Allowance] = []
     for scope in rights.scopes:
         if scope.allows(interaction, type_):
             whose = _whose(rights, scope.level)
             if whose is not None:
-                found.append(Allowance(whose, scope.terms))
+                found.append(Allowance(whose.patients, scope.terms))
     return (EVERYTHING,) if EVERYTHING in found else tuple(dict.fromkeys(found))
 
 
-def _whose(rights: Rights, level: Level) -> str | None:
-    """The patient that a level is about; "" for anybody; None: this token has nothing at that level."""
-    if level is Level.SYSTEM:
-        return "" if rights.person is Person.NOBODY else None
+def _whose(rights: Rights, level: Level) -> Allowance | None:
+    """The patients that a level is about; None: this token has nothing at that level."""
+    if (level is Level.SYSTEM) != (rights.person is Person.NOBODY):
+        return None
     if rights.person is Person.NOBODY:
+        return EVERYTHING
+    if rights.person is Person.PATIENT and not rights.own:
         return None
-    mine = rights.own if rights.person is Person.PATIENT else ""
-    if rights.person is Person.PATIENT and not mine:
-        return None
+    mine = frozenset({rights.own}) if rights.person is Person.PATIENT else rights.panel
     if level is Level.USER:
-        return mine
-    if not rights.patient or (mine and mine != rights.patient):
+        return Allowance(mine)
+    if not rights.patient or (mine is not None and rights.patient not in mine):
         return None
-    return rights.patient
+    return Allowance(frozenset({rights.patient}))

@@ -100,7 +100,7 @@ def create_app(
     surface = served()
     paging = Paging(tokens.paging_key())
     http = HttpMetrics()
-    guard = _Guard(tokens, Auditor(journal), surface.types)
+    guard = _Guard(tokens, Auditor(journal), surface.types, authorization)
     resources = Resources(repository, surface.types)
     searching = Searching(repository, surface.types, paging, base, max_count)
     history = History(repository, resources, searching.aside, surface.types, paging, base, max_count)
@@ -233,6 +233,10 @@ class AuthorizationServer(Protocol):
         """Its own addresses; `around` puts token and audit around a handler."""
         ...
 
+    async def limited(self, grant: Grant) -> Grant:
+        """The grant of somebody of whom more must be known than their token says. Raises Denied."""
+        ...
+
     def has_origin(self, origin: str) -> bool:
         """Whether a page of this origin is an app's."""
         ...
@@ -249,8 +253,10 @@ class AuthorizationServer(Protocol):
 class _Guard:
     """Who may, then do it, then one audit row; only after its commit does the answer go out."""
 
-    def __init__(self, tokens: Tokens, auditor: Auditor, types: frozenset[str]) -> None:
-        self._types = types
+    def __init__(
+        self, tokens: Tokens, auditor: Auditor, types: frozenset[str], authorization: AuthorizationServer | None
+    ) -> None:
+        self._types, self._authorization = types, authorization
         self._tokens = Arrivals(tokens)
         self._auditor = auditor
         self.close: Callable[[], Awaitable[None]] = auditor.close
@@ -285,6 +291,8 @@ class _Guard:
     async def _admit(self, call: Call, action: str, permission: Permission) -> str:
         try:
             grant = authorize(call, self._tokens, permission)
+            if grant.rights is not None and self._authorization is not None:
+                grant = await self._authorization.limited(grant)
             self._decide(call, action, grant)
         except Denied as denied:
             target, detail = self._asked_for(call), f"peer={peer(call)}"

@@ -94,7 +94,7 @@ class BulkExport:
         if found is None or not job.ended:
             raise _absent()
         now = call.sight_for(Interaction.SEARCH)
-        if now.limits is not None and now.limits != job.asked.limits:
+        if not now.covers(job.asked.limits):
             text = "this token may not see all that was exported: export again with it"
             raise Problem("export-scope-changed", 403, "forbidden", text)
         call.target = f"$export/{job.id}/{found.name}"

@@ -48,6 +48,18 @@ class Sight(Struct, frozen=True):
             return False
         return self.sees_all(stored.type) if stored.deleted else is_within(stored, limits)
 
+    def covers(self, limits: Mapping[str, Limits] | None) -> bool:
+        """Whether all that was seen by these limits may be seen: by the same, or by ones with fewer values."""
+        if self.limits is None:
+            return True
+        if limits is None:
+            return False
+        return all(
+            any(all(any(_is_part(one, mine) for one in then) for mine in now) for now in self.limits.get(type_, ()))
+            for type_, alternatives in limits.items()
+            for then in alternatives
+        )
+
     def narrowed(self, query: Query) -> Query:
         """The same search over what may be seen."""
         return query if self.limits is None else replace(query, limits=dict(self.limits))
@@ -73,6 +85,12 @@ VERBS: Mapping[str, Interaction] = {
 
 # A group names all of its members; `patient/` scopes must not show one patient the others.
 _OF_MANY = frozenset({"Group"})
+_NEVER = SearchTerm("_lastUpdated", ("lt1900",))  # nothing was stored then: what somebody without patients sees
+
+
+def _is_part(one: SearchTerm, of: SearchTerm) -> bool:
+    """Whether what meets one term meets the other: alternatives are or'ed."""
+    return (one.name, one.modifier) == (of.name, of.modifier) and not one.modifier and set(one.values) <= set(of.values)
 
 
 def sight_of(grant: Grant, interaction: Interaction) -> Sight:
@@ -108,17 +126,26 @@ def _searches(type_: str, interaction: Interaction, allowance: Allowance) -> Ite
     if not can_be_judged(type_, allowance.terms):
         return
     terms = _search_terms(allowance.terms)
-    if not allowance.patient:
+    if allowance.patients is None:
         yield terms
-    elif type_ == "Patient":
-        yield (SearchTerm("_id", (allowance.patient,)), *terms)
     elif type_ in SHARED_TYPES:
         if interaction in (Interaction.READ, Interaction.SEARCH):
             yield terms
+    elif type_ == "Patient":
+        yield (_one_of("_id", tuple(sorted(allowance.patients))), *terms)
     else:
-        record = f"Patient/{allowance.patient}"
+        records = _records(allowance.patients)
         for name in _ties(type_):
-            yield (SearchTerm(name, (record,)), *terms)
+            yield (_one_of(name, records), *terms)
+
+
+def _one_of(name: str, values: tuple[str, ...]) -> SearchTerm:
+    return SearchTerm(name, values) if values else _NEVER
+
+
+@lru_cache(maxsize=64)
+def _records(patients: frozenset[str]) -> tuple[str, ...]:
+    return tuple(f"Patient/{id_}" for id_ in sorted(patients))
 
 
 def _search_terms(terms: tuple[Term, ...]) -> tuple[SearchTerm, ...]:

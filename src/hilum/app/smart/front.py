@@ -15,6 +15,7 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.smart import pages
 from hilum.app.smart.apps import Apps
 from hilum.app.smart.asking import Ask, answer_url, ask_of, destination, form_pairs, once
+from hilum.app.smart.caring import Caring
 from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses
 from hilum.app.smart.ledger import Consent, Ledger, Session
@@ -56,10 +57,11 @@ class Front:
         provider: Provider | None,
         window: Window,
         consents: Consents,
+        caring: Caring | None,
     ) -> None:
         self._at, self._apps, self._users, self._ledger = at, apps, users, ledger
         self._seal, self._auditor, self._repository, self._provider = seal, auditor, repository, provider
-        self._window, self._consents = window, consents
+        self._window, self._consents, self._caring = window, consents, caring
 
     async def authorize(self, call: Call) -> Reply:
         """`GET` and `POST /smart/authorize`."""
@@ -157,7 +159,7 @@ class Front:
             return self._page(pages.patients(app, self._seal.close(ask, cookie, "patient"), None), ask, cookie)
         shown = ""
         if ask.context.patient:
-            found = self._patient_of(ask.context.patient)
+            found = self._patient_of(ask.context.patient, await self._panel(user))
             if found is None:
                 text = "the patient that this is about is not here (any more)"
                 problem = OAuthProblem("access_denied", text, code="patient-gone", actor=f"user/{user.name}")
@@ -175,11 +177,11 @@ class Front:
         session = self._must_session(call)
         if session.user.person is Person.PATIENT:
             raise OAuthProblem("access_denied", "patients choose nobody else", code="patient-mismatch")
-        chosen = form.get("patient", "")
-        if chosen and self._patient_of(chosen) is not None:
+        chosen, panel = form.get("patient", ""), await self._panel(session.user)
+        if chosen and self._patient_of(chosen, panel) is not None:
             return await self._next(call, replace(ask, context=replace(ask.context, patient=chosen)), session, cookie)
         looked_for = form.get("q", "").strip()[:100]
-        found = await asyncio.to_thread(self._find, looked_for) if looked_for else []
+        found = await asyncio.to_thread(self._find, looked_for, panel) if looked_for else []
         ids = ",".join(one.id for one in found)
         actor = actor_of(ask.app, session.user.name)
         await self._auditor.record(
@@ -293,8 +295,14 @@ class Front:
     def _page(self, html: str, ask: Ask, cookie: str) -> Reply:
         return self._window.page(html, cookie=cookie, to=ask.redirect)
 
-    def _patient_of(self, id_: str) -> Stored | None:
-        if not fhir.is_id(id_):
+    async def _panel(self, user: User) -> frozenset[str] | None:
+        """The patients whom this person may choose among; None: all."""
+        if self._caring is None or user.person is not Person.PRACTITIONER:
+            return None
+        return await self._caring.panel(user.own)
+
+    def _patient_of(self, id_: str, panel: frozenset[str] | None) -> Stored | None:
+        if not fhir.is_id(id_) or (panel is not None and id_ not in panel):
             return None
         try:
             stored = self._repository.get("Patient", id_)
@@ -302,13 +310,16 @@ class Front:
             return None
         return None if stored.deleted else stored
 
-    def _find(self, text: str) -> list[Stored]:
-        """By number or by name, whichever finds somebody."""
+    def _find(self, text: str, panel: frozenset[str] | None) -> list[Stored]:
+        """By number or by name, whichever finds somebody; of these patients (None: of all)."""
         found: dict[str, Stored] = {}
+        among = () if panel is None else (SearchTerm("_id", tuple(sorted(panel))),)
+        if panel is not None and not panel:
+            return []
         for name, value in (("identifier", text), ("name", text)):
             words = (text,) if name == "identifier" else tuple(value.split())
             terms = tuple(SearchTerm(name, (word,)) for word in words)
-            page = self._repository.search(Query("Patient", terms, SHOWN, with_total=False))
+            page = self._repository.search(Query("Patient", (*terms, *among), SHOWN, with_total=False))
             found |= {one.id: one for one in page.matches}
         return list(found.values())[:SHOWN]
 

@@ -107,8 +107,17 @@ class Facts(Struct, frozen=True):
 class Ledger:
     """All of it in the store, for every process that opened it."""
 
-    def __init__(self, store: Store, journal: SqliteJournal, *, access_seconds: int, refresh_seconds: int) -> None:
-        self._store, self._journal = store, journal
+    def __init__(
+        self,
+        store: Store,
+        journal: SqliteJournal,
+        *,
+        access_seconds: int,
+        refresh_seconds: int,
+        panel: frozenset[str] | None = None,
+    ) -> None:
+        """`panel`: whom practitioners see until somebody looks which patients are in their care; None: all."""
+        self._store, self._journal, self._panel = store, journal, panel
         self._access, self._refresh = access_seconds, refresh_seconds
 
     # sessions
@@ -256,7 +265,14 @@ class Ledger:
             )
         if state == "expired":
             raise TokenRefused("this token has expired; refresh it", code="token-expired", actor=facts.actor)
-        return Grant(facts.actor, _role(facts.scopes), facts.expires, _rights(facts.scopes, facts.grant, facts.user))
+        return Grant(facts.actor, _role(facts.scopes), facts.expires, self._rights(facts))
+
+    def _rights(self, facts: Facts) -> Rights:
+        found, patient = _resources(facts.scopes).resources, facts.grant.patient
+        if facts.user is None:
+            return Rights(found, patient, Person.NOBODY)
+        panel = self._panel if facts.user.person is Person.PRACTITIONER else None
+        return Rights(found, patient, facts.user.person, facts.user.own, panel)
 
     def look(self, text: str) -> Facts | None:
         """What is known of a token."""
@@ -368,13 +384,6 @@ def _target(grant: GrantRow) -> str:
 @lru_cache(maxsize=1_024)
 def _resources(scopes: str) -> Scopes:
     return parse_scopes(scopes)
-
-
-def _rights(scopes: str, grant: GrantRow, user: User | None) -> Rights:
-    found = _resources(scopes).resources
-    if user is None:
-        return Rights(found, grant.patient, Person.NOBODY)
-    return Rights(found, grant.patient, user.person, user.own)
 
 
 def _role(scopes: str) -> Role:

@@ -67,8 +67,8 @@ class User(Struct, frozen=True):
 
     @property
     def own(self) -> str:
-        """The id of the patient that they are, "" for a practitioner."""
-        return self.record.removeprefix("Patient/") if self.person is Person.PATIENT else ""
+        """The id of the record that they are."""
+        return self.record.partition("/")[2]
 
 
 class Context(Struct, frozen=True):

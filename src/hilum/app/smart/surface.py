@@ -12,6 +12,7 @@ from hilum.app.api import Auditor, Call, Endpoint, Handler, Reply
 from hilum.app.api.negotiation import JSON
 from hilum.app.smart.account import Account
 from hilum.app.smart.apps import Apps
+from hilum.app.smart.caring import Caring
 from hilum.app.smart.clients import Clients
 from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
@@ -26,7 +27,7 @@ from hilum.app.smart.signing import Signer, signing_key
 from hilum.app.smart.users import Users
 from hilum.app.smart.window import Window
 from hilum.app.tokens import Grant, NewToken, Role, TokenRow, Tokens
-from hilum.config import Smart
+from hilum.config import InCare, Smart
 
 if TYPE_CHECKING:
     from hilum.journal import SqliteJournal
@@ -39,10 +40,14 @@ MINUTE, DAY = 60, 86_400
 _PUBLIC = {"Cache-Control": "public, max-age=300"}
 
 
-def ledger_of(store: Store, journal: SqliteJournal, settings: Smart) -> Ledger:
-    """The ledger of a folder."""
+def ledger_of(store: Store, journal: SqliteJournal, settings: Smart, *, panel: frozenset[str] | None = None) -> Ledger:
+    """The ledger of a folder. `panel`: whom practitioners see until it is looked up; None: all."""
     return Ledger(
-        store, journal, access_seconds=settings.access_minutes * MINUTE, refresh_seconds=settings.refresh_days * DAY
+        store,
+        journal,
+        access_seconds=settings.access_minutes * MINUTE,
+        refresh_seconds=settings.refresh_days * DAY,
+        panel=panel,
     )
 
 
@@ -81,10 +86,13 @@ class Authorization:
         *,
         provider: Provider | None = None,
         remote_keys: RemoteKeys | None = None,
+        in_care: InCare | None = None,
     ) -> None:
+        """`in_care`: whose records practitioners see; None: those of all patients."""
         at = self.addresses = Addresses(base_url.rstrip("/"), registers=settings.registration is not None)
         self.apps, self.users = Apps(store, journal), Users(store, journal)
-        self.ledger = ledger_of(store, journal, settings)
+        self._caring = caring = Caring(repository, in_care) if in_care is not None else None
+        self.ledger = ledger_of(store, journal, settings, panel=None if caring is None else frozenset())
         self.tokens = AllTokens(tokens, self.ledger)
         self._auditor = Auditor(journal)
         signer = Signer(signing_key(settings.signing_key, store.path.with_suffix(".signing.pem")))
@@ -96,7 +104,7 @@ class Authorization:
         window = Window(at.issuer, provider.origin if provider is not None else "")
         consents = Consents(store, journal)
         self._front = front = Front(
-            at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents
+            at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents, caring
         )
         self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
         self._registering = None
@@ -113,6 +121,10 @@ class Authorization:
     def has_origin(self, origin: str) -> bool:
         """Whether a page of this origin is an app's."""
         return self.apps.has_origin(origin)
+
+    async def limited(self, grant: Grant) -> Grant:
+        """The grant with whom its bearer may see. Raises Denied 403 `panel-too-wide`."""
+        return grant if self._caring is None else await self._caring.limited(grant)
 
     def capability(self) -> dict[str, object]:
         """CapabilityStatement.rest.security (SMART App Launch 1, "Conformance")."""
