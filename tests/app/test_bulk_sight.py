@@ -15,16 +15,17 @@ from smart_support import SmartWorld
 
 from hilum.app.bulk import exporting
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, ties_of
+from hilum.app.bulk.compartments import OF_PATIENTS, ties_of
 from hilum.app.bulk.exporting import Exporter
 from hilum.app.bulk.sealed_files import read_sealed
 from hilum.formats import fhir
 from hilum.repository import Change, Feed, Stored, Verb
+from hilum.safeguards import SUPPORTING_TYPES
 
 pytestmark = pytest.mark.anyio
 
 ASYNC = {"Prefer": "respond-async"}
-WANTED = sorted(OF_PATIENTS | SUPPORTING)
+WANTED = sorted(OF_PATIENTS | SUPPORTING_TYPES)
 
 
 def tied(type_: str, who: str) -> dict[str, Any]:
@@ -148,7 +149,7 @@ async def test_an_export_holds_what_a_search_with_the_same_token_finds(world: Sm
             of_patients = await exported(client, "Patient/$export")
         for type_ in sorted(OF_PATIENTS):
             assert of_patients.get(type_, set()) == seen.get(type_, set()), (scope, type_)
-        for type_ in sorted(SUPPORTING):
+        for type_ in sorted(SUPPORTING_TYPES):
             assert of_patients.get(type_, set()) <= seen.get(type_, set()), (scope, type_)
         if level in ("own", "patient"):
             assert not any(id_.endswith("p2") for ids in of_patients.values() for id_ in ids)

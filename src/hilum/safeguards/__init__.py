@@ -6,7 +6,15 @@ allowances(Rights(granted.resources, patient="p1"), "Observation", Interaction.S
 """
 
 from hilum.safeguards.narrowing import covers, meet, narrow, union
-from hilum.safeguards.rights import DECIDING_TYPES, SHARED_TYPES, Allowance, Person, Rights, allowances
+from hilum.safeguards.rights import (
+    DECIDING_TYPES,
+    SHARED_TYPES,
+    SUPPORTING_TYPES,
+    Allowance,
+    Person,
+    Rights,
+    allowances,
+)
 from hilum.safeguards.scopes import (
     PLAIN,
     Interaction,
@@ -24,6 +32,7 @@ __all__ = [
     "DECIDING_TYPES",
     "PLAIN",
     "SHARED_TYPES",
+    "SUPPORTING_TYPES",
     "Allowance",
     "Interaction",
     "Level",

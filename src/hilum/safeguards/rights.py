@@ -13,12 +13,11 @@ from msgspec import Struct
 
 from hilum.safeguards.scopes import Interaction, Level, ResourceScope, Term
 
-__all__ = ["DECIDING_TYPES", "SHARED_TYPES", "Allowance", "Person", "Rights", "allowances"]
+__all__ = ["DECIDING_TYPES", "SHARED_TYPES", "SUPPORTING_TYPES", "Allowance", "Person", "Rights", "allowances"]
 
-# Not about any patient: what a record refers to, and what an app needs to show it. To be read only.
-SHARED_TYPES = frozenset(
+# What a record refers to outside of every compartment (Bulk Data Access IG 2.0, "Group of Patients").
+SUPPORTING_TYPES = frozenset(
     {
-        "CodeSystem",
         "Endpoint",
         "HealthcareService",
         "InsurancePlan",
@@ -28,11 +27,11 @@ SHARED_TYPES = frozenset(
         "OrganizationAffiliation",
         "Practitioner",
         "PractitionerRole",
-        "Questionnaire",
-        "StructureDefinition",
-        "ValueSet",
     }
 )
+
+# Not about any patient: these, and what an app needs to show a record. To be read only.
+SHARED_TYPES = SUPPORTING_TYPES | {"CodeSystem", "Questionnaire", "StructureDefinition", "ValueSet"}
 
 # What says whose care a patient is in: not written by those whom it limits, or they would let themselves in.
 DECIDING_TYPES = frozenset({"Appointment", "CareTeam", "Encounter", "EpisodeOfCare"})

@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.query import Ignored, Pairs, condition, parse_pairs
-from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING
+from hilum.app.bulk.compartments import OF_PATIENTS
 from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.repository import Limits, SearchTerm, Stored, is_within
+from hilum.safeguards import SUPPORTING_TYPES
 
 __all__ = ["Export", "asked_for"]
 
@@ -61,7 +62,7 @@ def asked_for(
         chosen = [one for one in patients if one in set(reader.picked)]
     types = reader.types or [one for one in fhir.RESOURCE_TYPES if one not in _NOT_STORED]
     if is_of_patients:
-        types = [one for one in types if one in OF_PATIENTS or one in SUPPORTING]
+        types = [one for one in types if one in OF_PATIENTS or one in SUPPORTING_TYPES]
         if not types:
             raise _invalid("_type", "no such type is about patients: ask for it on the level of the system")
     return Export(

@@ -12,23 +12,9 @@ from msgspec import Struct
 from hilum import definitions
 from hilum.formats import fhir
 from hilum.repository import Stored
+from hilum.safeguards import SUPPORTING_TYPES
 
-__all__ = ["OF_PATIENTS", "SUPPORTING", "Ties", "ties_of"]
-
-# Outside of every compartment, and needed to read what is inside (Bulk Data Access IG 2.0, "Group of Patients").
-SUPPORTING = frozenset(
-    {
-        "Endpoint",
-        "HealthcareService",
-        "InsurancePlan",
-        "Location",
-        "Medication",
-        "Organization",
-        "OrganizationAffiliation",
-        "Practitioner",
-        "PractitionerRole",
-    }
-)
+__all__ = ["OF_PATIENTS", "Ties", "ties_of"]
 
 
 class Ties(Struct, frozen=True):
@@ -52,7 +38,7 @@ def ties_of(stored: Stored) -> Ties:
         if type_ == "Patient":
             if number in numbers and stored.type != "Patient":
                 patients.append(id_)
-        elif type_ in SUPPORTING:
+        elif type_ in SUPPORTING_TYPES:
             outside.append(target)
     return Ties(tuple(patients), tuple(outside))
 

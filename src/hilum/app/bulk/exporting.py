@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from hilum.app.api.projections import Projection, projected
 from hilum.app.api.sight import Sight
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, SUPPORTING, Ties, ties_of
+from hilum.app.bulk.compartments import OF_PATIENTS, Ties, ties_of
 from hilum.app.bulk.sealed_files import SealedSize, SealedWriter
 from hilum.formats import fhir
 from hilum.formats.fhir import IssueSeverity, operation_outcome
 from hilum.repository import Feed, Moment, Stored, Version, is_within
+from hilum.safeguards import SUPPORTING_TYPES
 
 __all__ = ["ExportFile", "ExportJob", "ExportState", "Exporter", "delete_job", "needs_of", "read_job", "write_job"]
 
@@ -119,7 +120,7 @@ class Exporter:
         self._feed, self._job, self._folder, self._key = feed, job, folder, key
         self._asked, self._sight = job.asked, Sight(job.asked.limits)
         self._types = frozenset(job.asked.types)
-        self._is_supported = job.asked.is_of_patients and not self._types.isdisjoint(SUPPORTING)
+        self._is_supported = job.asked.is_of_patients and not self._types.isdisjoint(SUPPORTING_TYPES)
         self._looked_at = OF_PATIENTS if self._is_supported else self._types
         self._needs = dict.fromkeys(needs)
         self._order, self._saved_needs = list(needs), len(needs)
@@ -167,7 +168,7 @@ class Exporter:
         state = DONE if self._is_done else OPEN
         rid = self._rid + self._place
         self._job = replace(self._job, rid=rid, files=tuple(self._files.values()), state=state)
-        new = list(enumerate(self._order))[self._saved_needs :]
+        new = list(enumerate(self._order[self._saved_needs :], self._saved_needs))
         self._saved_needs = len(self._order)
         return self._job, new
 
