@@ -19,11 +19,11 @@ from hilum.app.api.asking import asked_of
 from hilum.app.api.auth import out_of_scope
 from hilum.app.api.bundles import instant
 from hilum.app.api.exchange import Call, Handler, Reply
-from hilum.app.api.negotiation import JSON, check_format, is_strict
+from hilum.app.api.negotiation import JSON, check_format, is_strict, takes_gzip
 from hilum.app.api.outcomes import Problem
+from hilum.app.api.sight import EVERYTHING, seen
 from hilum.app.bulk.asking import Export, asked_for
 from hilum.app.bulk.exporting import FAILED, ExportFile, ExportJob
-from hilum.errors import NotFound
 from hilum.formats import fhir
 from hilum.repository import Repository
 from hilum.safeguards import Interaction
@@ -99,7 +99,7 @@ class BulkExport:
             raise Problem("export-scope-changed", 403, "forbidden", text)
         call.target = f"$export/{job.id}/{found.name}"
         call.detail = f"count={found.count}"
-        return FileReply(found, self._exports.read(job, found), is_zipped=_takes_gzip(call.header("accept-encoding")))
+        return FileReply(found, self._exports.read(job, found), is_zipped=takes_gzip(call.header("accept-encoding")))
 
     async def _begin(self, call: Call, address: str, *, is_of_patients: bool, patients: Sequence[str] | None) -> Reply:
         call.target = address
@@ -139,11 +139,8 @@ class BulkExport:
         group, patients = call.sight_for(Interaction.READ), call.sight_for(Interaction.SEARCH)
         if not group.sees_type("Group") and not patients.sees_all("Patient"):
             raise out_of_scope("Group")
-        try:
-            stored = self._repository.get("Group", id_)
-        except NotFound:
-            stored = None
-        if stored is None or stored.deleted or (group.sees_type("Group") and not group.sees(stored)):
+        stored = seen(self._repository, group if group.sees_type("Group") else EVERYTHING, "Group", id_)
+        if stored is None or stored.deleted:
             raise Problem("resource-unknown", 404, "not-found", "there is no Group with this id")
         found = []
         for one in fhir.decode(stored.body).get("member", ()):
@@ -210,15 +207,6 @@ class FileReply(Reply):
         if self._zip is not None:
             found.append(self._zip.flush())
         return b"".join(found), False
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """RFC 9110 12.5.3."""
-    for one in accepted.lower().split(","):
-        name, _, weight = one.replace(" ", "").partition(";")
-        if name == "gzip":
-            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
 
 
 def _absent() -> Problem:

@@ -14,7 +14,7 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.api.paging import Paging
 from hilum.app.api.query import DEFAULT_COUNT, Asked, Ignored, Pairs, self_query, whole_number
 from hilum.app.api.searching import Searching, tell, told
-from hilum.errors import NotFound
+from hilum.app.api.sight import seen
 from hilum.formats import fhir
 from hilum.repository import Page, Query, Repository, SearchTerm, Stored
 
@@ -68,11 +68,8 @@ class Everything(Struct, frozen=True):
         return Reply(200, body)
 
     def _check_there(self, call: Call, id_: str) -> None:
-        try:
-            stored = self.repository.get("Patient", id_)
-        except NotFound:
-            stored = None
-        if stored is None or not call.sight.sees(stored):
+        stored = seen(self.repository, call.sight, "Patient", id_)
+        if stored is None:
             raise Problem("resource-unknown", 404, "not-found", "there is no Patient with this id")
         if stored.deleted:
             raise Problem("resource-gone", 410, "deleted", "this Patient was deleted; its versions are under _history")

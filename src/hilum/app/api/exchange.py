@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from hilum.app.api.negotiation import FHIR_JSON
+from hilum.app.api.negotiation import FHIR_JSON, takes_gzip
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.sight import EVERYTHING, Sight
 from hilum.formats.fhir import operation_outcome
@@ -169,14 +168,8 @@ def _gzip(body: bytes) -> bytes:
 
 
 def _takes_gzip(scope: Scope) -> bool:
-    """RFC 9110 12.5.3."""
-    for name, value in scope["headers"]:
-        if name == b"accept-encoding":
-            for item in value.decode("latin-1").lower().split(","):
-                coding, _, quality = item.replace(" ", "").partition(";q=")
-                if coding in ("gzip", "x-gzip") and not re.fullmatch(r"0(\.0*)?", quality):
-                    return True
-    return False
+    named = [value for name, value in scope["headers"] if name == b"accept-encoding"]
+    return takes_gzip(b",".join(named).decode("latin-1"))
 
 
 Handler = Callable[[Call], Awaitable[Reply]]

@@ -5,11 +5,12 @@ R4 http.html 3.1.0.1.9 (content types), 3.1.0.1.11 (_format overrides Accept), 3
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from hilum.app.api.outcomes import Problem
 
-__all__ = ["FHIR_JSON", "JSON", "accepts_json", "check_format", "is_strict", "return_preference"]
+__all__ = ["FHIR_JSON", "JSON", "accepts_json", "check_format", "is_strict", "return_preference", "takes_gzip"]
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 JSON = "application/json"
@@ -88,3 +89,13 @@ def return_preference(prefer: str, default: str = "representation") -> str:
             asked = value.strip().strip('"')
             return asked if asked in ("minimal", "representation", "OperationOutcome") else default
     return default
+
+
+@lru_cache(maxsize=256)
+def takes_gzip(accepted: str) -> bool:
+    """Whether an Accept-Encoding header names gzip, with a weight that is not 0 (RFC 9110 12.5.3)."""
+    for item in accepted.lower().split(","):
+        coding, _, weight = item.replace(" ", "").partition(";q=")
+        if coding in ("gzip", "x-gzip") and not re.fullmatch(r"0(\.0*)?", weight):
+            return True
+    return False

@@ -10,6 +10,7 @@ from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.projections import projected
 from hilum.app.api.query import parse_pairs, projection_of
+from hilum.app.api.sight import seen
 from hilum.errors import NotFound
 from hilum.repository import Repository, Stored
 
@@ -55,11 +56,8 @@ class Resources:
 
     def get(self, call: Call, type_: str, id_: str, version: int | None = None) -> Stored:
         """What is out of sight is as absent as what never was."""
-        try:
-            stored = self._repository.get(type_, id_, version)
-        except NotFound:
-            stored = None
-        if stored is not None and call.sight.sees(stored):
+        stored = seen(self._repository, call.sight, type_, id_, version)
+        if stored is not None:
             return stored
         if version is not None:
             raise _no_version(type_, id_)

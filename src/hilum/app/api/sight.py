@@ -15,15 +15,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum import definitions
-from hilum.errors import HilumError
+from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
-from hilum.repository import Limits, Query, SearchTerm, Stored, is_within
+from hilum.repository import Limits, Query, Repository, SearchTerm, Stored, is_within
 from hilum.safeguards import SHARED_TYPES, Allowance, Interaction, Rights, Term, allowances
 
 if TYPE_CHECKING:
     from hilum.app.tokens import Grant
 
-__all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "sight_of"]
+__all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "seen", "sight_of"]
 
 
 class Sight(Struct, frozen=True):
@@ -96,6 +96,15 @@ def _is_part(one: SearchTerm, of: SearchTerm) -> bool:
 def sight_of(grant: Grant, interaction: Interaction) -> Sight:
     """What a bearer of this grant may do so to; tokens that operators make are for whole applications."""
     return EVERYTHING if grant.rights is None else _compiled(grant.rights, interaction)
+
+
+def seen(repository: Repository, sight: Sight, type_: str, id_: str, version: int | None = None) -> Stored | None:
+    """One resource, or one version of it; None when it never was or is out of sight, and nobody learns which."""
+    try:
+        stored = repository.get(type_, id_, version)
+    except NotFound:
+        return None
+    return stored if sight.sees(stored) else None
 
 
 @lru_cache(maxsize=1_024)

@@ -25,9 +25,10 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.api.patching import patch_of
 from hilum.app.api.query import condition, parse_pairs, query_part
 from hilum.app.api.resources import etag, unknown_type
+from hilum.app.api.sight import EVERYTHING, seen
 from hilum.app.api.writing import PATCH_TRIES, Writing, WritingRules, new_id, problem_of, versions_of
 from hilum.app.tokens import Permission
-from hilum.errors import HilumError, NotFound
+from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.repository import Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
 
@@ -211,10 +212,7 @@ class Transactions:
         )
 
     def _there(self, type_: str, id_: str) -> Stored:
-        try:
-            stored = self._repository.get(type_, id_)
-        except NotFound:
-            stored = None
+        stored = seen(self._repository, EVERYTHING, type_, id_)
         if stored is None or stored.deleted:
             raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id to patch")
         return stored

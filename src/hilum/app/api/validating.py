@@ -10,9 +10,9 @@ from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem, issue
 from hilum.app.api.query import parse_pairs
 from hilum.app.api.resources import unknown_type
+from hilum.app.api.sight import seen
 from hilum.app.api.writing import WritingRules
 from hilum.definitions import Structure, r4
-from hilum.errors import NotFound
 from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
 from hilum.repository import Repository
@@ -37,11 +37,8 @@ class Validation:
         """`GET [base]/[type]/[id]/$validate`: what is stored."""
         type_ = self._type(call)
         call.target = f"{type_}/{call.params['id']}"
-        try:
-            stored = self._repository.get(type_, call.params["id"])
-        except NotFound:
-            stored = None
-        if stored is None or stored.deleted or not call.sight.sees(stored):
+        stored = seen(self._repository, call.sight, type_, call.params["id"])
+        if stored is None or stored.deleted:
             raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id")
         return self._judge(fhir.decode(stored.body), type_, self._profiles(call))
 

@@ -22,9 +22,10 @@ from hilum.app.api.outcomes import Problem, issue
 from hilum.app.api.patching import Patch, patch_of
 from hilum.app.api.query import Pairs, condition, parse_pairs, query_part, terms_named
 from hilum.app.api.resources import etag, http_date, unknown_type
+from hilum.app.api.sight import seen
 from hilum.app.tokens import microseconds
 from hilum.definitions import Definitions
-from hilum.errors import HilumError, MappingError, NotFound
+from hilum.errors import HilumError, MappingError
 from hilum.formats.fhir import Issue, IssueSeverity, operation_outcome
 from hilum.model import AuditEvent, Outgoing
 from hilum.repository import Aftermath, Change, Did, Query, Repository, Stored, Verb, WriteRefused, Written
@@ -190,11 +191,8 @@ class Writing:
             raise _hidden(change.type)
         if change.where is not None or change.verb is Verb.CREATE:
             return change
-        try:
-            current = self._repository.get(change.type, change.id)
-        except NotFound:
-            raise _hidden(change.type) from None
-        if not sight.sees(current):
+        current = seen(self._repository, sight, change.type, change.id)
+        if current is None:
             raise _hidden(change.type)
         if current.deleted or change.if_versions is not None:
             return change
@@ -268,11 +266,8 @@ class Writing:
         return self._reply(call, written, content.notes if content else ())
 
     def _current(self, call: Call, type_: str, id_: str) -> Stored:
-        try:
-            stored = self._repository.get(type_, id_)
-        except NotFound:
-            raise _hidden(type_) from None
-        if not call.sight.sees(stored):
+        stored = seen(self._repository, call.sight, type_, id_)
+        if stored is None:
             raise _hidden(type_)
         if stored.deleted:
             raise Problem("resource-gone", 410, "deleted", f"this {type_} was deleted; an update brings it back")
