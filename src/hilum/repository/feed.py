@@ -16,7 +16,8 @@ from hilum.store import Store
 
 from .body import serve
 from .chunks import CHUNK, Texts
-from .keys import TYPE_NUMBERS, pack_name
+from .keys import TYPE_NUMBERS
+from .names import find_rids
 from .seam import Stored
 from .snapshot import last_tick
 from .sql import as_json, row, rows
@@ -60,7 +61,6 @@ _ONE = (
 _BEFORE = _ONE % ("resource_history", "v.tick <= ? ORDER BY v.version DESC LIMIT 1")
 _CURRENT = _ONE % ("resource", "v.version = ?")
 _THEN = _ONE % ("resource", "v.tick <= ?")
-_RID = "SELECT rid FROM resource_name WHERE key = ?"
 _FORMER = _ONE % ("resource_history", "v.version = ?")
 _NAMED = f"SELECT {CHUNK}, v.place FROM resource_history v WHERE v.rid = ? AND v.place IS NOT NULL LIMIT 1"  # noqa: S608
 _CHANGED = "SELECT rid, version, tick, type FROM resource WHERE type = ? AND tick > ? AND tick <= ?"
@@ -134,14 +134,15 @@ class Feed:
         return sorted(found)
 
     def _named(self, connection: apsw.Connection, moment: Moment, type_: str, id_: str) -> Stored | None:
-        known = row(connection, _RID, (pack_name(f"{type_}/{id_}"),))
-        if known is None:
+        record = f"{type_}/{id_}"
+        rid = find_rids(connection, (record,)).get(record)
+        if rid is None:
             return None
-        found = row(connection, _THEN, (known[0], moment.tick)) or row(connection, _BEFORE, (known[0], moment.tick))
+        found = row(connection, _THEN, (rid, moment.tick)) or row(connection, _BEFORE, (rid, moment.tick))
         if found is None:
             return None
         version, _, *rest = found
-        return self._stored(connection, type_, known[0], version, *rest)
+        return self._stored(connection, type_, rid, version, *rest)
 
     def _version(self, connection: apsw.Connection, type_: str, rid: int, version: int) -> Stored | None:
         found = row(connection, _CURRENT, (rid, version)) or row(connection, _FORMER, (rid, version))

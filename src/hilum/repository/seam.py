@@ -72,9 +72,7 @@ class Query(Struct, frozen=True):
     with_total: bool = True
     compartment: str = ""  # `Patient/abc`: only what belongs to this record
     types: tuple[str, ...] = ()  # of a search over all types (`type` ""): only these
-    care: tuple[int, int] | None = (
-        None  # first, after, in milliseconds: only care of this time, or of none that is said
-    )
+    care: tuple[int, int] | None = None  # first, after, in ms: only care of this time, or of none that is said
     limits: dict[str, Limits] | None = None  # what the caller may see, by type, of matches and of what is included
 
 

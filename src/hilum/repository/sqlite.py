@@ -267,6 +267,7 @@ class SqliteRepository(Desk):
 
             if await self._store.write(job, urgent=False):
                 self._remembered.take(planned.numbers)
+                self._remembered.take_in(remembered)
                 return planned.written
         return None
 
@@ -347,8 +348,7 @@ class SqliteRepository(Desk):
         text = texts.known(number, place)
         if text is None:
             text = self._store.read(lambda connection: texts.text(connection, number, place))
-        whole = serve(type_, text, version, at)[1] if text else b""
-        return Stored(type_, id_, version, at * 1000, whole, seq, not text)
+        return _stored(type_, id_, version, at, seq, text)
 
     def _get(
         self, connection: apsw.Connection, type_: str, id_: str, version: int | None, remembered: Remembered
@@ -408,9 +408,13 @@ class SqliteRepository(Desk):
 
     def _stored(self, connection: apsw.Connection, type_: str, id_: str, row: Row, remembered: Remembered) -> Stored:
         version, at, seq, *where = row
-        text = remembered.texts.text(connection, *where)
-        whole = serve(type_, text, version, at)[1] if text else b""
-        return Stored(type_, id_, version, at * 1000, whole, seq, not text)
+        return _stored(type_, id_, version, at, seq, remembered.texts.text(connection, *where))
+
+
+def _stored(type_: str, id_: str, version: int, at: int, seq: int, text: bytes) -> Stored:
+    """`at` in milliseconds; a version without a text is the deletion."""
+    whole = serve(type_, text, version, at)[1] if text else b""
+    return Stored(type_, id_, version, at * 1000, whole, seq, not text)
 
 
 def _version_of(table: str) -> str:
