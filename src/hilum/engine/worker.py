@@ -18,6 +18,7 @@ from hilum.errors import HilumError, NotFound, StoreError
 from hilum.journal import Journal
 from hilum.model import Effects, Entry, Held, Message, Sighted
 from hilum.repository import Repository
+from hilum.translator import hold
 
 __all__ = ["HeldKeys", "Worker"]
 
@@ -143,19 +144,8 @@ class Worker:
         """`work` is what the message does by itself; None for one that was behind another from the start."""
         envelope = message.envelope
         if work is None or self._is_behind(message):
-            text = "waits behind an earlier message of its key"
-            keys = (envelope.key, envelope.other_key)
-            seen = work.sighted if work else ()
-            work = Held(
-                message.seq,
-                message.partition,
-                keys[0],
-                "behind-held",
-                text,
-                behind=True,
-                other_key=keys[1],
-                sighted=seen,
-            )
+            waits = hold(message, "behind-held", "waits behind an earlier message of its key")
+            work = structs.replace(waits, behind=True, sighted=work.sighted if work else ())
         if isinstance(work, Held) and self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
         return work
@@ -213,10 +203,7 @@ class Worker:
         envelope = message.envelope
         if self._waits(message):
             self._held.add(envelope.key, envelope.other_key)
-        text = "its effects could not be saved"
-        return Held(
-            message.seq, message.partition, envelope.key, code, text, other_key=envelope.other_key, sighted=sighted
-        )
+        return structs.replace(hold(message, code, "its effects could not be saved"), sighted=sighted)
 
     async def _commit(self, work: Sequence[Effects | Held], position: int = 0) -> None:
         positions = {self.partition: position} if position else {}

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -152,7 +152,7 @@ class PartedFile:
                 return await self._send(file.read(KEPT), None, refused, is_closed)
             tag = self._claim.content.digest.hex()[:16]
             parts = records.split_records(file, self._format, tag, PART)
-            while (found := await asyncio.to_thread(_next, parts)) is not None:
+            while (found := await asyncio.to_thread(next, parts, None)) is not None:
                 ack = None if is_closed() else await self._send(found[1], found[0], None, is_closed)
                 if ack is None or (ack.finding is not None and ack.finding.code.startswith("store-")):
                     return None
@@ -194,10 +194,6 @@ class PartedFile:
         room = max(0, MOST_FINDINGS - len(self._findings))
         self._findings += found[:room]
         self._more += len(found) - len(found[:room])
-
-
-def _next(parts: Iterator[tuple[Part, bytes]]) -> tuple[Part, bytes] | None:
-    return next(parts, None)
 
 
 def _problem(file: BinaryIO, format_: records.Text) -> Finding | None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of
-from hilum.formats.records.resources import ResourceRecord, read_resource
+from hilum.formats.records.resources import Record, ResourceRecord, read_resource
 
 __all__ = ["Head", "RowRecord", "frame", "is_framed", "is_record_kind", "is_resource_kind", "read"]
 
@@ -31,26 +31,12 @@ class Head(Struct, frozen=True, omit_defaults=True):
     cells: bool = False
 
 
-class RowRecord(Struct, frozen=True):
+class RowRecord(Record, frozen=True):
     """One record, as the mapping engine takes it."""
 
-    kind: str
     columns: tuple[str, ...]
     cells: Sequence[str]
     deletes: bool = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of the record where a message of HL7 v2 has its segments."""
-        return (self.kind.partition(":")[2],)
-
-    def get(self, _path: str, /) -> str:
-        """A record has no fields of HL7 v2."""
-        return ""
-
-    def all(self, _path: str, /) -> list[str]:
-        """A record has no fields of HL7 v2."""
-        return []
 
 
 _encode = msgspec.json.Encoder().encode

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 
-__all__ = ["ResourceRecord", "about", "changed_at", "key_reader", "read_resource"]
+__all__ = ["Record", "ResourceRecord", "about", "changed_at", "key_reader", "read_resource"]
 
 DEEPEST = 100  # levels of brackets
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
@@ -26,26 +26,31 @@ _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 Resolve = Callable[[str], Mapping[str, Any] | None]
 
 
-class ResourceRecord(Struct, frozen=True):
-    """One resource, as the mapping engine takes it."""
+class Record(Struct, frozen=True):
+    """What the mapping engine asks of any record, where a message of HL7 v2 has segments and fields."""
 
-    kind: str  # "fhir:Patient"
-    resource: dict[str, Any]
-    deletes: bool = False
-    resolve: Resolve | None = None
+    kind: str  # "csv:patients", "fhir:Patient"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The type where a message of HL7 v2 has its segments."""
+        """What comes after the colon, where a message has the names of its segments."""
         return (self.kind.partition(":")[2],)
 
     def get(self, _path: str, /) -> str:
-        """A resource has no fields of HL7 v2."""
+        """A record has no fields of HL7 v2."""
         return ""
 
     def all(self, _path: str, /) -> list[str]:
-        """A resource has no fields of HL7 v2."""
+        """A record has no fields of HL7 v2."""
         return []
+
+
+class ResourceRecord(Record, frozen=True):
+    """One resource, as the mapping engine takes it."""
+
+    resource: dict[str, Any]
+    deletes: bool = False
+    resolve: Resolve | None = None
 
 
 def read_resource(raw: bytes) -> dict[str, Any]:
