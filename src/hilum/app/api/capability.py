@@ -135,6 +135,8 @@ def _resource(
         "conditionalDelete": "single",
         "operation": operations,
     }
+    if resource.type == "Binary":
+        told["documentation"] = "A read that does not ask for FHIR gets the content; content that is posted is kept."
     urls = {one.name: one.url for one in known.search_parameters(resource.type)}
     lists = {
         "supportedProfile": list(known.supported_profiles(resource.type)),

@@ -14,7 +14,7 @@ _ALLOWED = (
     (
         b"access-control-allow-headers",
         b"authorization, content-type, accept, prefer, if-match, if-none-match, if-modified-since, if-none-exist, "
-        b"x-request-id",
+        b"x-request-id, x-security-context",
     ),
     (b"access-control-max-age", b"600"),
 )

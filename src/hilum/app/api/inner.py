@@ -11,6 +11,8 @@ from hilum.app.api.routing import Routes
 
 __all__ = ["Inner"]
 
+_AS_FHIR = (b"accept", b"application/fhir+json")
+
 
 class Inner:
     """Calls the routes with requests that were never on the wire. The bearer token is that of the request outside."""
@@ -29,7 +31,7 @@ class Inner:
             "method": method,
             "path": f"/fhir/{path}",
             "query_string": query.encode(),
-            "headers": [*token, *headers],
+            "headers": [*token, _AS_FHIR, *headers],  # an entry holds a resource, also of a Binary
         }
 
         async def receive() -> dict[str, Any]:

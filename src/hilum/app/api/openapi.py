@@ -86,7 +86,9 @@ def _operation(route: Route, answers: tuple[int, ...]) -> dict[str, Any]:
         media = "application/fhir+ndjson" if route.path == FILE else JSON
         responses["200"] = {"description": "The file, or the manifest", "content": {media: {}}}
     for status in answers:
-        content = {"content": {FHIR: {"schema": schema}}} if status in (200, 201) else {}
+        content: dict[str, Any] = {"content": {FHIR: {"schema": schema}}} if status in (200, 201) else {}
+        if content and route.id in ("read", "vread"):
+            content["content"]["*/*"] = {"schema": {}}  # what a Binary holds, for who does not ask for FHIR
         responses[str(status)] = {"description": _SAID[status], **content}
     responses |= {str(status): _problem(status) for status in sorted({*route.errors, *refusals})}
     made = {"operationId": route.id, "summary": route.text, "parameters": route.parameters, "responses": responses}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
+from hilum.app.api.binaries import context_of, raw_reply
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem
@@ -27,7 +28,7 @@ class Resources:
     async def read(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]`, also conditional."""
         type_, id_ = self.address(call)
-        stored = self.get(call, type_, id_)
+        stored = self.get(call, type_, id_, by_context=True)
         if stored.deleted:
             raise _gone(stored, "; its versions are under _history")
         return self._reply(call, stored)
@@ -40,8 +41,8 @@ class Resources:
         if not written.isascii() or not written.isdigit() or len(written) > 9 or written.startswith("0"):
             raise _no_version(type_, id_)
         call.target += f"/_history/{written}"
-        self.get(call, type_, id_)
-        stored = self.get(call, type_, id_, int(written))
+        self.get(call, type_, id_, by_context=True)
+        stored = self.get(call, type_, id_, int(written), by_context=True)
         if stored.deleted:
             raise _gone(stored, ": this version is the deletion")
         return self._reply(call, stored)
@@ -54,9 +55,11 @@ class Resources:
         call.target = f"{type_}/{id_}"
         return type_, id_
 
-    def get(self, call: Call, type_: str, id_: str, version: int | None = None) -> Stored:
-        """What is out of sight is as absent as what never was."""
+    def get(self, call: Call, type_: str, id_: str, version: int | None = None, *, by_context: bool = False) -> Stored:
+        """What is out of sight is as absent as what never was. `by_context`: a Binary is seen with what it is of."""
         stored = seen(self._repository, call.sight, type_, id_, version)
+        if stored is None and by_context:
+            stored = self._proxied(call, type_, id_, version)
         if stored is not None:
             return stored
         if version is not None:
@@ -68,13 +71,31 @@ class Resources:
             f"there is no {type_} with this id; search for it by its identifier",
         )
 
+    def _proxied(self, call: Call, type_: str, id_: str, version: int | None) -> Stored | None:
+        """R4 binary.html, securityContext: who may read what it names may read the Binary."""
+        if type_ != "Binary" or call.sight.proxied is None:
+            return None
+        try:
+            stored = self._repository.get(type_, id_, version)
+            context = None if stored.deleted else context_of(stored.body)
+            is_seen = context is not None and call.sight.sees_context(self._repository.get(*context))
+        except NotFound:
+            return None
+        return stored if is_seen else None
+
     def _reply(self, call: Call, stored: Stored) -> Reply:
         given = dict(parse_pairs(call.query)) if call.query else {}
-        check_format(call.header("accept"), given.get("_format"))
         headers = {"ETag": etag(stored), "Last-Modified": http_date(stored.updated // 1_000_000)}
+        raw = None
+        if stored.type == "Binary":
+            raw = raw_reply(stored.body, call.header("accept"), given.get("_format"), headers)
+        if raw is None:
+            check_format(call.header("accept"), given.get("_format"))
         if self._is_fresh(call, stored):
             call.outcome = "not-modified"
             return Reply(304, b"", headers)
+        if raw is not None:
+            return raw
         return Reply(200, projected(stored.type, stored.body, projection_of(given)) if given else stored.body, headers)
 
     def _is_fresh(self, call: Call, stored: Stored) -> bool:

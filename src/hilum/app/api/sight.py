@@ -27,13 +27,17 @@ __all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "seen", "sight_of"]
 
 
 class Sight(Struct, frozen=True):
-    """`limits`: type -> searches, one of which a resource must meet; a type that is not there is hidden. None: all."""
+    """`limits`: type -> searches, one of which a resource must meet; a type that is not there is hidden. None: all.
+
+    `proxied`: the patients whose Binaries may be read one by one, by what their `securityContext` names.
+    """
 
     limits: Mapping[str, Limits] | None = None
+    proxied: frozenset[str] | None = None
 
     def sees_type(self, type_: str) -> bool:
         """Whether anything of this type may be seen at all."""
-        return self.limits is None or type_ in self.limits
+        return self.limits is None or type_ in self.limits or (type_ == "Binary" and self.proxied is not None)
 
     def sees_all(self, type_: str) -> bool:
         """Whether everything of this type may be seen."""
@@ -47,6 +51,12 @@ class Sight(Struct, frozen=True):
         if limits is None:
             return False
         return self.sees_all(stored.type) if stored.deleted else is_within(stored, limits)
+
+    def sees_context(self, context: Stored) -> bool:
+        """Whether a Binary may be read that stands under the security of this resource (R4 binary.html)."""
+        if self.proxied is None or context.deleted:
+            return False
+        return (context.type == "Patient" and context.id in self.proxied) or self.sees(context)
 
     def covers(self, limits: Mapping[str, Limits] | None) -> bool:
         """Whether all that was seen by these limits may be seen: by the same, or by ones with fewer values."""
@@ -127,7 +137,14 @@ def _compiled(rights: Rights, interaction: Interaction) -> Sight:
         searches = tuple(one for allowance in allowed for one in _searches(type_, interaction, allowance))
         if searches:
             found[type_] = searches
-    return Sight(found)
+    return Sight(found, _proxied(rights) if interaction is Interaction.READ and "Binary" not in found else None)
+
+
+def _proxied(rights: Rights) -> frozenset[str] | None:
+    """The patients about whom a scope for Binary is; one with terms opens nothing, as a Binary meets none."""
+    allowed = allowances(rights, "Binary", Interaction.READ)
+    some = [one.patients for one in allowed if one.patients is not None and not one.terms]
+    return frozenset().union(*some) if some else None
 
 
 def _searches(type_: str, interaction: Interaction, allowance: Allowance) -> Iterator[tuple[SearchTerm, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hilum.app.api.binaries import is_raw, resource_of
 from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json, r4_validator
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.identities import with_identities
@@ -228,8 +229,14 @@ class Writing:
         return type_
 
     async def _content(self, call: Call, type_: str) -> Content:
-        check_media(call.header("content-type"))
-        return content_of(decode_json(await call.body(MAX_RESOURCE)), self._rules.validate, type_)
+        kind = call.header("content-type")
+        if type_ == "Binary" and is_raw(kind):
+            context, id_ = call.header("x-security-context"), call.params.get("id", "")
+            body = resource_of(await call.body(MAX_RESOURCE), kind, context, id_)
+        else:
+            check_media(kind)
+            body = await call.body(MAX_RESOURCE)
+        return content_of(decode_json(body), self._rules.validate, type_)
 
     def _condition(self, call: Call, type_: str) -> Query:
         pairs: Pairs = [one for one in parse_pairs(call.query) if one[0] != "_format"]
