@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from hilum.errors import StoreUnsafe
 from hilum.store import Schema, Store, key_from_file, key_from_secret
+from hilum.store import store as store_module
 from hilum.store.connection import check_version
 
 KEY = bytes(range(32))
@@ -110,3 +112,28 @@ def test_a_failing_schema_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="already exists"):
         Store.open(path, key=KEY, schemas=[broken])
     Store.open(path, key=KEY, schemas=[Schema("things", 1, "CREATE TABLE thing (n)")]).close()
+
+
+def test_a_store_that_was_emptied_is_not_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "hilum.db"
+    Store.open(path, key=KEY, schemas=[]).close()
+    assert not (tmp_path / "hilum.db.new").exists()
+    path.write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(StoreUnsafe) as caught:
+            Store.open(path, key=KEY, schemas=[])
+        assert caught.value.code == "store-emptied"
+    path.unlink()
+    Store.open(path, key=KEY, schemas=[]).close()
+
+
+def test_a_store_whose_making_was_cut_off_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "hilum.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "connect", lambda *_, **__: os._exit(9))
+        if (child := os.fork()) == 0:
+            Store.open(path, key=KEY, schemas=[])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert path.stat().st_size == 0
+    Store.open(path, key=KEY, schemas=[]).close()
+    assert not (tmp_path / "hilum.db.new").exists()

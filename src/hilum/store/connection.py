@@ -13,7 +13,7 @@ from hilum.errors import StoreUnsafe
 from hilum.store.failures import translate
 from hilum.store.keys import derive, sync_folder
 
-__all__ = ["Target", "check_version", "connect", "discard", "prepare_file"]
+__all__ = ["Target", "check_version", "connect", "discard", "is_made", "prepare_file"]
 
 # AEGIS-256 authenticates every page (a changed byte is SQLITE_CORRUPT, not other data) and was the fastest measured.
 CIPHER = "aegis"
@@ -44,15 +44,34 @@ def check_version(version: str | None = None) -> None:
 
 
 def prepare_file(path: Path) -> None:
-    """Create the file with mode 0600 in a folder of mode 0700, or take a too wide mode off the file."""
+    """Create the file with mode 0600 in a folder of mode 0700, or take a too wide mode off the file.
+
+    Until `is_made` an empty file `NAME.new` beside it says that it is being made. Raises StoreUnsafe `store-emptied`.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists():
+        if not _mark(path).exists() and not path.stat().st_size:  # SQLite would throw its WAL away, and begin anew
+            raise StoreUnsafe(
+                "the store's file is empty, and hilum did not leave it so: put a copy of it back. To start anew, "
+                "without what was received, remove the file",
+                code="store-emptied",
+            )
         for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
             if name.exists() and name.stat().st_mode & 0o077:
                 name.chmod(0o600)
         return
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for name in (_mark(path), path):
+        os.close(os.open(name, os.O_RDWR | os.O_CREAT, 0o600))
     sync_folder(path.parent)
+
+
+def is_made(path: Path) -> None:
+    """It holds its tables: from now on it is never empty."""
+    _mark(path).unlink(missing_ok=True)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def connect(target: Target, *, read_only: bool = False) -> apsw.Connection:

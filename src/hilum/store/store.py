@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import apsw
 
 from hilum.errors import StoreError
-from hilum.store.connection import Target, check_version, connect, discard, prepare_file
+from hilum.store.connection import Target, check_version, connect, discard, is_made, prepare_file
 from hilum.store.failures import translate
 from hilum.store.keys import derive
 from hilum.store.lock import ProcessLock
@@ -63,6 +63,7 @@ class Store:
             connection = connect(target)
             try:
                 install(connection, schemas)
+                is_made(target.path)
                 secret = key if key is not None else stored_secret(connection)
             except apsw.Error as error:
                 raise translate(error) from None
@@ -157,13 +158,15 @@ class Store:
             try:
                 source = connect(self._target, read_only=True)
                 try:
-                    return _copy(source, copy, progress)
+                    pages = _copy(source, copy, progress)
                 finally:
                     discard(source)
             finally:
                 copy.close()
         except apsw.Error as error:
             raise translate(error) from None
+        is_made(target.path)
+        return pages
 
     def _reader(self) -> apsw.Connection:
         if self._closed:
