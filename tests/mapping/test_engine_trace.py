@@ -70,3 +70,15 @@ def test_a_trace_only_names_what_is_in_the_resource(names: str) -> None:
     compiled = kit.plan(*ROWS)
     patient = json.loads(mapping.render(compiled.run(record, kit.context(record)))[0])
     assert {trace.path for trace in compiled.trace(record, kit.context(record))} <= set(leaves(patient))
+
+
+@given(st.sampled_from(["0.10", "1.0", "100", "7.50", "-0.00", "123456789012345678.10"]))
+def test_a_trace_shows_the_digits_that_were_sent(number: str) -> None:
+    record = kit.message("PID|1||7^^^HOSP", "OBR|1||1", f"OBX|1|NM|A||{number}")
+    rows = (
+        "obs,,OBX,OBX-3,,,Observation.id,key(),,reject,,,,,",
+        'status,,OBX,,,,Observation.status,"const(""final"")",,,,,,,',
+        "value,,OBX,OBX-5,NM,,Observation.valueQuantity,quantity(),,,,,,,",
+    )
+    found = {trace.path: trace.value for trace in kit.plan(*rows).trace(record, kit.context(record))}
+    assert found["valueQuantity.value"] == number

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from hilum.mapping.columns import is_resource_kind
 from hilum.mapping.mapped import Mapped, Trace
@@ -43,6 +44,7 @@ _FORMS = {
     **dict.fromkeys(("CWE", "CE", "CNE", "CF", "IS", "ID", "CodeableConcept"), "CodeableConcept"),
 }
 _SAME = {"CE": "CWE", "CNE": "CWE", "CF": "CWE"}
+_decode = msgspec.json.Decoder(float_hook=lambda text: Raw(text.encode())).decode  # 0.10 is shown as 0.10
 
 
 def _find(value: Any, steps: tuple[Step, ...], wanted: Any, path: str = "") -> Iterator[str]:
@@ -120,10 +122,10 @@ def _component(line: Line, inside: str) -> str:
 def _values(written: Any) -> list[Any]:
     """The JSON values that a row wrote, decoded."""
     if isinstance(written, tuple):
-        return [msgspec.json.decode(written[1])]
+        return [_decode(written[1])]
     if isinstance(written, list):
-        return [msgspec.json.decode(one) for one in written if one]
-    return [msgspec.json.decode(written)] if isinstance(written, bytes) else [written]
+        return [_decode(one) for one in written if one]
+    return [_decode(written)] if isinstance(written, bytes) else [written]
 
 
 def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any]) -> Iterator[Trace]:
@@ -180,7 +182,7 @@ def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[i
     """One entry per leaf of every resource, in the order in which the rows wrote."""
     resources: dict[tuple[str, str], dict[str, Any]] = {}
     for draft in mapped.drafts:
-        body = {name: msgspec.json.decode(value) for name, value in {**draft.defaults, **draft.elements}.items()}
+        body = {name: _decode(value) for name, value in {**draft.defaults, **draft.elements}.items()}
         resources[draft.type, draft.id] = body
     found: list[Trace] = []
     for number, (written, used), segment, id_ in noted:
