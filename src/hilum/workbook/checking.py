@@ -117,6 +117,7 @@ def _reviewed(review: Review, book: Workbook, described: Mapping[str, Sequence[s
         if entry.table == "maps":
             maps.setdefault(entry.cells["map"], []).append(entry)
     reach = Reach(rules, rows)
+    yield from _hidden_findings(review)
     yield from _source_findings(rules, rows)
     if described is not None:
         yield from column_findings(rules, rows, described)
@@ -130,6 +131,23 @@ def _reviewed(review: Review, book: Workbook, described: Mapping[str, Sequence[s
         if name.removesuffix(_OUTWARD) not in used and name not in used:
             message = f"no row uses the map `{name}` ({len(entries)} entries)"
             yield Finding("map-unused", message, entries[0].location("map"), Severity.WARNING)
+
+
+def _hidden_findings(review: Review) -> Iterator[Finding]:
+    """Rows about records that took the name of a row about messages: messages lose it, and nobody meant that."""
+    for key, entry in review.site.entries.items():
+        below = review.base.entries.get(key)
+        if below is None or entry.table != "rows" or entry.is_retired:
+            continue
+        if ":" in entry.cells["applies"] and ":" not in below.cells["applies"]:
+            message = f"the base has a row `{entry.cells['row_id']}` about messages, and this one takes its place"
+            yield Finding(
+                "row-hides-base",
+                message,
+                entry.location("row_id"),
+                Severity.WARNING,
+                "messages lose that row: give this one a name of its own",
+            )
 
 
 def _source_findings(rules: Sequence[Rule], rows: Mapping[str, Entry]) -> Iterator[Finding]:
