@@ -14,6 +14,7 @@ import pytest
 import hilum
 from hilum.app import code_pages
 from hilum.app.cli import COMMANDS, main
+from hilum.app.commands import init
 from hilum.app.failure import page_of
 
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
@@ -103,7 +104,7 @@ def test_a_command_line_that_cannot_be_understood_is_2_with_one_hint(arguments: 
 
 
 def test_init_writes_a_folder_that_check_finds_nothing_wrong_with(tmp_path: Path, hilum_: Call) -> None:
-    for template in ("minimal", "adt-and-labs", "files-to-webhook"):
+    for template in init.templates():
         made = hilum_("init", template, "--template", template)
         assert (made.returncode, made.stderr) == (0, "")
         assert f"hilum check {template}" in made.stdout

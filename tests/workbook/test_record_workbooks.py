@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from hilum import mapping
 from hilum.app.cli import main
@@ -183,3 +184,42 @@ def test_check_knows_the_columns_that_sources_describe(folder: Path, capsys: pyt
     found = {(one["code"], one["location"]): one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert found["source-field-unknown", "rows.csv:6:4"]["hint"] == "did you mean `Born`?"
     assert found["record-unknown", "rows.csv:7:2"]["hint"] == "did you mean `fixed:people`?"
+
+
+def test_the_template_for_records_passes_its_own_tests_in_each_form(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sheet holds what the CSV file holds: the same rows make the same patients of both."""
+    folder = tmp_path / "registry"
+    assert main(["init", str(folder), "--template", "records"]) == 0
+    assert main(["workbook", "check", str(folder), "--json"]) == 0
+    capsys.readouterr()
+    assert main(["workbook", "test", str(folder), "--own", "--json"]) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert tested["passed"] == tested["tests"] > 15
+    sheet = Workbook()
+    with (folder / "samples" / "patients.csv").open(newline="") as file:
+        for line in csv.reader(file):
+            sheet.active.append(line)
+    sheet.save(folder / "samples" / "patients.xlsx")
+    made = {}
+    for name in ("patients.csv", "patients.xlsx", "results.ndjson"):
+        assert main(["map", str(folder / "samples" / name), "--folder", str(folder), "--json"]) == 0
+        answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert not any(answer["exceptions"] for answer in answers)
+        made[name] = [one for answer in answers for one in answer["resources"]]
+    assert len(made["patients.csv"]) == 3
+    assert made["patients.csv"] == made["patients.xlsx"]
+    assert {one["subject"]["reference"] for one in made["results.ndjson"]} <= {
+        f"Patient/{one['id']}" for one in made["patients.csv"]
+    }
+
+
+def test_a_row_about_records_with_the_name_of_a_row_about_messages_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = folder / "workbook" / "rows.csv"
+    rows.write_text(rows.read_text() + table(FIELDS, column("pat-sex", "MRN", "Patient.language")).partition("\n")[2])
+    main(["workbook", "check", str(folder), "--json"])
+    found = {one["code"]: one["location"] for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["row-hides-base"] == "rows.csv:6:1"

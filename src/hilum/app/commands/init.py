@@ -25,7 +25,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 def command(
     folder: Annotated[Path, Parameter(help="Where to write; made when it is not there.")] = Path(),
     *,
-    template: Annotated[str, Parameter(help="minimal, adt-and-labs or files-to-webhook.")] = "minimal",
+    template: Annotated[str, Parameter(help="minimal, adt-and-labs, files-to-webhook or records.")] = "minimal",
     json: Annotated[bool, Parameter(help="Print what was written as JSON.", negative="")] = False,
 ) -> int:
     """Start an integration folder from a template.
@@ -42,14 +42,26 @@ def command(
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:  # x: a file that appeared meanwhile is not overwritten either
             file.write(content)
+    names = sorted([*contents, *_pin(target)])
     if json:
-        answer = {"folder": str(folder), "template": template, "files": sorted(contents)}
+        answer = {"folder": str(folder), "template": template, "files": names}
         sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     else:
-        _say_next_steps(folder, sorted(contents))
+        _say_next_steps(folder, names)
         if has_own_ignore:
             print(f"  Your {_IGNORE} was left as it is; make sure that it names .hilum/ and secrets/")
     return 0
+
+
+def _pin(target: Path) -> list[str]:
+    """Tables of a template are written against the base that is shipped with it: say so, as `upgrade` would."""
+    if not (target / "workbook").is_dir():
+        return []
+    from hilum.app.reviewing import review_folder, written  # only templates with tables need it
+    from hilum.workbook import LOCK, lock_text, pin_of
+
+    opened = review_folder(target)
+    return written(opened.tables, {LOCK: lock_text(pin_of(opened.review))}, target)
 
 
 def templates() -> list[str]:
@@ -79,7 +91,7 @@ def _read(entry: Traversable, at: PurePosixPath) -> list[tuple[str, str]]:
     for child in sorted(entry.iterdir(), key=lambda child: child.name):
         if child.is_dir():
             found += _read(child, at / child.name)
-        elif child.name.endswith((".yaml", ".csv", ".md")):
+        elif child.name.endswith((".yaml", ".csv", ".md", ".ndjson")):
             found.append((str(at / child.name), child.read_text(encoding="utf-8")))
     return found
 
