@@ -83,6 +83,11 @@ def test_a_wrong_count_refuses_the_batch_and_every_message_in_it(
     found = reports(capsys)
     assert [(one["index"], one["disposition"]) for one in found] == [(0, "AE"), (1, "AE")]
     assert all("batch-count" in str(one["codes"]) for one in found)
+    assert main(["map", "--json", str(file)]) == 1
+    (mapped,) = reports(capsys)
+    held: dict[str, str] = mapped["held"]  # type: ignore[assignment]
+    assert (mapped["index"], mapped["disposition"], held["code"]) == (1, "AE", "batch-count")
+    assert mapped["resources"], "they are shown all the same"
 
 
 def test_a_folder_or_a_missing_file_is_a_usage_error(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

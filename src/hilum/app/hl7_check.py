@@ -11,7 +11,7 @@ from msgspec import Struct
 from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats import hl7v2
-from hilum.model import Accounting, Disposition, Finding, Severity
+from hilum.model import Accounting, Disposition, Finding
 
 __all__ = ["CodeReport", "FieldCounts", "MessageReport", "check_bytes"]
 
@@ -56,9 +56,8 @@ def check_bytes(file: str, raw: bytes) -> Iterator[MessageReport]:
     batch = hl7v2.split_batch(raw)
     if batch.findings:
         yield MessageReport(file, 0, "", batch.disposition, _codes(batch.findings), FieldCounts(), _holds(raw, batch))
-    refused = [item for item in batch.findings if batch.disposition.is_refusal and item.severity is Severity.ERROR]
     for index, body in enumerate(batch.messages, 1):
-        yield _check_message(file, index, body, refused)
+        yield _check_message(file, index, body, batch.refusals)
 
 
 def _check_message(file: str, index: int, raw: bytes, batch: Sequence[Finding]) -> MessageReport:

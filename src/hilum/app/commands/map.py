@@ -117,22 +117,29 @@ def _params(folder: Path | None) -> dict[str, Param]:
 
 def map_bytes(plan: mapping.Plan, file: str, raw: bytes, *, trace: bool = False) -> Iterator[MappedMessage]:
     """What the plan makes of each message of one file. Never raises for what is in the bytes."""
-    batch = hl7v2.split_batch(raw) if hl7v2.is_batch(raw) else None
-    for index, body in enumerate(batch.messages if batch else [raw], 1):
-        yield _map_one(plan, file, index, body, trace=trace)
+    if not hl7v2.is_batch(raw):
+        yield _map_one(plan, file, 1, raw, (), trace=trace)
+        return
+    batch = hl7v2.split_batch(raw)
+    for index, body in enumerate(batch.messages, 1):
+        yield _map_one(plan, file, index, body, batch.refusals, trace=trace)
 
 
-def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bool) -> MappedMessage:
+def _map_one(
+    plan: mapping.Plan, file: str, index: int, raw: bytes, batch: tuple[Finding, ...], *, trace: bool
+) -> MappedMessage:
+    """One message; `batch` are the findings that refuse the batch it came in, and so the message too."""
     admission = hl7v2.admit(raw, hl7v2.Rules(), source="map", received_at=time.time_ns() // 1000)
     kind, record = admission.envelope.kind, admission.message
+    findings = (*admission.findings, *batch)
+    disposition = admission.disposition
     refusal = None
-    if record is None or admission.disposition.is_refusal:
-        worst = admission.worst
-        refusal = mapping.Problem(worst.code, worst.location, worst.message) if worst else None
+    if record is None or disposition.is_refusal:
+        refusal = _problem(admission.worst)
+    elif batch:
+        disposition, refusal = Disposition.AE, _problem(batch[0])
     if record is None:
-        return MappedMessage(
-            file, index, kind, admission.disposition, refusal, [], [], (), Accounting(), admission.findings
-        )
+        return MappedMessage(file, index, kind, disposition, refusal, [], [], (), Accounting(), findings)
     context = mapping.Context.of(admission.envelope)
     mapped = plan.run(record, context)  # also of what would be refused: the reader wants to see it all the same
     held = refusal or mapped.held
@@ -140,15 +147,19 @@ def _map_one(plan: mapping.Plan, file: str, index: int, raw: bytes, *, trace: bo
         file,
         index,
         kind,
-        Disposition.HOLD if mapped.held and not refusal else admission.disposition,
+        Disposition.HOLD if mapped.held and not refusal else disposition,
         held,
         [Raw(resource) for resource in mapping.render(mapped)],
         list(mapped.merges),
         mapped.exceptions,
         mapped.accounting,
-        admission.findings,
+        findings,
         plan.trace(record, context) if trace else [],
     )
+
+
+def _problem(finding: Finding | None) -> mapping.Problem | None:
+    return mapping.Problem(finding.code, finding.location, finding.message) if finding else None
 
 
 def _map_file(plan: mapping.Plan, file: Path, folder: Path | None, source: str, *, trace: bool, as_json: bool) -> int:

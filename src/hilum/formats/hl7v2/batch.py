@@ -9,7 +9,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from hilum.formats.hl7v2.codes import CODES, finding
-from hilum.model import Disposition, Finding
+from hilum.model import Disposition, Finding, Severity
 
 __all__ = ["Batch", "is_batch", "split_batch"]
 
@@ -34,6 +34,13 @@ class Batch(Struct, frozen=True):
     disposition: Disposition
     batches: int  # BHS seen; 0 for plain messages
     header: bytes = b""  # the first FHS or BHS line, for the answer
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The findings for which no message of it is taken; none when the messages are judged one by one."""
+        if not self.disposition.is_refusal:
+            return ()
+        return tuple(one for one in self.findings if one.severity is Severity.ERROR)
 
 
 def is_batch(raw: bytes) -> bool:
