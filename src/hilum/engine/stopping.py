@@ -13,6 +13,7 @@ from hilum.errors import Outcome, StoreError
 __all__ = ["Stop", "Stopped"]
 
 RETRY_FIRST, RETRY_LAST = 0.1, 5.0  # seconds between tries while the store cannot be used
+SAY_AGAIN = 60.0  # seconds between two lines of log about the same trouble
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._said: dict[str, float] = {}  # codes of the store's trouble, and when each was logged
 
     @property
     def is_set(self) -> bool:
@@ -55,13 +57,25 @@ class Stop:
 
     async def insist(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do this, again and again while the store asks for patience (a full disk). Raises Stopped, StoreError."""
-        delay = RETRY_FIRST
+        delay, waited = RETRY_FIRST, False
         while True:
             try:
-                return await work()
+                done = await work()
             except StoreError as error:
                 if error.outcome is not Outcome.RETRY:
                     raise
-                log.warning("the store cannot be used, trying again", code=error.code, in_seconds=delay)
+                self._say(error.code)
+            else:
+                if waited and self._said:
+                    self._said.clear()
+                    log.info("the store can be used again")
+                return done
             await self.sleep(delay)
-            delay = min(delay * 2, RETRY_LAST)
+            delay, waited = min(delay * 2, RETRY_LAST), True
+
+    def _say(self, code: str) -> None:
+        """Once a minute, however many parts meet it."""
+        now = asyncio.get_running_loop().time()
+        if now - self._said.get(code, -SAY_AGAIN) >= SAY_AGAIN:
+            self._said[code] = now
+            log.warning("the store cannot be used, trying again until it can", code=code)
