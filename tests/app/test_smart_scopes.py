@@ -302,6 +302,34 @@ async def conditional_deletes(probe: Probe) -> None:
     assert {(one.status_code, one.content) for one in told} == {(204, b"")}
 
 
+async def of_several(probe: Probe, method: str) -> None:
+    async def ask(query: str) -> httpx2.Response:
+        if method == "GET":
+            return await probe.client.get(f"/fhir?{query}")
+        return await probe.client.post("/fhir/_search", data=dict(one.split("=") for one in query.split("&")))
+
+    async def ids(query: str) -> list[str]:
+        bundle = (await ask(query)).json()
+        assert bundle["total"] == len(bundle.get("entry", ()))
+        return sorted(one["resource"]["id"] for one in bundle.get("entry", ()))
+
+    assert await ids("_lastUpdated=gt2000") == ["e1", "l1", "p1"]
+    assert await ids("_type=Patient,Observation") == ["l1", "p1"]
+    assert await ids("_type=Observation&subject=Patient/p2") == []
+    for id_ in ("v1", "o2", "p2", "d1", "g1"):
+        assert await ids(f"_id={id_}") == []
+    refused = [await ask(f"_type=Patient,{type_}") for type_ in ("Practitioner", "Condition")]
+    assert {one.status_code for one in refused} == {403}
+
+
+async def of_several_by_get(probe: Probe) -> None:
+    await of_several(probe, "GET")
+
+
+async def of_several_by_post(probe: Probe) -> None:
+    await of_several(probe, "POST")
+
+
 async def lastn(probe: Probe) -> None:
     assert await probe.ids("/fhir/Observation/$lastn?patient=p1&category=laboratory,vital-signs&max=9") == ["l1"]
     assert await probe.ids("/fhir/Observation/$lastn?patient=p2&category=laboratory") == []
@@ -443,7 +471,8 @@ async def subscriptions(probe: Probe) -> None:
 
 
 PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
-    "/fhir": {"POST": bundles},
+    "/fhir": {"GET": of_several_by_get, "POST": bundles},
+    "/fhir/_search": {"POST": of_several_by_post},
     "/fhir/{type:fhirtype}": {
         "GET": by_get,
         "POST": creates,

@@ -193,9 +193,11 @@ class _Search:
                 yield found.rid
 
     def _everything(self, query: Query) -> _Select:
-        """All of a compartment, whatever its type, and its owner."""
+        """All of a compartment, whatever its type, and its owner; without a compartment all of some types."""
         owner, _, _ = query.compartment.partition("/")
-        types = [one for one in (query.types or _compartment_types(owner)) if one == owner or _is_in(owner, one)]
+        types = list(query.types)
+        if owner:
+            types = [one for one in (types or _compartment_types(owner)) if one == owner or _is_in(owner, one)]
         if query.limits is not None:
             types = [one for one in types if one in query.limits]
         rids: set[int] = set()

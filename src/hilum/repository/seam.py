@@ -59,7 +59,10 @@ Limits = tuple[tuple[SearchTerm, ...], ...]  # alternatives: a resource meets al
 
 
 class Query(Struct, frozen=True):
-    """A search over one type, or all types of a compartment (`type` ""). `after` is the cursor of the page before."""
+    """A search over one type, or (`type` "") over `types`, or all types of a compartment.
+
+    `after` is the cursor of the page before.
+    """
 
     type: str
     terms: tuple[SearchTerm, ...] = ()

@@ -153,7 +153,8 @@ def create_app(
             PATCH=write("patch", writes.patch),
             DELETE=write("delete", writes.delete),
         ),
-        _route("/fhir", POST=read("bundle", bundles.take)),
+        _route("/fhir", GET=read("search", searching.of_all), POST=read("bundle", bundles.take)),
+        _route("/fhir/_search", POST=read("search", searching.of_all)),
         _route("/fhir/metadata", GET=capability.metadata),
         _route(
             all_,

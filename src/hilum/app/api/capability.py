@@ -13,13 +13,14 @@ from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.patching import PATCH_FORMATS
 from hilum.app.api.query import parse_pairs
-from hilum.app.api.surface import ResourceSurface, SearchParameter, Surface
+from hilum.app.api.surface import EVERYWHERE, ResourceSurface, SearchParameter, Surface
 from hilum.definitions import Definitions, r4
 
 __all__ = ["Capability", "statement"]
 
 FHIR_VERSION = "4.0.1"
 _OPERATORS = "A bearer token made by `hilum token create`, in the Authorization header only."
+_OF_ALL = ("transaction", "batch", "history-system", "search-system")
 INTERACTIONS = (
     "read",
     "vread",
@@ -105,7 +106,8 @@ def statement(
                     _resource(resource, known, update_creates=update_creates, exports=exports, topics=topics)
                     for resource in surface.resources
                 ],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
+                "interaction": [{"code": code} for code in _OF_ALL],
+                "searchParam": [_parameter(one, "") for one in (*EVERYWHERE, SearchParameter("_type", "special"))],
                 **bulk,
             }
         ],

@@ -94,7 +94,9 @@ class Call:
             async with asyncio.timeout(BODY_SECONDS + limit / SLOWEST):
                 return await self._read_body(limit)
         except TimeoutError:
-            raise Problem("body-too-slow", 408, "timeout", "the body did not arrive in time; send it again") from None
+            text = "the body did not arrive in time; send it again"
+            # the rest of it is not waited for
+            raise Problem("body-too-slow", 408, "timeout", text, headers={"Connection": "close"}) from None
 
     async def _read_body(self, limit: int) -> bytes:
         parts: list[bytes] = []

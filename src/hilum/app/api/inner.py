@@ -29,7 +29,7 @@ class Inner:
         scope: dict[str, Any] = {
             **outside.scope,
             "method": method,
-            "path": f"/fhir/{path}",
+            "path": f"/fhir/{path}" if path or method != "GET" else "/fhir",
             "query_string": query.encode(),
             "headers": [*token, _AS_FHIR, *headers],  # an entry holds a resource, also of a Binary
         }

@@ -59,6 +59,7 @@ class Route(Struct, frozen=True):
 _TYPE, _ONE = "/fhir/{type}", "/fhir/{type}/{id}"
 _OWNER = {"name": "owner", "in": "path", "required": True, "schema": {"enum": list(COMPARTMENTS)}}
 _TEXTS: dict[str, Any] = {"type": "string"}
+_SEVERAL = query("_type", TYPES)
 _PATIENT = query("patient", SOMETHING) | {"required": True}
 _EVERYTHING = [*(query(name, DATES) for name in ("start", "end", "_since")), query("_type", TYPES), COUNT, FORMAT]
 _LASTN = [
@@ -87,6 +88,19 @@ def _operation_routes(
 
 ROUTES = [
     Route("post", "/fhir", "bundle", "A batch or transaction", [PREFER], (*_WRITTEN, 405, 410), body=(FHIR, BUNDLE)),
+    Route(
+        "get", "/fhir", "searchAll", "Search several types, or all", [_SEVERAL, *SEARCH], (*_READ, 408), result="Bundle"
+    ),
+    Route(
+        "post",
+        "/fhir/_search",
+        "searchAllByForm",
+        "The same by a form",
+        [],
+        _BODY,
+        body=("application/x-www-form-urlencoded", FORM),
+        result="Bundle",
+    ),
     Route("get", _TYPE, "search", "Search one type", SEARCH, (*_READ, 408), result="Bundle"),
     Route(
         "post",

@@ -10,7 +10,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hilum.app.api import bundles
-from hilum.app.api.auth import token_in_url
+from hilum.app.api.auth import out_of_scope, token_in_url
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format, is_strict
 from hilum.app.api.outcomes import Problem, issue, warning
@@ -71,6 +71,28 @@ class Searching:
             )
         return await self._search(call, parse_pairs(call.query), f"{owner}/{call.params['id']}")
 
+    async def of_all(self, call: Call) -> Reply:
+        """`GET [base]?...` and `POST [base]/_search`: several types at once, or all (R4 http.html#search)."""
+        posted = call.scope["method"] == "POST"
+        pairs = await posted_pairs(call) if posted else parse_pairs(call.query)
+        given = dict(pairs)
+        check_format(call.header("accept"), given.get("_format"))
+        if "_cursor" in given:
+            place = self._paging.open("", given["_cursor"])
+            asked = Asked(place.query, projection=place.projection)
+            page, asked = await self.run(_narrowed(asked, call), strict=False)
+        else:
+            asked = ask("", [one for one in pairs if one[0] != "_type"], max_count=self._max_count)
+            types = _types_of(pairs, self._types)
+            asked = replace(asked, query=replace(asked.query, types=types or tuple(sorted(self._types))))
+            if types and (hidden := [one for one in types if not call.sight.sees_type(one)]):
+                raise out_of_scope(hidden[0])
+            page, asked = await self.run(_narrowed(asked, call), strict=is_strict(call.header("prefer")))
+        tell(call, asked, page)
+        written = self_query(pairs, asked.ignored)
+        self_url = f"{self._base}?{written}" if written else self._base
+        return Reply(200, self._bundle(self._base, self_url, page, asked))
+
     async def _search(self, call: Call, pairs: Pairs, compartment: str = "") -> Reply:
         type_ = call.params["type"]
         if type_ not in self._types:
@@ -124,6 +146,20 @@ class Searching:
                 asked = _forgive(asked, error)
             else:
                 return page, asked
+
+
+def _narrowed(asked: Asked, call: Call) -> Asked:
+    """The same over what may be seen now."""
+    return replace(asked, query=call.sight.narrowed(asked.query))
+
+
+def _types_of(pairs: Pairs, known: frozenset[str]) -> tuple[str, ...]:
+    """The types of `_type`, () where it does not stand there. Raises Problem 400."""
+    named = [one for name, value in pairs if name == "_type" for one in value.split(",") if one]
+    if unknown := [one for one in named if one not in known]:
+        text = f"_type is a list of types of this server, as in Patient,Observation; {unknown[0][:64]} is none"
+        raise Problem("parameter-invalid", 400, "value", text, parameter="_type")
+    return tuple(dict.fromkeys(named))
 
 
 async def posted_pairs(call: Call) -> Pairs:

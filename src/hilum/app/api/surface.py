@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from hilum.formats.fhir import COMMON, RESOURCE_TYPES, Kind, Parameter, parameters_of
 
-__all__ = ["ResourceSurface", "SearchParameter", "Surface", "served"]
+__all__ = ["EVERYWHERE", "ResourceSurface", "SearchParameter", "Surface", "served"]
 
 
 class SearchParameter(Struct, frozen=True):
@@ -19,7 +19,7 @@ class SearchParameter(Struct, frozen=True):
 
 
 _NOT_STORED = frozenset({"OperationOutcome", "Parameters"})  # R4 parameters.html: they have no address of their own
-_EVERYWHERE = (
+EVERYWHERE = (
     SearchParameter("_id", "token"),
     SearchParameter("_lastUpdated", "date"),
     *(SearchParameter(one.name, one.kind.fhir) for one in COMMON),
@@ -73,7 +73,7 @@ def _resource(type_: str) -> ResourceSurface:
     own = parameters_of(type_)
     return ResourceSurface(
         type=type_,
-        parameters=_EVERYWHERE + tuple(SearchParameter(parameter.name, parameter.kind.fhir) for parameter in own),
+        parameters=EVERYWHERE + tuple(SearchParameter(parameter.name, parameter.kind.fhir) for parameter in own),
         includes=tuple(f"{type_}:{parameter.name}" for parameter in own if _is_followed(parameter)),
         revincludes=tuple(f"{one.type}:{one.name}" for one in _pointing() if _points_to(one, type_)),
     )

@@ -51,6 +51,7 @@ STATUS = {
     "create-by-id-refused": (405, "not-supported"),
 }
 
+_WITH_CREATE = frozenset({"_format", "_pretty"})  # what may stand in its URL
 _VERBS = {Verb.CREATE: Interaction.CREATE, Verb.UPDATE: Interaction.UPDATE, Verb.DELETE: Interaction.DELETE}
 _WRITTEN = {Did.CREATED: Interaction.CREATE, Did.UPDATED: Interaction.UPDATE, Did.UNCHANGED: Interaction.UPDATE}
 
@@ -80,6 +81,9 @@ class Writing:
     async def create(self, call: Call) -> Reply:
         """`POST [base]/[type]`, also on a condition (`If-None-Exist`)."""
         type_ = self._type(call)
+        if any(name not in _WITH_CREATE for name, _ in parse_pairs(call.query)):
+            text = "the condition of a create is sent as the header If-None-Exist, not in the URL"
+            raise Problem("condition-unusable", 400, "invalid", text)
         content = await self._content(call, type_)
         where = None
         if call.header("if-none-exist"):
