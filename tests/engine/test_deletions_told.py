@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -10,9 +12,11 @@ from msgspec import Raw
 
 from hilum.app.api.writing import changed_by
 from hilum.app.api_writing import route_of
-from hilum.engine.sender import render
+from hilum.delivery import BreakerPolicy, MemoryDestination, RetryPolicy
+from hilum.engine.sender import Sender, render
+from hilum.engine.stopping import Stop
 from hilum.journal import MemoryJournal
-from hilum.repository import Aftermath, Change, MemoryRepository, Verb, Written
+from hilum.repository import Aftermath, Change, Delivery, MemoryRepository, Repository, Verb, Written
 from hilum.translator import Format, Rule
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +25,27 @@ PATIENT = Change(Verb.CREATE, "Patient", "p1", {"gender": Raw(b'"female"')})
 LAB = Change(
     Verb.CREATE, "Observation", "o1", {"status": Raw(b'"final"'), "subject": Raw(b'{"reference":"Patient/p1"}')}
 )
+
+
+class Silent:
+    """A partner that hears of patients alone, and of nothing in this test."""
+
+    types = frozenset({"Patient"})
+
+    def make(self, _due: Delivery, _repository: Repository) -> bytes | None:
+        return None
+
+
+def ended(stop: Stop, count: int) -> Callable[[int], None]:
+    """Stops after so many deliveries."""
+    seen: list[int] = []
+
+    def done(seq: int) -> None:
+        seen.append(seq)
+        if len(seen) == count:
+            stop.set()
+
+    return done
 
 
 async def written(repository: MemoryRepository, *changes: Change) -> list[dict[str, Any]]:
@@ -57,6 +82,34 @@ async def test_what_was_written_beside_a_deletion_is_told_with_it() -> None:
     (bundle,) = await written(repository, Change(Verb.DELETE, "Observation", "o1"), more)
     told = {entry["request"]["method"]: entry.get("resource", {}).get("gender") for entry in bundle["entry"]}
     assert told == {"DELETE": None, "PUT": "other"}
+
+
+async def test_a_person_hears_of_a_deletion_that_hl7_v2_cannot_say() -> None:
+    repository = MemoryRepository()
+    route = route_of([Rule("lab", Format.MADE, "", frozenset(), True)])
+
+    async def write(*changes: Change) -> None:
+        await repository.write(changes, then=lambda done: Aftermath(outgoing=route(changed_by(done))))
+
+    await write(PATIENT, LAB)
+    await write(
+        Change(Verb.DELETE, "Observation", "o1"), Change(Verb.UPDATE, "Patient", "p1", {"gender": Raw(b'"other"')})
+    )
+    await write(Change(Verb.DELETE, "Patient", "p1"))
+    stop = Stop()
+    sender = Sender(
+        MemoryDestination("lab"),
+        repository,
+        MemoryJournal(),
+        RetryPolicy(),
+        BreakerPolicy(),
+        ended(stop, 3),
+        stop,
+        Silent(),
+    )
+    await asyncio.wait_for(sender.run(), 20)
+    found = [(one.code, one.location, one.count) for one in repository.exceptions()]
+    assert found == [("deletion-not-sent", "Patient", 1)], "nobody misses the Observation, of which no message is"
 
 
 async def test_a_deletion_of_nothing_is_not_told() -> None:

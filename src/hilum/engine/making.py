@@ -6,7 +6,7 @@ An outbox row names resources; what they were when its message was applied is re
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -16,10 +16,11 @@ from msgspec import Struct
 from hilum.errors import DeliveryError, FormatError, NotFound, Outcome
 from hilum.formats import hl7v2
 from hilum.mapping import outward
+from hilum.model import ExceptionItem
 from hilum.repository import Delivery, Query, Repository, SearchTerm, Stored
 from hilum.translator import refs_of
 
-__all__ = ["Maker", "Makes", "as_it_was", "control_id"]
+__all__ = ["Maker", "Makes", "as_it_was", "control_id", "untold"]
 
 MOST = 1000  # resources of one kind that one message can be about
 
@@ -33,12 +34,38 @@ class Makes(Protocol):
         """The record of one delivery; None when its cause gives nothing to say. Raises DeliveryError, outcome hold."""
         ...
 
+    @property
+    def types(self) -> Collection[str]:
+        """What records can be about."""
+        ...
+
+
+def untold(due: Delivery, repository: Repository, types: Collection[str]) -> list[ExceptionItem]:
+    """What the cause of a delivery deleted of these types: no message and no line says that something is gone."""
+    gone = [repository.version_by(due.seq, *ref) for ref in refs_of(due.outgoing.payload) if ref[0] in types]
+    to = due.outgoing.destination
+    return [
+        ExceptionItem(
+            "deletion-not-sent",
+            f"{to} was not told that a {one.type} was deleted: what it is sent has no way to say so",
+            one.type,
+            group=f"deletion-not-sent|{to}|{one.type}",
+        )
+        for one in gone
+        if one is not None and one.deleted
+    ]
+
 
 class Maker(Struct, frozen=True):
     """What one destination is sent, and as whom."""
 
     plan: outward.OutwardPlan
     receiver: outward.Receiver
+
+    @property
+    def types(self) -> Collection[str]:
+        """What its segments can be about."""
+        return self.plan.types
 
     def make(self, due: Delivery, repository: Repository) -> bytes | None:
         """The message of one delivery; None when its cause made no version of anything.

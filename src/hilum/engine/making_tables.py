@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -25,6 +25,11 @@ class TableMaker(Struct, frozen=True):
 
     plan: TablePlan
     receiver: str = "|"
+
+    @property
+    def types(self) -> Collection[str]:
+        """What its lines can be about."""
+        return self.plan.types
 
     def make(self, due: Delivery, repository: Repository) -> bytes | None:
         """CSV of one delivery, the names of the columns first; None when its cause gives no line.

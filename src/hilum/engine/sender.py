@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
-from hilum.engine.making import Makes
+from hilum.engine.making import Makes, untold
 from hilum.engine.stopping import Stop, Stopped
 from hilum.errors import DeliveryError, HilumError, Outcome
 from hilum.formats import fhir
@@ -126,8 +126,18 @@ class Sender:
             return
         fault.reach("engine.after_send")
         self._breaker = self._breaker.succeeded()
+        await self._tell_untold(due)
         await self._stop.insist(lambda: self._repository.delivered(due.id, receipt))
         self._done(due.seq)
+
+    async def _tell_untold(self, due: Delivery) -> None:
+        """A person hears of deletions of which the destination does not."""
+        maker = self._maker
+        if maker is None or due.outgoing.content_type != MADE:
+            return
+        items = await self._stop.look(lambda: untold(due, self._repository, maker.types))
+        if items:
+            await self._stop.insist(lambda: self._repository.report(items))
 
     async def _failed(self, due: Delivery, error: HilumError) -> None:
         if error.outcome is Outcome.RETRY:
