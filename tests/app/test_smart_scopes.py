@@ -344,6 +344,15 @@ async def everything(probe: Probe) -> None:
     await probe.same("GET", "/fhir/Patient/p2/$everything", "/fhir/Patient/xx/$everything")
 
 
+async def expansions(probe: Probe) -> None:
+    for url in (
+        "/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+        "/fhir/ValueSet/x/$expand",
+    ):
+        for method in ("GET", "POST"):
+            assert (await probe.client.request(method, url)).status_code == 403
+
+
 def asking(**values: str) -> dict[str, Any]:
     listed = [{"name": name, "valueString": value} for name, value in values.items()]
     return {"json": {"resourceType": "Parameters", "parameter": listed}}
@@ -490,6 +499,8 @@ PROBES: dict[str, dict[str, Callable[[Probe], Awaitable[None]]]] = {
     "/fhir/{type:fhirtype}/{id:fhirid}/$validate": {"GET": validates_one, "POST": validates_one},
     "/fhir/{owner:fhirtype}/{id:fhirid}/{type:fhirtype}": {"GET": compartments},
     "/fhir/Patient/{id:fhirid}/$everything": {"GET": everything, "POST": everything_posted},
+    "/fhir/ValueSet/$expand": {"GET": expansions, "POST": expansions},
+    "/fhir/ValueSet/{id:fhirid}/$expand": {"GET": expansions, "POST": expansions},
     "/fhir/Observation/$lastn": {"GET": lastn, "POST": lastn_posted},
     "/fhir/DocumentReference/$docref": {"GET": docref, "POST": docref_posted},
     "/fhir/$export": {"GET": exports, "POST": exports},

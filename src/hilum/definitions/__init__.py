@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 
+from hilum.definitions.terminology import Concepts
+
 from .building import sections_of
 from .definitions import Definitions
 from .model import (
@@ -39,6 +41,7 @@ __all__ = [
     "Binding",
     "CodeSystem",
     "Component",
+    "Concepts",
     "Constraint",
     "Definitions",
     "Discriminator",

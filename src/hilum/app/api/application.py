@@ -21,6 +21,7 @@ from hilum.app.api.capability import Capability
 from hilum.app.api.cors import Cors
 from hilum.app.api.everything import Everything
 from hilum.app.api.exchange import Call, Endpoint, Handler, Reply
+from hilum.app.api.expanding import Expanding
 from hilum.app.api.health import Health
 from hilum.app.api.history import History
 from hilum.app.api.inner import Inner
@@ -39,6 +40,7 @@ from hilum.app.api.transactions import Transactions
 from hilum.app.api.validating import Validation
 from hilum.app.api.writing import Writing, WritingRules
 from hilum.app.tokens import Grant, Permission, Tokens
+from hilum.definitions import r4
 from hilum.journal import Journal
 from hilum.repository import Repository
 from hilum.safeguards import Interaction
@@ -106,6 +108,7 @@ def create_app(
     history = History(repository, resources, searching.aside, surface.types, paging, base, max_count)
     everything = Everything(repository, searching, paging, base, max_count).of_patient
     special = Special(searching, paging, base, max_count)
+    expanding = Expanding(repository, searching, rules.definitions or r4())
     services = Services(
         exports.stand if exports is not None else None, subscriptions.stand if subscriptions is not None else None
     )
@@ -169,6 +172,8 @@ def create_app(
         _asked("/fhir/DocumentReference/$docref", read("search", special.docref)),
         _asked("/fhir/Patient/{id:fhirid}/$everything", read("everything", everything)),
         _route("/fhir/{owner:fhirtype}/{id:fhirid}/{type:fhirtype}", GET=read("search", searching.in_compartment)),
+        _asked("/fhir/ValueSet/$expand", read("search", expanding.of_type)),
+        _asked("/fhir/ValueSet/{id:fhirid}/$expand", read("search", expanding.of_one)),
         _route(f"{all_}/$validate", POST=read("validate", validation.of_type)),
         _route(
             f"{one}/$validate", GET=read("validate", validation.of_stored), POST=read("validate", validation.of_type)

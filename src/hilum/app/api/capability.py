@@ -169,6 +169,7 @@ def operations_of(type_: str) -> list[tuple[str, str]]:
 _OPERATIONS = {
     "Patient": (("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"),),
     "Observation": (("lastn", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"),),
+    "ValueSet": (("expand", "http://hl7.org/fhir/OperationDefinition/ValueSet-expand"),),
     "DocumentReference": (("docref", "http://hl7.org/fhir/us/core/OperationDefinition/docref"),),
 }
 

@@ -70,6 +70,13 @@ _LASTN = [
     FORMAT,
 ]
 _DOCREF = [_PATIENT, *(query(name, DATES) for name in ("start", "end")), query("type", _TEXTS), COUNT, FORMAT]
+_EXPAND = [
+    query("url", _TEXTS) | {"required": True},
+    query("filter", _TEXTS),
+    COUNT,
+    query("offset", {"type": "integer", "minimum": 0, "maximum": 999_999_999}),
+    FORMAT,
+]
 PARAMETERS = {
     "schema": {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"const": "Parameters"}}}
 }
@@ -78,12 +85,12 @@ _WRITTEN = (*_BODY, 409, 412, 422)
 
 
 def _operation_routes(
-    path: str, id_: str, text: str, query: list[dict[str, Any]], more: tuple[int, ...] = ()
+    path: str, id_: str, text: str, query: list[dict[str, Any]], more: tuple[int, ...] = (), result: str = "Bundle"
 ) -> Iterator[Route]:
     """An operation that is asked by its URL, or posted as Parameters."""
-    yield Route("get", path, id_, text, query, (*_READ, *more), result="Bundle")
+    yield Route("get", path, id_, text, query, (*_READ, *more), result=result)
     body = (FHIR, PARAMETERS)
-    yield Route("post", path, f"{id_}Posted", text, [FORMAT], (*_BODY, *more), body=body, result="Bundle")
+    yield Route("post", path, f"{id_}Posted", text, [FORMAT], (*_BODY, *more), body=body, result=result)
 
 
 ROUTES = [
@@ -184,6 +191,10 @@ ROUTES = [
     ),
     *_operation_routes("/fhir/Observation/$lastn", "lastn", "The newest of each code", _LASTN),
     *_operation_routes("/fhir/DocumentReference/$docref", "docref", "The documents of a patient", _DOCREF),
+    *_operation_routes("/fhir/ValueSet/$expand", "expand", "The codes of a value set", _EXPAND, (422,), "ValueSet"),
+    *_operation_routes(
+        "/fhir/ValueSet/{id}/$expand", "expandStored", "The codes of a stored one", _EXPAND[1:], (422,), "ValueSet"
+    ),
     Route(
         "post", f"{_TYPE}/$validate", "validate", "Say what is wrong with a resource", [], _BODY, body=(FHIR, ANYTHING)
     ),
