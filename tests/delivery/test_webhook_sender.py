@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -285,6 +286,32 @@ async def test_mutual_tls_shows_our_certificate(secret: Secret, tmp_path: Path) 
         sending(app.url, secret, tls=tls) as sender,
     ):
         assert (await sender.send(RECORD)).detail == "201"
+
+
+@pytest.mark.parametrize(("name", "is_named"), [("", True), ("localhost", True), ("other.example", False)])
+async def test_the_certificate_must_carry_the_name_that_the_file_says(
+    secret: Secret, tmp_path: Path, name: str, is_named: bool
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("server")
+    async with (
+        portal(ssl_certfile=pair.certificate, ssl_keyfile=pair.key) as app,
+        sending(app.url, secret, tls=ClientTls(ca=authority.ca, server_name=name)) as sender,
+    ):
+        found = [finding.code for finding in await sender.probe()]
+        assert found == ([] if is_named else ["webhook-tls-failed"])
+        if is_named:
+            assert (await sender.send(RECORD)).detail == "201"
+        else:
+            assert (await error_of(sender)).code == "webhook-tls-failed"
+        assert len(app.requests) == int(is_named)
+
+
+async def test_a_partner_who_is_not_there_is_said_before_anything_is_sent(secret: Secret) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    sender = WebhookSender("portal", WebhookDestination(url=f"http://127.0.0.1:{port}/", secret=secret))
+    assert [finding.code for finding in await sender.probe()] == ["webhook-connect-failed"]
 
 
 @pytest.mark.parametrize(

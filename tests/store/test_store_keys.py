@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hilum.errors import StoreUnsafe
+from hilum.errors import StoreError, StoreUnsafe
 from hilum.store import Schema, Store, key_from_file, key_from_secret
 from hilum.store import store as store_module
 from hilum.store.connection import check_version
@@ -137,3 +138,19 @@ def test_a_store_whose_making_was_cut_off_is_made(tmp_path: Path, monkeypatch: p
     assert path.stat().st_size == 0
     Store.open(path, key=KEY, schemas=[]).close()
     assert not (tmp_path / "hilum.db.new").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EROFS, "store-read-only"), (errno.ENOSPC, "store-full"), (errno.EIO, "store-disk-failed")],
+)
+def test_a_folder_that_cannot_be_written_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store_module, "ProcessLock", refuse)
+    with pytest.raises(StoreError) as caught:
+        Store.open(tmp_path / "hilum.db", key=KEY, schemas=[], exclusive=True)
+    assert caught.value.code == code

@@ -113,7 +113,7 @@ def _unknown(word: str) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
-    from hilum.app.failure import report_bug, report_error, report_file, report_order, report_usage
+    from hilum.app.failure import is_about_a_file, report_bug, report_error, report_file, report_order, report_usage
     from hilum.errors import HilumError
 
     as_json = "--json" in arguments
@@ -129,8 +129,8 @@ def _run(name: str, arguments: list[str]) -> int:
         return FINDINGS
     except (KeyboardInterrupt, BrokenPipeError):
         raise
-    except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        if error.filename is None:
+    except OSError as error:
+        if not is_about_a_file(error):
             report_bug(error)
             return INTERNAL
         report_file(error)

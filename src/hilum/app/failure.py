@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "finding_as_json",
+    "is_about_a_file",
     "line_of",
     "page_of",
     "report_bug",
@@ -76,9 +78,18 @@ def report_order(words: Sequence[str]) -> None:
         print(f"  FOLDER comes last: `{meant}`", file=sys.stderr)
 
 
+def is_about_a_file(error: OSError) -> bool:
+    """Whether a file or a disk is why, and not a fault of hilum."""
+    return error.filename is not None or error.errno in _DISK
+
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG})
+
+
 def report_file(error: OSError) -> None:
-    """A file that was named and cannot be used."""
-    print(f"hilum: file-unusable {error.filename}: {error.strerror}", file=sys.stderr)
+    """A file that was named and cannot be used, or its disk."""
+    named = f"{error.filename}: " if error.filename is not None else ""
+    print(f"hilum: file-unusable {named}{error.strerror}", file=sys.stderr)
 
 
 def report_bug(error: Exception) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hilum.app.bulk.tables import BULK_SCHEMA
 from hilum.app.sections import SECTIONS
@@ -17,15 +18,15 @@ from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, SqliteTokens
 from hilum.config import Integration, Tree, load
 from hilum.engine import Ledger, add_up
-from hilum.errors import NotFound
+from hilum.errors import ConfigError, NotFound
 from hilum.journal import SCHEMA as JOURNAL_SCHEMA
 from hilum.journal import SqliteJournal
-from hilum.model import AuditEvent
+from hilum.model import AuditEvent, Severity
 from hilum.repository import SCHEMA as REPOSITORY_SCHEMA
 from hilum.repository import SqliteRepository
 from hilum.store import Store, key_from_file, key_from_secret
 
-__all__ = ["Opened", "open_folder", "store_file", "whoami"]
+__all__ = ["Opened", "check_secrets", "open_folder", "store_file", "whoami"]
 
 
 class Opened(Struct, frozen=True):
@@ -90,6 +91,18 @@ def open_folder(
             journal.close()
     finally:
         store.close()
+
+
+def check_secrets(tree: Tree) -> None:
+    """Raise ConfigError with every secret that cannot be used here and now: before anybody is listened to."""
+    found = [
+        replace(finding, location=where)
+        for where, secret in tree.secrets()
+        for finding in secret.probe()
+        if finding.severity is Severity.ERROR
+    ]
+    if found:
+        raise ConfigError("secrets that this folder names are missing here", found)
 
 
 def store_file(tree: Tree) -> Path:

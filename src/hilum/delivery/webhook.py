@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 
@@ -36,6 +37,7 @@ class WebhookSender:
         self._secret = b""
         self._headers: dict[str, str] = {}
         self._client: httpx2.AsyncClient | None = None
+        self._named = {"sni_hostname": config.tls.server_name} if config.tls.server_name else {}
 
     async def open(self) -> None:
         """Resolves the secrets and reads the TLS files. Raises ConfigError `secret-`, `tls-` or `webhook-`."""
@@ -65,7 +67,9 @@ class WebhookSender:
         try:
             async with (
                 asyncio.timeout(config.connect_seconds + config.answer_seconds),
-                self._client.stream("POST", config.url, content=record.payload, headers=headers) as answer,
+                self._client.stream(
+                    "POST", config.url, content=record.payload, headers=headers, extensions=self._named
+                ) as answer,
             ):
                 await _discard(answer)
         except TimeoutError:
@@ -82,10 +86,10 @@ class WebhookSender:
             await client.aclose()
 
     async def probe(self) -> list[Finding]:
-        """Whether address, secrets and TLS files do. Sends nothing."""
+        """Whether address, secrets and TLS files do and the partner can be reached. Connects and sends nothing."""
         try:
             _credentials(self._config)
-            client_context(self._config.tls)
+            await _reach(self._config, client_context(self._config.tls))
         except HilumError as error:
             return [Finding(error.code, error.message, self.name)]
         return []
@@ -113,14 +117,31 @@ async def _discard(answer: httpx2.Response) -> None:
             return
 
 
-def _unreached(error: httpx2.TransportError) -> DeliveryError:
+async def _reach(config: WebhookDestination, tls: ssl.SSLContext) -> None:
+    """Open a connection as the first record would, and close it. Raises DeliveryError."""
+    url = httpx2.URL(config.url)
+    secured: dict[str, Any] = {}
+    if url.scheme == "https":
+        secured = {"ssl": tls, "server_hostname": config.tls.server_name or url.host}
+    try:
+        async with asyncio.timeout(config.connect_seconds):
+            _, writer = await asyncio.open_connection(url.host, url.port or _PORTS[url.scheme], **secured)
+    except (OSError, TimeoutError) as error:
+        raise _unreached(error) from error
+    writer.transport.abort()
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def _unreached(error: httpx2.TransportError | OSError) -> DeliveryError:
     """Foreign errors, mapped: all of them are retried under the same idempotency key."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return DeliveryError(f"No TLS with the partner: {tls_reason(cause)}", code="webhook-tls-failed")
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+    if isinstance(error, OSError | httpx2.ConnectError | httpx2.ConnectTimeout):
         return DeliveryError("The partner cannot be reached", code="webhook-connect-failed")
     if isinstance(error, httpx2.TimeoutException):
         return _late()

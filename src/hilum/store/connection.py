@@ -67,7 +67,8 @@ def prepare_file(path: Path) -> None:
 
 def is_made(path: Path) -> None:
     """It holds its tables: from now on it is never empty."""
-    _mark(path).unlink(missing_ok=True)
+    if _mark(path).exists():
+        _mark(path).unlink(missing_ok=True)
 
 
 def _mark(path: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+
 import apsw
 
 from hilum.errors import Outcome, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUnsafe
 
-__all__ = ["breaks_transaction", "translate"]
+__all__ = ["breaks_transaction", "translate", "translate_file"]
 
 _FULL = "nothing of this was saved: free space on the store's disk, then it goes on by itself"
 _DISK = "the disk refused a read, a write or a sync; nothing of this was saved: check the disk and its mount"
@@ -33,6 +35,15 @@ def translate(error: apsw.Error) -> StoreError:
         return StoreUnsafe(_READ_ONLY, code="store-read-only")
     # names of tables and columns at most: all values are bound, never part of the text
     return StoreError(f"SQLite refused: {error}", code="store-failed")
+
+
+def translate_file(error: OSError) -> StoreError:
+    """The same of an error that the files beside the database meet."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(_FULL)
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StoreUnsafe(_READ_ONLY, code="store-read-only")
+    return StoreFull(_DISK, code="store-disk-failed")
 
 
 def breaks_transaction(error: BaseException) -> bool:

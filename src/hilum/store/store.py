@@ -12,7 +12,7 @@ import apsw
 
 from hilum.errors import StoreError
 from hilum.store.connection import Target, check_version, connect, discard, is_made, prepare_file
-from hilum.store.failures import translate
+from hilum.store.failures import translate, translate_file
 from hilum.store.keys import derive
 from hilum.store.lock import ProcessLock
 from hilum.store.schema import Schema, install, stored_secret
@@ -57,8 +57,11 @@ class Store:
         """
         check_version()
         target = Target(path=Path(path), key=key, vfs=vfs)
-        prepare_file(target.path)
-        lock = _lock(target.path) if exclusive else None
+        try:
+            prepare_file(target.path)
+            lock = _lock(target.path) if exclusive else None
+        except OSError as error:
+            raise translate_file(error) from error
         try:
             connection = connect(target)
             try:

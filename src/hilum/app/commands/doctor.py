@@ -9,12 +9,13 @@ from pathlib import Path
 
 import apsw
 
+from hilum.app.api import listen
 from hilum.app.arguments import Environment, Folder, Json
 from hilum.app.opening import Opened, open_folder, store_file
 from hilum.app.printing import print_json, print_table
 from hilum.app.running import LEAST_FREE_BYTES, destinations_of, plan_of, sources_of
 from hilum.app.sections import SECTIONS
-from hilum.config import Tree, examine
+from hilum.config import Integration, Tree, examine
 from hilum.errors import HilumError, NotFound, StoreBusy
 from hilum.model import Finding, Severity
 from hilum.store import ProcessLock
@@ -86,7 +87,19 @@ async def _ways(tree: Tree) -> list[tuple[str, str, str]]:
             found += _findings(f"source {name}", findings, "can listen")
     for name, destination in destinations_of(tree).items():
         found += _findings(f"destination {name}", await destination.probe(), "can be reached")
-    return found
+    return [*found, *_api(tree)]
+
+
+def _api(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    try:
+        listen(tree.one(Integration).api).close()
+    except HilumError as error:
+        if error.code == "api-port-in-use" and _is_running(tree):
+            yield "api", OK, "`hilum run` listens here"
+        else:
+            yield "api", ERROR, str(error)
+    else:
+        yield "api", OK, "can listen"
 
 
 def _is_running(tree: Tree) -> bool:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from hilum.app.arguments import Environment, Folder
 from hilum.app.logs import Log, logs_of_service
 from hilum.app.loop import fast_runner, settle_memory
-from hilum.app.opening import open_folder
+from hilum.app.opening import check_secrets, open_folder
 from hilum.app.running import running, stop_signals, until_stopped
 
 __all__ = ["command"]
@@ -40,6 +40,7 @@ async def _run(folder: Path, environment: str | None) -> int:
     with open_folder(folder, environment, exclusive=True, create=True) as opened:
         if not opened.journal.route_counts():  # after a start this is the one sign of a store that was lost
             print(f"store:     {opened.store.path} is new, nothing was received yet", file=sys.stderr)
+        check_secrets(opened.tree)
         async with running(opened) as state:
             for name, address in state.addresses().items():
                 print(f"listening: {name}, {address}", file=sys.stderr)
