@@ -141,6 +141,25 @@ def number(name: str, given: int) -> dict[str, Any]:
             (operation("delete", "Patient.birthDate.extension('http://e.example/t')"),),
             {"_birthDate": None},
         ),
+        (
+            (
+                operation("replace", "Patient.name[0].given[1].id", value(valueString="g2")),
+                operation("add", "Patient.birthDate", named("id"), value(valueString="b1")),
+                operation("replace", "Patient.birthDate.id", value(valueString="b2")),
+            ),
+            {
+                "name": [{**PERSON["name"][0], "_given": [None, {"id": "g2"}]}, PERSON["name"][1]],
+                "_birthDate": {**PERSON["_birthDate"], "id": "b2"},
+            },
+        ),
+        (
+            (
+                operation("delete", "Patient.name[0].given[1].id"),
+                operation("delete", "Patient.name[1].given.id"),
+                operation("delete", "Patient.name[1].id"),
+            ),
+            {"name": [{k: v for k, v in PERSON["name"][0].items() if k != "_given"}, PERSON["name"][1]]},
+        ),
         ((operation("delete", "Patient.gender"),), {}),
         ((operation("delete", "Patient.contact[0]"),), {"contact": None}),
         (

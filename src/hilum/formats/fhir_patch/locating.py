@@ -6,6 +6,7 @@ mark: parts of resources are known by their identity, primitives by an `_name` o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from hilum.errors import FormatError
@@ -28,6 +29,7 @@ class Marked:
 
     def __init__(self, resource: dict[str, Any]) -> None:
         self._at: dict[int, Keys] = {}
+        self._resource = resource
         self._type = str(resource.get("resourceType", ""))
         self._copy = self._part(resource, ())
 
@@ -52,9 +54,25 @@ class Marked:
         except FhirPathError as error:
             raise _invalid(f"the path cannot be used: {error.message}") from None
         found = [self._place(item) for item in items]
+        if None in found and path.endswith(".id"):  # of primitives, whose id bears no mark
+            found = [keys for parent in self.find(path.removesuffix(".id")) for keys in self._ids(parent)]
         if None in found:
             raise _invalid("the path leads to a value that is no element of the resource")
         return [keys for keys in found if keys is not None]
+
+    def _ids(self, parent: Keys) -> Iterator[Keys]:
+        """Where the id of an element stands, if it has one; of a primitive in its `_name`."""
+        places: list[Keys] = [(*parent, "id")]
+        if parent and isinstance(parent[-1], str):
+            places.append((*parent[:-1], f"_{parent[-1]}", "id"))
+        elif parent:
+            places.append((*parent[:-2], f"_{parent[-2]}", parent[-1], "id"))
+        for keys in places:
+            held: Any = self._resource
+            for key in keys:
+                held = _below(held, key)
+            if held is not None:
+                yield keys
 
     def _place(self, item: Any) -> Keys | None:
         if type(item) is Element:
@@ -93,6 +111,12 @@ class Marked:
         mark = {**(self._part(under, (*keys, *below)) if isinstance(under, dict) else {}), **_MARK}
         self._at[id(mark)] = place
         return mark
+
+
+def _below(held: Any, key: str | int) -> Any:
+    if isinstance(held, list):
+        return held[key] if isinstance(key, int) and key < len(held) else None
+    return held.get(key) if isinstance(held, dict) else None
 
 
 def _is_complex(value: Any) -> bool:
