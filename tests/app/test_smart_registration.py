@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from smart_support import EC, PORTAL, Browser, SmartWorld, keys
 
+from hilum.app.smart.records import digest
 from hilum.config import Secret, Smart, SmartRegistration
 from hilum.errors import HilumError
 
@@ -84,6 +85,73 @@ async def test_a_program_registers_its_keys(world: SmartWorld) -> None:
     assert said["scope"] == "system/Observation.rs"
     answer = await world.backend("system/*.rs", said["client_id"], key=EC, alg="ES384")
     assert answer.json()["scope"] == "system/Observation.rs"
+
+
+async def test_an_app_reads_changes_and_ends_its_registration(world: SmartWorld) -> None:
+    """RFC 7592."""
+    said = await register(world, PAGE)
+    at, own = said["registration_client_uri"], said["registration_access_token"]
+    async with world.client() as client:
+        browser = Browser(client)
+        code = await browser.code("launch/patient patient/*.rs", client_id=said["client_id"])
+        access = (await browser.exchange(code, client_id=said["client_id"])).json()["access_token"]
+    async with world.client(own) as client:
+        assert (await client.get(at)).json() == said
+        more = "https://portal.example/other"
+        kept = {name: said[name] for name in ("client_id", "token_endpoint_auth_method")}
+        changed = kept | {
+            "redirect_uris": [PORTAL, more],
+            "client_name": "Journal",
+            "scope": "launch/patient patient/Patient.rs",
+        }
+        answer = await client.put(at, json=changed)
+        assert answer.status_code == 200, answer.text
+        assert {name: answer.json()[name] for name in changed} == changed
+        assert (await client.get(at)).json() == answer.json()
+        app = world.smart.apps.find(said["client_id"])
+        assert app is not None
+        assert (app.title, app.redirects, app.scopes) == ("Journal", (PORTAL, more), changed["scope"])
+    async with world.client(access) as client:
+        assert (await client.get("/fhir/Patient")).status_code == 401, "what it was given as another app has ended"
+    async with world.client(own) as client:
+        for wrong in (
+            changed | {"client_id": "portal"},
+            {name: value for name, value in changed.items() if name != "client_id"},
+            changed | {"registration_access_token": own},
+            changed | {"client_secret": "guess"},
+            changed | {"redirect_uris": []},
+            changed | {"scope": "user/*.cruds"},
+            [],
+        ):
+            assert (await client.put(at, json=wrong)).status_code == 400, wrong
+        assert (await client.delete(at)).status_code == 204
+        assert (await client.get(at)).status_code == 401
+        assert (await client.post("/smart/register", json=PAGE)).status_code == 401, "it is no token to register with"
+    assert world.smart.apps.find(said["client_id"]) is None
+
+
+async def test_only_an_apps_own_token_opens_its_registration(world: SmartWorld) -> None:
+    one, other = await register(world, {"redirect_uris": [PORTAL]}), await register(world, PAGE)
+    at = one["registration_client_uri"]
+    for token in ("", TOKEN, other["registration_access_token"], one["client_secret"], world.token("op")):
+        async with world.client(token) as client:
+            for method in ("GET", "PUT", "DELETE"):
+                answer = await client.request(method, at, json=PAGE)
+                assert (answer.status_code, answer.json()["error"]) == (401, "invalid_token")
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+            elsewhere = at.rpartition("/")[0] + "/portal"
+            assert (await client.get(elsewhere)).status_code == 401, "an app that an operator registered"
+    async with world.client(one["registration_access_token"]) as client:
+        same = {"client_id": one["client_id"], "redirect_uris": [PORTAL], "client_secret": one["client_secret"]}
+        kept = await client.put(at, json=same)
+        assert "client_secret" not in kept.json()
+        app = world.smart.apps.find(one["client_id"])
+        assert app is not None
+        assert app.secret == digest(one["client_secret"]), "the secret stays"
+        to_keys = {"client_id": one["client_id"], **PROGRAM}
+        assert (await client.put(at, json=to_keys)).json()["scope"] == "system/Observation.rs"
+        back = (await client.put(at, json=same | {"client_secret": None})).json()
+        assert back["client_secret"] not in ("", one["client_secret"])
 
 
 REFUSED = [

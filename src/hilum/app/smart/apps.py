@@ -47,21 +47,49 @@ class Apps:
         sql = f"SELECT {_COLUMNS} FROM smart_app ORDER BY created, id"  # noqa: S608 - names of columns
         return self._store.read(lambda connection: [_app(found) for found in connection.execute(sql)])
 
-    def add(self, app: App, *, by: str) -> None:
-        """Register. Raises HilumError `app-exists`."""
+    def add(self, app: App, *, by: str, registration: tuple[bytes, str] | None = None) -> None:
+        """Register. `registration`: of an app that did so itself the hash of its token, and its metadata as JSON.
+
+        Raises HilumError `app-exists`.
+        """
 
         def job(connection: apsw.Connection) -> None:
             if app_in(connection, app.id) is not None:
                 text = f"there is or was an app {app.id}; ids are not used twice, so that the audit stays clear"
                 raise HilumError(text, code="app-exists", location=app.id)
-            row = (
-                *(app.id, app.title, app.kind.value, app.secret or None, app.jwks, app.jwks_uri),
-                *(json.dumps(app.redirects), json.dumps(app.origins), app.scopes, app.launch, app.created, 0),
-            )
-            connection.execute(f"INSERT INTO smart_app ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608
+            _put(connection, app)
+            if registration is not None:
+                connection.execute("INSERT INTO smart_registration VALUES (?, ?, ?)", (app.id, *registration))
             self._journal.audit_in(
                 connection, [AuditEvent(app.created, by, "app-add", app.id, detail=f"kind={app.kind}")]
             )
+
+        self._store.write_now(job)
+
+    def registration(self, id_: str) -> tuple[App, bytes, str] | None:
+        """An app that registered itself, the hash of its registration token, and its metadata as JSON."""
+
+        def query(connection: apsw.Connection) -> tuple[App, bytes, str] | None:
+            app = app_in(connection, id_)
+            sql = "SELECT token, metadata FROM smart_registration WHERE app = ?"
+            found: list[Any] = connection.execute(sql, (id_,)).fetchall()
+            if not found or app is None or app.removed:
+                return None
+            token, metadata = found[0]
+            return app, token, metadata
+
+        return self._store.read(query)
+
+    def change(self, app: App, metadata: str) -> None:
+        """What an app says of itself anew; all tokens that it has end."""
+
+        def job(connection: apsw.Connection) -> None:
+            now = microseconds()
+            _put(connection, app)
+            connection.execute("UPDATE smart_registration SET metadata = ? WHERE app = ?", (metadata, app.id))
+            connection.execute("UPDATE smart_grant SET revoked = ? WHERE app = ? AND revoked = 0", (now, app.id))
+            detail = f"kind={app.kind}"
+            self._journal.audit_in(connection, [AuditEvent(now, f"app/{app.id}", "app-change", app.id, detail=detail)])
 
         self._store.write_now(job)
 
@@ -131,6 +159,14 @@ def origin_of(url: str) -> str:
     if parts.scheme not in ("http", "https"):
         return ""
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _put(connection: apsw.Connection, app: App) -> None:
+    row = (
+        *(app.id, app.title, app.kind.value, app.secret or None, app.jwks, app.jwks_uri),
+        *(json.dumps(app.redirects), json.dumps(app.origins), app.scopes, app.launch, app.created, 0),
+    )
+    connection.execute(f"INSERT OR REPLACE INTO smart_app ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608
 
 
 def app_in(connection: apsw.Connection, id_: str) -> App | None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import secrets
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from hilum.app.api.auditor import Auditor
-from hilum.app.api.auth import peer
-from hilum.app.api.exchange import Call, Reply
+from hilum.app.api.exchange import Call
 from hilum.app.api.outcomes import Problem
-from hilum.app.smart.apps import Apps, new_app
+from hilum.app.smart.apps import new_app
 from hilum.app.smart.problems import OAuthProblem
-from hilum.app.smart.records import SECOND, App, Kind
-from hilum.app.smart.service import error_reply, json_reply
+from hilum.app.smart.records import App, Kind
 from hilum.config import SmartRegistration
 from hilum.errors import HilumError
 from hilum.safeguards import Level, Scopes, narrow, parse_scopes, print_scopes
 
-__all__ = ["Registering", "registered"]
+__all__ = ["Made", "allowed_of", "body_of", "registered"]
 
 SHORTEST_TOKEN = 16  # bytes
 PEOPLE, ITSELF = "authorization_code", "client_credentials"
@@ -46,50 +41,33 @@ class Metadata(Struct, frozen=True):
     initiate_login_uri: str = ""
 
 
-class Registering:
-    """Answers JSON. Raises HilumError `registration-token-short`, `app-scopes-invalid` for settings of no use."""
+class Made(Struct, frozen=True):
+    """An app as it is asked for, its secret ("" for none), and its metadata as registered."""
 
-    def __init__(self, apps: Apps, auditor: Auditor, settings: SmartRegistration) -> None:
-        self._apps, self._auditor = apps, auditor
-        self._token = settings.token.resolve_bytes()
-        if len(self._token) < SHORTEST_TOKEN:
-            text = f"the token of smart.registration has fewer than {SHORTEST_TOKEN} bytes: make a longer one"
-            raise HilumError(text, code="registration-token-short", location="integration.yaml")
-        self._allowed = parse_scopes(settings.scopes)
-        if self._allowed.unknown or not self._allowed.resources:
-            text = "smart.registration.scopes are words such as launch/patient, openid, patient/*.rs"
-            raise HilumError(text, code="app-scopes-invalid", location="integration.yaml")
-
-    async def register(self, call: Call) -> Reply:
-        """`POST /smart/register`."""
-        try:
-            self._check(call)
-            app, secret, said = registered(await _body(call), self._allowed)
-            await asyncio.to_thread(self._apps.add, app, by="registration")
-        except OAuthProblem as problem:
-            await self._auditor.stranger("register", "", problem.code, f"peer={peer(call)}")
-            return error_reply(problem)
-        facts: dict[str, Any] = {"client_id": app.id, "client_id_issued_at": app.created // SECOND}
-        if secret:
-            facts |= {"client_secret": secret, "client_secret_expires_at": 0}
-        return json_reply(facts | said, 201)
-
-    def _check(self, call: Call) -> None:
-        scheme, _, text = call.header("authorization").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(text.strip().encode(), self._token):
-            text = "send the token that this server's operator gives to those who may register apps"
-            raise OAuthProblem("invalid_token", text, code="registration-refused", status=401, scheme="Bearer")
+    app: App
+    secret: str
+    said: dict[str, Any]
 
 
-async def _body(call: Call) -> bytes:
+def allowed_of(settings: SmartRegistration) -> Scopes:
+    """All that such apps may ask for. Raises HilumError `app-scopes-invalid` for what is of no use."""
+    allowed = parse_scopes(settings.scopes)
+    if allowed.unknown or not allowed.resources:
+        text = "smart.registration.scopes are words such as launch/patient, openid, patient/*.rs"
+        raise HilumError(text, code="app-scopes-invalid", location="integration.yaml")
+    return allowed
+
+
+async def body_of(call: Call) -> bytes:
+    """The metadata as sent. Raises OAuthProblem."""
     try:
         return await call.body()
     except Problem as problem:
         raise _invalid(problem.issues[0].text) from None
 
 
-def registered(body: bytes, allowed: Scopes) -> tuple[App, str, dict[str, Any]]:
-    """The app that is asked for, its secret ("" for none), and its metadata as registered. Raises OAuthProblem."""
+def registered(body: bytes, allowed: Scopes, id_: str = "") -> Made:
+    """The app that is asked for, with a new id or with this one. Raises OAuthProblem."""
     try:
         asked = msgspec.json.decode(body, type=Metadata)
     except msgspec.DecodeError as error:
@@ -105,7 +83,7 @@ def registered(body: bytes, allowed: Scopes) -> tuple[App, str, dict[str, Any]]:
     scopes = _scopes(asked, allowed)
     try:
         app, secret = new_app(
-            f"app-{secrets.token_hex(10)}",
+            id_ or f"app-{secrets.token_hex(10)}",
             title=asked.client_name,
             kind=kind,
             redirects=asked.redirect_uris if is_for_people else (),
@@ -118,7 +96,8 @@ def registered(body: bytes, allowed: Scopes) -> tuple[App, str, dict[str, Any]]:
         name = "invalid_redirect_uri" if error.code == "app-redirect-invalid" else "invalid_client_metadata"
         raise OAuthProblem(name, error.message, code=error.code) from None
     said = {"redirect_uris": app.redirects, "client_name": app.title, "scope": app.scopes, "jwks": asked.jwks}
-    return app, secret, {name: value for name, value in (msgspec.structs.asdict(asked) | said).items() if value}
+    shown = {name: value for name, value in (msgspec.structs.asdict(asked) | said).items() if value}
+    return Made(app, secret, shown)
 
 
 def _scopes(asked: Metadata, allowed: Scopes) -> Scopes:

@@ -15,6 +15,13 @@ CREATE TABLE IF NOT EXISTS smart_app (
     removed   INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
+-- Apps that registered themselves: what they look after it with (RFC 7592).
+CREATE TABLE IF NOT EXISTS smart_registration (
+    app      TEXT PRIMARY KEY,
+    token    BLOB NOT NULL,             -- SHA-256
+    metadata TEXT NOT NULL              -- JSON, as it was registered
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS smart_user (
     name     TEXT PRIMARY KEY,
     hash     TEXT NOT NULL,             -- argon2id; '' for somebody who signs in elsewhere

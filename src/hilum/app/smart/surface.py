@@ -19,8 +19,8 @@ from hilum.app.smart.discovery import Addresses, openid_configuration, security,
 from hilum.app.smart.front import Front
 from hilum.app.smart.keys import RemoteKeys
 from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
+from hilum.app.smart.managing import Registrations
 from hilum.app.smart.provider import Provider
-from hilum.app.smart.registering import Registering
 from hilum.app.smart.seal import Seal
 from hilum.app.smart.service import Service
 from hilum.app.smart.signing import Signer, signing_key
@@ -109,7 +109,7 @@ class Authorization:
         self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
         self._registering = None
         if settings.registration is not None:
-            self._registering = Registering(self.apps, self._auditor, settings.registration)
+            self._registering = Registrations(self.apps, self._auditor, at.register, settings.registration)
         self._documents = {
             "/fhir/.well-known/smart-configuration": smart_configuration(at),
             "/.well-known/smart-configuration": smart_configuration(at),
@@ -139,7 +139,7 @@ class Authorization:
         front, service = self._front, self._service
         registering = self._registering
         return [
-            *([_route("/smart/register", POST=registering.register)] if registering is not None else []),
+            *(_registrations(registering) if registering is not None else []),
             *(_route(path, GET=_document(said)) for path, said in self._documents.items()),
             _route("/smart/authorize", GET=front.authorize, POST=front.authorize),
             _route("/smart/login", POST=front.login),
@@ -158,6 +158,11 @@ class Authorization:
 
 def _route(path: str, **handlers: Handler) -> Route:
     return Route(path, Endpoint(path, handlers), methods=list(handlers))
+
+
+def _registrations(one: Registrations) -> list[Route]:
+    own = _route("/smart/register/{client}", GET=one.read, PUT=one.update, DELETE=one.remove)
+    return [_route("/smart/register", POST=one.register), own]
 
 
 def _document(said: object) -> Handler:
