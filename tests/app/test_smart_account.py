@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from smart_support import PASSWORD, Browser, SmartWorld
+from smart_support import PASSWORD, PORTAL, Browser, SmartWorld
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +122,56 @@ async def test_somebody_else_may_sign_in_at_the_consent_page(world: SmartWorld) 
         assert 'name="password"' in browser.page
         await browser.submit("login", name="drake", password=PASSWORD)
         assert 'name="q"' in browser.page, "a practitioner chooses the patient: that of before is forgotten"
+
+
+async def signed_in(browser: Browser) -> tuple[str, str]:
+    """Access and id_token of the portal, of a session that goes on."""
+    said = (await browser.exchange(await browser.code("openid online_access launch/patient patient/Patient.rs"))).json()
+    return str(said["access_token"]), str(said["id_token"])
+
+
+async def test_an_app_signs_a_person_out_and_gets_them_back(world: SmartWorld) -> None:
+    async with world.client() as client:
+        browser = Browser(client)
+        token, hint = await signed_in(browser)
+        asked = {"id_token_hint": hint, "post_logout_redirect_uri": PORTAL, "state": "s 1"}
+        answer = await client.get("/smart/logout", params=asked)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{PORTAL}?state=s+1")
+        assert await status(client, token) == 401, "it was allowed while the session lasts"
+        assert ("user/ana", "sign-out", "Patient/p1", "ok") in world.audited()
+        await browser.ask()
+        assert 'name="password"' in browser.page
+        again = await client.post("/smart/logout", data=asked)
+        assert again.headers["location"] == f"{PORTAL}?state=s+1", "who is signed out stays so"
+        found = (await client.get("/.well-known/openid-configuration")).json()
+        assert found["end_session_endpoint"] == f"{world.base}/smart/logout"
+
+
+async def test_nobody_is_signed_out_or_sent_elsewhere_without_proof(world: SmartWorld) -> None:
+    async with world.client() as client:
+        browser = Browser(client)
+        token, hint = await signed_in(browser)
+        head, body, mark = hint.split(".")
+        forged = f"{head}.{body}.{mark[::-1]}"
+        none = ".".join(["eyJhbGciOiJub25lIn0", body, ""])
+        for asked in (
+            {},
+            {"id_token_hint": forged},
+            {"id_token_hint": none},
+            {"id_token_hint": hint, "client_id": "chart"},
+        ):
+            answer = await client.get("/smart/logout", params=asked | {"post_logout_redirect_uri": PORTAL})
+            assert answer.headers["location"] == f"{world.base}/smart/account", asked
+            assert await status(client, token) == 200
+        async with world.client() as other:
+            await (drake := Browser(other)).ask("user/*.rs")
+            await drake.submit("login", name="drake", password=PASSWORD)
+            answer = await other.get("/smart/logout", params={"id_token_hint": hint})
+            assert answer.headers["location"] == f"{world.base}/smart/account", "it is about somebody else"
+        for to in ("https://evil.example/", f"{PORTAL}/x", "javascript:alert(1)", ""):
+            answer = await client.get("/smart/logout", params={"id_token_hint": hint, "post_logout_redirect_uri": to})
+            assert answer.status_code == 200
+            assert "You are signed out" in answer.text
+            assert to not in answer.text or not to
+        twice = await client.get("/smart/logout?state=a&state=b")
+        assert twice.status_code == 400

@@ -532,6 +532,7 @@ OPEN = {
     "/smart/callback",
     "/smart/patient",
     "/smart/account",
+    "/smart/logout",
     "/smart/consent",
     "/smart/token",
     "/smart/revoke",

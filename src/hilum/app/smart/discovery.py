@@ -43,6 +43,7 @@ class Addresses:
         self.revoke = f"{base}/smart/revoke"
         self.jwks = f"{base}/smart/jwks.json"
         self.callback = f"{base}/smart/callback"
+        self.logout = f"{base}/smart/logout"
         self.account = f"{base}/smart/account"
         self.register = f"{base}/smart/register" if registers else ""  # "": apps do not register themselves
 
@@ -76,6 +77,7 @@ def openid_configuration(at: Addresses) -> dict[str, Any]:
     shared = {name: value for name, value in smart_configuration(at).items() if name != "capabilities"}
     return {
         **shared,
+        "end_session_endpoint": at.logout,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "profile"],

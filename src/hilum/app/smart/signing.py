@@ -30,6 +30,14 @@ class Signer:
         """A compact JWT."""
         return jwt.encode({"alg": ALGORITHM, "kid": self._key.kid, "typ": "JWT"}, claims, self._key, [ALGORITHM])
 
+    def read(self, text: str, issuer: str) -> dict[str, Any] | None:
+        """The claims of a token that this key signed for this issuer, whether it has expired or not; else None."""
+        try:
+            claims = jwt.decode(text, self._key, [ALGORITHM]).claims
+        except (JoseError, ValueError, TypeError):
+            return None
+        return claims if claims.get("iss") == issuer else None
+
     def public(self) -> dict[str, Any]:
         """The JWK Set for those who verify."""
         return {"keys": [{**self._key.as_dict(private=False), "use": "sig", "alg": ALGORITHM}]}

@@ -18,6 +18,7 @@ from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
 from hilum.app.smart.front import Front
 from hilum.app.smart.keys import RemoteKeys
+from hilum.app.smart.leaving import Leaving
 from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
 from hilum.app.smart.managing import Registrations
 from hilum.app.smart.provider import Provider
@@ -107,6 +108,8 @@ class Authorization:
             at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents, caring
         )
         self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
+        leaving = Leaving(at, self.apps, self.ledger, consents, signer, window)
+        self._leave: Handler = lambda call: front.shown(call, leaving.leave)
         self._registering = None
         if settings.registration is not None:
             self._registering = Registrations(self.apps, self._auditor, at.register, settings.registration)
@@ -148,6 +151,7 @@ class Authorization:
             _route("/smart/patient", POST=front.patient),
             _route("/smart/consent", POST=front.consent),
             _route("/smart/account", GET=self._account.show, POST=self._account.change),
+            _route("/smart/logout", GET=self._leave, POST=self._leave),
             _route("/smart/style.css", GET=front.style),
             _route("/smart/token", POST=service.token),
             _route("/smart/revoke", POST=service.revoke),
