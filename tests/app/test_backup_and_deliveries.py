@@ -104,7 +104,7 @@ def test_a_delivery_that_was_given_up_is_listed_and_can_be_sent_again(
     with open_folder(folder) as opened:
         assert [one.id for one in opened.repository.due("portal", 10**18)] == [1]
         assert opened.journal.audits()[-1][1].action == "delivery-retry"
-    assert main(["deliveries", "retry", "1", str(folder)]) == 1
+    assert main(["deliveries", "retry", "2", str(folder)]) == 1
     assert "delivery-unknown" in capsys.readouterr().err
 
 

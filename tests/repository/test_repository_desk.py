@@ -189,8 +189,18 @@ async def test_a_delivery_given_up_lets_its_key_go_on_and_can_be_revived(reposit
         await repository.delivered(1, Receipt())
     await repository.revive([1])
     assert [one.id for one in repository.due("portal", 0)] == [1]
+    await repository.claim([1])
     with pytest.raises(NotFound, match="delivery-unknown"):
         await repository.revive([1])
+
+
+async def test_a_delivery_that_waits_for_its_next_try_can_be_asked_for_at_once(repository: Any) -> None:
+    feed = Feed(repository)
+    await feed(outgoing=(outgoing("A", 1), outgoing("A", 2)))
+    await repository.failed(1, 10**18, "connection-refused")
+    assert repository.due("portal", 10**17) == []
+    await repository.revive([1, 2])
+    assert [(one.id, one.attempts) for one in repository.due("portal", 0)] == [(1, 1)]
 
 
 async def test_what_comes_later_of_a_key_waits_behind_a_delivery_that_was_refused(repository: Any) -> None:

@@ -317,8 +317,8 @@ class MemoryDesk:
         self._deliveries[id_] = replace(one, state=DeliveryState.DEAD, attempts=_attempts(one), code=code)
 
     async def revive(self, ids: Sequence[int]) -> None:
-        ended = (DeliveryState.HELD, DeliveryState.DEAD, DeliveryState.DISCARDED)
-        for one in [self._delivery(id_, *ended) for id_ in ids]:
+        states = (DeliveryState.DUE, DeliveryState.HELD, DeliveryState.DEAD, DeliveryState.DISCARDED)
+        for one in [self._delivery(id_, *states) for id_ in ids]:
             self._deliveries[one.id] = replace(one, state=DeliveryState.DUE, next_at=0)
 
     async def abandon(self, ids: Sequence[int]) -> None:

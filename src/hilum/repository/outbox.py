@@ -118,12 +118,8 @@ class Outbox:
         )
 
     async def revive(self, ids: Sequence[int]) -> None:
-        await self._change(
-            ids,
-            "UPDATE outbox SET state = 'due', next_at = 0 WHERE id = ? AND state IN ('held', 'dead', 'discarded')",
-            (),
-            _next_head,
-        )
+        now = "UPDATE outbox SET state = 'due', next_at = 0"
+        await self._change(ids, f"{now} WHERE id = ? AND state NOT IN ('claimed', 'delivered')", (), _next_head)
 
     async def abandon(self, ids: Sequence[int]) -> None:
         await self._change(

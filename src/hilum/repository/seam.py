@@ -394,7 +394,7 @@ class Repository(Protocol):
         ...
 
     async def revive(self, ids: Sequence[int]) -> None:
-        """Make these due again, all or none. Raises NotFound `delivery-unknown` unless held, dead or discarded."""
+        """Make these due at once, all or none. Raises NotFound `delivery-unknown` for one claimed or delivered."""
         ...
 
     async def abandon(self, ids: Sequence[int]) -> None:

@@ -59,7 +59,10 @@ def retry(
     environment: Environment = None,
     json: Json = False,
 ) -> int:
-    """Send again what was held, given up or discarded, with the same idempotency key. The running hilum does it."""
+    """Send again what was held, given up or discarded, or now what waits for its next try. The running hilum does it.
+
+    The idempotency key stays the same, so a receiver that has the record already does nothing.
+    """
     with open_folder(folder, environment) as opened:
         chosen = _chosen(opened, delivery, alike=alike)
         asyncio.run(opened.repository.revive(chosen))
