@@ -71,6 +71,13 @@ def test_a_code_that_means_nothing_on_purpose_has_an_empty_target() -> None:
 def test_a_second_line_for_the_same_code_is_refused() -> None:
     once = taught(review([("maps.csv", MAPS)]), MISSING, "EMER", note="n")
     again = review([(name, document.text) for name, document in once.items()])
-    with pytest.raises(ConfigError, match="already has a line") as caught:
+    with pytest.raises(ConfigError, match="says something else") as caught:
         taught(again, MISSING, "IMP", note="n")
     assert caught.value.code == "map-taught"
+
+
+def test_the_same_line_said_again_changes_no_file() -> None:
+    """Whoever was killed after the line was written, and before messages ran again, says it once more."""
+    once = taught(review([("maps.csv", MAPS)]), MISSING, "EMER", note="n")
+    again = review([(name, document.text) for name, document in once.items()])
+    assert taught(again, MISSING, "EMER", note="another note") == {}

@@ -28,7 +28,7 @@ class Teachable(Struct, frozen=True):
 
 
 class Lesson(Struct, frozen=True):
-    """What was written, and how many held messages run again."""
+    """What was written, and how many held messages run again. `file` is where, or `said before`."""
 
     map: str
     sender: str
@@ -62,7 +62,8 @@ def teach(opened: Opened, number: int, target: str, *, system: str, display: str
     reviewed = review_folder(folder)
     note = note or f"E{number}, said by {whoami()}"
     files = taught(reviewed.review, missing, target, system=system, display=display, note=note, owner=item.owner)
-    (file,) = written(reviewed.tables, {name: document.text for name, document in files.items()}, folder)
+    names = written(reviewed, {name: document.text for name, document in files.items()}, folder)
+    file = names[0] if names else "said before"
     opened.audit("map", f"E{number}", f"{missing.map} in {file}")
     replayed = asyncio.run(_follow_up(opened, item, missing, note))
     return Lesson(missing.map, missing.sender, missing.code, target, file, replayed)

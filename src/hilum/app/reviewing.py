@@ -67,6 +67,7 @@ def person() -> str:
         return "unknown"
 
 
-def written(tables: Path, texts: Mapping[str, str], folder: Path) -> list[str]:
-    """Write the files; their names below the integration folder."""
-    return [str(path.relative_to(folder)) for path in write_texts(tables, texts)]
+def written(opened: Reviewed, texts: Mapping[str, str], folder: Path) -> list[str]:
+    """Write the files, unless somebody changed one since it was opened; their names below the integration folder."""
+    read = {**opened.review.site.documents, **opened.approvals.documents}
+    return [str(path.relative_to(folder)) for path in write_texts(opened.tables, texts, read)]

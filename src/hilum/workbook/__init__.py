@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hilum.workbook.approving import Approving, plan_approval, refuse_other_base
-from hilum.workbook.changes import CellChange, Change, write_texts, write_whole
+from hilum.workbook.changes import CellChange, Change
 from hilum.workbook.checking import Checked, check
 from hilum.workbook.comparing import Discrepancy
 from hilum.workbook.comparison import Comparison
@@ -19,7 +19,7 @@ from hilum.workbook.difference_report import DifferenceReport, difference_report
 from hilum.workbook.documents import Document, parse_document
 from hilum.workbook.html_report import html_of
 from hilum.workbook.junit import to_junit
-from hilum.workbook.pinning import LOCK, Pin, base_hash, lock_text, pin_of, read_pin
+from hilum.workbook.pinning import LOCK, Pin, base_hash, lock_after, lock_text, pin_of, read_pin
 from hilum.workbook.sheets import FOLDER, SIGNED_TABLES, TABLES, Entry, Review, content_hash, open_review, review_of
 from hilum.workbook.signing import (
     Approval,
@@ -38,6 +38,7 @@ from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.v2_tables import V2Tables, read_v2_tables
 from hilum.workbook.verdicts import Check, TestReport, Verdict
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
+from hilum.workbook.writing import write_texts, write_whole
 
 if TYPE_CHECKING:
     from hilum.workbook.export import export_xlsx
@@ -89,6 +90,7 @@ __all__ = [
     "difference_report",
     "export_xlsx",
     "html_of",
+    "lock_after",
     "lock_text",
     "mark_of",
     "missing_code",

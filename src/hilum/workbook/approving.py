@@ -56,12 +56,12 @@ def plan_approval(
     ]
     if not new:
         return Approving((), {})
-    texts = with_approvals(approvals, new, signer, at)
+    said = with_approvals(approvals, new, signer, at)
     edits = [edit for edit in (_written(review, one, by) for one in waiting) if edit is not None]
+    # The approvals last: who is killed before them approved nothing, and the same command does it all again.
+    texts = {LOCK: lock_text(pin_of(review))} if review.site.entries else {}
     texts |= {file: document.text for file, document in apply_edits(review, edits).items()}
-    if review.site.entries:
-        texts[LOCK] = lock_text(pin_of(review))
-    return Approving(tuple(waiting), texts, SIGNERS in texts)
+    return Approving(tuple(waiting), texts | said, SIGNERS in said)
 
 
 def refuse_other_base(review: Review, pin: Pin | None) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +13,7 @@ from hilum.mapping import columns_of, table_of
 from hilum.workbook.documents import Document, edited, new_document
 from hilum.workbook.sheets import Entry, Key, Review
 
-__all__ = ["CellChange", "Change", "Edit", "apply_edits", "cell_changes", "full_hash", "write_texts", "write_whole"]
+__all__ = ["CellChange", "Change", "Edit", "apply_edits", "cell_changes", "full_hash"]
 
 _SAFE = re.compile(r"[a-z]+(-[A-Za-z0-9_-]+)?\.csv")
 
@@ -94,27 +92,6 @@ def _file_for(review: Review, edit: Edit) -> str:
         return edit.file
     own = [file for file in review.site.documents if table_of(file) == table]
     return own[0] if len(own) == 1 else f"{table}.csv"
-
-
-def write_texts(tables: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Write files into the folder `workbook`, each whole or not at all. Raises OSError."""
-    tables.mkdir(parents=True, exist_ok=True)
-    return [write_whole(tables / name, text.encode()) for name, text in texts.items()]
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all: whoever is killed on the way leaves the one that was there. Raises OSError."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    return path
 
 
 def owner_of(entry: Entry | None) -> str:

@@ -6,18 +6,19 @@ notices that hilum ships another base; it does not bring the old one back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from hilum import __version__
 from hilum.errors import ConfigError
-from hilum.workbook.sheets import FOLDER, Entry, Review, content_hash
+from hilum.workbook.documents import Document
+from hilum.workbook.sheets import FOLDER, Entry, Review, content_hash, read_layer
 
-__all__ = ["BASE", "LOCK", "Pin", "base_hash", "lock_text", "pin_of", "read_pin"]
+__all__ = ["BASE", "LOCK", "Pin", "base_hash", "lock_after", "lock_text", "pin_of", "read_pin"]
 
 LOCK = "base.lock"
 BASE = "hilum-base"
@@ -57,6 +58,12 @@ def pin_of(review: Review) -> Pin:
         {entry.name: line_hash(entry) for entry in base.values()},
         {base[key].name: _filled(base[key]) for key in review.site.entries if key in base},
     )
+
+
+def lock_after(review: Review, documents: Mapping[str, Document]) -> str:
+    """The file as it is to be once these tables are written."""
+    texts = {file: document.text for file, document in {**review.site.documents, **documents}.items()}
+    return lock_text(pin_of(structs.replace(review, site=read_layer(texts.items(), "site"))))
 
 
 def _filled(entry: Entry) -> dict[str, str]:

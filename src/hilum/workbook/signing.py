@@ -236,7 +236,10 @@ def standings(review: Review, approvals: Approvals) -> dict[str, State]:
 
 
 def with_approvals(approvals: Approvals, new: Iterable[Approval], signer: SignerLine | None, at: str) -> dict[str, str]:
-    """The texts of the files that change when `new` is added; an earlier approval of the same line is replaced."""
+    """The texts of the files that change when `new` is added; an earlier approval of the same line is replaced.
+
+    In the order in which they are to be written: who signs is known before anything is signed.
+    """
     document = approvals.documents[APPROVALS]
     lines = {one.name: one.line for one in _approvals(document)}
     changed: dict[int, dict[str, str]] = {}
@@ -247,11 +250,11 @@ def with_approvals(approvals: Approvals, new: Iterable[Approval], signer: Signer
             changed[lines[one.name]] = cells
         else:
             added.append(cells)
-    texts = {APPROVALS: edited(document, changed=changed, added=added).text}
+    texts: dict[str, str] = {}
     if signer is not None and signer.by not in approvals.signers:
         cells = {"by": signer.by, "owners": " ".join(signer.owners), "key": signer.key, "since": at}
         texts[SIGNERS] = edited(approvals.documents[SIGNERS], added=[cells]).text
-    return texts
+    return texts | {APPROVALS: edited(document, changed=changed, added=added).text}
 
 
 def approval_findings(review: Review, approvals: Approvals) -> list[Finding]:

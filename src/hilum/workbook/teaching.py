@@ -105,7 +105,8 @@ def taught(
     """The site's files with one more line of `maps`, a draft: this code of this sender means `target`.
 
     System and display are taken from the lines of the same target where they are not given. An empty target says that
-    the code means nothing on purpose. Raises ConfigError `map-taught` when the site says something of this code.
+    the code means nothing on purpose. No file changes when the site says just this already: whoever was killed before
+    the messages ran again asks once more. Raises ConfigError `map-taught` when it says something else of this code.
     """
     maps = (entry.cells for entry in review.merged.values() if entry.table == "maps")
     lines = [cells for cells in maps if cells["map"] == missing.map and cells["target"]]
@@ -122,9 +123,12 @@ def taught(
         "note": note,
     }
     key = ("maps", *(cells[name] for name in ("map", "sender", "code")))
-    if key in review.site.entries:
+    there = review.site.entries.get(key)
+    if there is not None and not there.is_retired and there.cells["target"] == target:
+        return {}
+    if there is not None:
         raise ConfigError(
-            f"the map {missing.map} of this folder already has a line for `{missing.code}` of {missing.sender}: "
+            f"the map {missing.map} of this folder says something else of `{missing.code}` of {missing.sender}: "
             "change it there, then `hilum workbook reload`",
             code="map-taught",
         )

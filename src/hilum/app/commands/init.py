@@ -61,7 +61,7 @@ def _pin(target: Path) -> list[str]:
     from hilum.workbook import LOCK, lock_text, pin_of
 
     opened = review_folder(target)
-    return written(opened.tables, {LOCK: lock_text(pin_of(opened.review))}, target)
+    return written(opened, {LOCK: lock_text(pin_of(opened.review))}, target)
 
 
 def templates() -> list[str]:

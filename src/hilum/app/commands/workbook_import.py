@@ -12,7 +12,7 @@ from hilum.app.arguments import Folder, Json, Yes
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, review_folder, written
-from hilum.workbook import LOCK, Change, lock_text, open_review, pin_of, plan_import, read_xlsx, refuse_other_base
+from hilum.workbook import LOCK, Change, lock_after, plan_import, read_xlsx, refuse_other_base
 
 __all__ = ["command"]
 
@@ -41,9 +41,10 @@ def command(
     files: list[str] = []
     question = f"Write {len(plan.changes)} changes into {folder}?"
     if plan.changes and not plan.errors and agreed(question, yes=yes, as_json=json):
-        texts = {name: document.text for name, document in plan.documents.items()}
-        files = written(opened.tables, texts, folder)
-        files += written(opened.tables, {LOCK: lock_text(pin_of(open_review(folder)))}, folder)
+        # The lock first: it keeps what the base says of lines that the site takes over.
+        texts = {LOCK: lock_after(opened.review, plan.documents)}
+        texts |= {name: document.text for name, document in plan.documents.items()}
+        files = written(opened, texts, folder)
     if json:
         findings = [finding_as_json(finding) for finding in plan.findings]
         print_json({"changes": plan.changes, "findings": findings, "written": files})

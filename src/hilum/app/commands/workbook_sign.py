@@ -69,7 +69,7 @@ def command(
     files: list[str] = []
     question = f"Approve {len(plan.entries)} lines for {owner}?"
     if plan.entries and agreed(question, yes=yes, as_json=json):
-        files = written(opened.tables, plan.texts, folder)
+        files = written(opened, plan.texts, folder)
     if json:
         print_json({"approved": [one.name for one in plan.entries] if files else [], "written": files})
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from hilum.app.arguments import Folder, Json, Yes
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, review_folder, written
-from hilum.workbook import LOCK, BaseChange, Upgrade, lock_text, open_review, pin_of, plan_upgrade
+from hilum.workbook import LOCK, BaseChange, Upgrade, lock_after, plan_upgrade
 
 __all__ = ["command"]
 
@@ -34,8 +34,8 @@ def command(
     files: list[str] = []
     if is_needed and agreed("Write this?", yes=yes, as_json=json):
         texts = {name: document.text for name, document in plan.documents.items()}
-        files = written(opened.tables, texts, folder)
-        files += written(opened.tables, {LOCK: lock_text(pin_of(open_review(folder)))}, folder)
+        texts[LOCK] = lock_after(opened.review, plan.documents)  # last: who is killed before it upgrades again
+        files = written(opened, texts, folder)
     if json:
         facts = {"first": plan.first, "before": plan.before, "after": plan.after, "changes": plan.changes}
         print_json({**facts, "approvals_lost": plan.approvals_lost, "written": files})
