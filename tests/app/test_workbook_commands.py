@@ -75,7 +75,7 @@ def test_a_missing_phone_number_is_found_mapped_seen_and_signed(
     ]
     assert not (folder / "workbook" / "rows.csv").exists()
     status, done = run(capsys, "workbook", "import", file, folder, "--yes")
-    assert done["written"] == ["workbook/rows.csv", "workbook/base.lock"]
+    assert done["written"] == ["workbook/base.lock", "workbook/rows.csv"]
     assert phone(capsys, folder) == (["5550100"], [])
     assert "# all our sites" in (folder / "workbook" / "namespaces.csv").read_text()
     assert run(capsys, "workbook", "check", folder) == (0, {"errors": 0, "rows": done_rows(folder), "findings": []})

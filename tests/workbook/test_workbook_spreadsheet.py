@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from hilum.errors import ConfigError
 from hilum.mapping import columns_of, key_columns, required_columns
-from hilum.workbook import TABLES, Review, export_xlsx, mark_of, plan_import, read_approvals, read_xlsx
+from hilum.workbook import TABLES, Review, export_xlsx, mark_of, plan_import, read_approvals, read_xlsx, spreadsheet
 from hilum.workbook.cells import from_cell, to_cell
 from hilum.workbook.importing import Import
 from workbook_tables import review, table
@@ -168,6 +169,25 @@ def test_a_renamed_sheet_a_missing_column_and_an_unknown_one_are_named() -> None
     assert ("column-missing", "rows!A1") in codes
     assert ("column-unknown", "rows!I1") in codes
     assert ("sheet-unknown", "my notes!A1") in codes
+
+
+def test_joined_cells_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the file is cut in reading it."""
+    for size in (1024 * 1024, 7):
+        monkeypatch.setattr(spreadsheet, "_CHUNK", size)
+        plan = planned(lambda book: book["rows"].merge_cells("C2:E3"))
+        assert [one for one in found(plan) if one[0] == "cell-merged"] == [("cell-merged", "rows!C2")]
+        assert plan.errors
+
+
+def test_a_file_that_is_too_large_is_not_even_opened(tmp_path: Path) -> None:
+    file = tmp_path / "large.xlsx"
+    with file.open("wb") as made:
+        made.truncate(spreadsheet.LARGEST + 1)
+    file.chmod(0)
+    with pytest.raises(ConfigError, match="more than") as refused:
+        spreadsheet.read_xlsx_file(file)
+    assert refused.value.code == "xlsx-unreadable"
 
 
 def test_a_line_that_was_deleted_though_it_is_of_the_base_is_an_error() -> None:

@@ -10,7 +10,7 @@ from hilum.app.sections import SECTIONS
 from hilum.config import Integration, examine
 from hilum.errors import ConfigError
 from hilum.mapping import Workbook, base_files, load_workbook, read_workbook, table_of, table_text
-from hilum.workbook import plan_import, read_xlsx, refuse_other_base
+from hilum.workbook import plan_import, read_xlsx_file, refuse_other_base
 
 __all__ = ["Param", "candidate_of", "params_of", "read_test_file"]
 
@@ -64,7 +64,7 @@ def _of_spreadsheet(folder: Path, file: Path) -> Workbook:
     """The tables as they would be after an import of the file. Raises ConfigError with the findings that forbid it."""
     opened = review_folder(folder)
     refuse_other_base(opened.review, opened.pin)
-    plan = plan_import(opened.review, opened.approvals, read_xlsx(file.read_bytes()))
+    plan = plan_import(opened.review, opened.approvals, read_xlsx_file(file))
     if plan.errors:
         message = f"{file.name} could not be imported: {plan.errors} errors"
         raise ConfigError(message, list(plan.findings), code="candidate-unusable")

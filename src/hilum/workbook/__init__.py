@@ -43,7 +43,7 @@ from hilum.workbook.writing import write_texts, write_whole
 if TYPE_CHECKING:
     from hilum.workbook.export import export_xlsx
     from hilum.workbook.importing import Import, mark_of, plan_import
-    from hilum.workbook.spreadsheet import Sheets, read_xlsx
+    from hilum.workbook.spreadsheet import Sheets, read_xlsx, read_xlsx_file
 
 __all__ = [
     "FOLDER",
@@ -106,6 +106,7 @@ __all__ = [
     "read_pin",
     "read_v2_tables",
     "read_xlsx",
+    "read_xlsx_file",
     "refuse_other_base",
     "review_of",
     "standings",
@@ -126,6 +127,7 @@ _LAZY = {
     "plan_import": "importing",
     "Sheets": "spreadsheet",
     "read_xlsx": "spreadsheet",
+    "read_xlsx_file": "spreadsheet",
 }
 
 

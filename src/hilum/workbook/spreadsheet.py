@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -21,11 +23,13 @@ from hilum.workbook.export import COMPUTED, LISTS_SHEET, MARK_SHEET
 from hilum.workbook.guide import GUIDE_SHEET, OWNERS_SHEET
 from hilum.workbook.sheets import TABLES, Entry, Key, entry_name
 
-__all__ = ["NumberCell", "Sheets", "read_xlsx"]
+__all__ = ["NumberCell", "Sheets", "read_xlsx", "read_xlsx_file"]
 
 LARGEST = 64 * 1024 * 1024  # bytes of the file
 LARGEST_UNPACKED = 512 * 1024 * 1024
 _OTHER = frozenset({GUIDE_SHEET, OWNERS_SHEET, LISTS_SHEET, MARK_SHEET})
+_CHUNK = 1024 * 1024
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^<>]*?ref="([A-Z0-9:]+)"[^<>]*>')
 _INVISIBLE = "\u00a0\u200b\ufeff"  # pasted from pages: looks like a blank, or like nothing
 
 
@@ -59,6 +63,13 @@ class Sheets(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
+def read_xlsx_file(file: Path) -> Sheets:
+    """`read_xlsx` of a file, which is not even opened when it is too large. Raises OSError, ConfigError."""
+    if file.stat().st_size > LARGEST:
+        raise _unreadable(f"this file has more than {LARGEST} bytes")
+    return read_xlsx(file.read_bytes())
+
+
 def read_xlsx(content: bytes) -> Sheets:
     """Read a workbook that `export_xlsx` wrote and people worked on. Raises ConfigError `xlsx-unreadable`."""
     _refuse_bomb(content)
@@ -90,6 +101,17 @@ def _refuse_bomb(content: bytes) -> None:
         raise _unreadable("this is no XLSX workbook") from error
     if doctype:
         raise _unreadable("this file defines XML entities, as no spreadsheet does")
+
+
+def _merged_in(book: Any, sheet: Any) -> Iterator[str]:
+    """`C3:E6` for each join of cells. They stand behind the rows, where a reader of rows does not look."""
+    rest = b""
+    with book._archive.open(sheet._worksheet_path) as part:
+        while chunk := part.read(_CHUNK):
+            text = rest + chunk
+            yield from (match[1].decode() for match in _MERGED.finditer(text))
+            begun = text[text.rfind(b"<") :]
+            rest = b"" if b">" in begun else begun
 
 
 class _Reader:
@@ -130,6 +152,10 @@ class _Reader:
     def _table(self, table: str) -> None:
         sheet = self.book[table]
         sheet.reset_dimensions()
+        for merged in _merged_in(self.book, sheet):
+            message = f"the cells {merged} were joined into one: all of them but the first are empty"
+            hint = "take the join back, and fill the cells again; or export again"
+            self.note("cell-merged", message, f"{table}!{merged.partition(':')[0]}", hint)
         rows = enumerate(sheet.iter_rows(), 1)
         header: dict[int, str] = {}
         for number, cells in rows:

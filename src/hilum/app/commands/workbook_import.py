@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +13,11 @@ from hilum.app.arguments import Folder, Json, Yes
 from hilum.app.failure import finding_as_json, line_of
 from hilum.app.printing import print_json, print_table
 from hilum.app.reviewing import agreed, review_folder, written
-from hilum.workbook import LOCK, Change, lock_after, plan_import, read_xlsx, refuse_other_base
+from hilum.workbook import LOCK, Change, lock_after, plan_import, read_xlsx_file, refuse_other_base
 
 __all__ = ["command"]
+
+_SHOWN = 200  # changes that are shown cell by cell
 
 
 def command(
@@ -33,7 +36,7 @@ def command(
     """
     opened = review_folder(folder)
     refuse_other_base(opened.review, opened.pin)
-    plan = plan_import(opened.review, opened.approvals, read_xlsx(file.read_bytes()))
+    plan = plan_import(opened.review, opened.approvals, read_xlsx_file(file))
     if not json:
         _show(plan.changes)
         for finding in plan.findings:
@@ -67,8 +70,12 @@ def _outcome(changes: int, errors: int, files: list[str]) -> str:
     return "nothing was written: --yes writes it" if changes else "nothing was changed"
 
 
-def _show(changes: Iterable[Change]) -> None:
-    print_table(("change", "line", "owner", "column", "before", "after"), _rows(changes), empty="no line differs")
+def _show(changes: Sequence[Change]) -> None:
+    columns = ("change", "line", "owner", "column", "before", "after")
+    print_table(columns, _rows(changes[:_SHOWN]), empty="no line differs")
+    if more := Counter(f"{change.table} {change.kind}" for change in changes[_SHOWN:]):
+        told = ", ".join(f"{count} of {name}" for name, count in more.items())
+        print(f"... and {more.total()} more ({told}): --json has them all")
 
 
 def _rows(changes: Iterable[Change]) -> Iterator[tuple[str, ...]]:
