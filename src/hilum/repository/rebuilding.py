@@ -19,7 +19,7 @@ from .sql import rows
 
 __all__ = ["ensure_facts", "rebuild_facts"]
 
-FACTS_VERSION = 2  # raise it when facts are read differently though the table of parameters is the same
+FACTS_VERSION = 3  # raise it when facts are read differently though the table of parameters is the same
 BATCH = 500
 
 

@@ -11,7 +11,16 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
-__all__ = ["FAR_FUTURE", "FAR_PAST", "Prefix", "compare_ranges", "date_range", "format_instant", "split_prefix"]
+__all__ = [
+    "FAR_FUTURE",
+    "FAR_PAST",
+    "Prefix",
+    "compare_ranges",
+    "date_range",
+    "format_instant",
+    "period_range",
+    "split_prefix",
+]
 
 FAR_PAST = -62_135_596_800_000  # 0001-01-01
 FAR_FUTURE = 253_402_300_800_000  # 10000-01-01
@@ -79,6 +88,14 @@ def _range(match: re.Match[str]) -> tuple[int, int]:
         return first, first + 1000
     first += int(fraction.ljust(3, "0")[:3])
     return first, first + {1: 100, 2: 10}.get(len(fraction), 1)
+
+
+def period_range(start: tuple[int, int] | None, end: tuple[int, int] | None) -> tuple[int, int]:
+    """From the beginning of the start to the end of the end; one that ends before it begins is as long as its start."""
+    first, after = start[0] if start else FAR_PAST, end[1] if end else FAR_FUTURE
+    if after > first:
+        return first, after
+    return first, start[1] if start else first + 1
 
 
 def _offset(zone: str | None) -> int:

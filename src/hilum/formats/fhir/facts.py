@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
-from .dates import FAR_FUTURE, FAR_PAST, date_range
+from .dates import date_range, period_range
 from .numbers import decode
 from .parameters import Kind, Parameter
 from .reference import local_references
@@ -233,8 +233,7 @@ def _date(number: int) -> _Step:
             found = date_range(value)
         else:
             start, end = date_range(value.start), date_range(value.end)
-            first = start[0] if start else FAR_PAST
-            found = (first, max(first, end[1] if end else FAR_FUTURE)) if start or end else None
+            found = period_range(start, end) if start or end else None
         if found is not None:
             facts.dates.append((number, found[0], found[1]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .dates import FAR_FUTURE, FAR_PAST, date_range
+from .dates import date_range, period_range
 from .parameters import Kind, Parameter
 from .places import Place, values_at
 from .strings import fold
@@ -103,8 +103,7 @@ def ranges_of(value: Any) -> Iterator[tuple[int, int]]:
             date_range(one) if isinstance(one, str) else None for one in (value.get("start"), value.get("end"))
         )
         if start or end:
-            first = start[0] if start else FAR_PAST
-            yield first, max(first, end[1] if end else FAR_FUTURE)
+            yield period_range(start, end)
 
 
 def _date(value: Any, _: Place) -> Iterator[Value]:
