@@ -1,4 +1,4 @@
-"""What a running hilum does now and then: seal old messages, retire what was kept long enough, listen for silence."""
+"""What a running hilum does now and then: index, seal old messages, retire what was kept long enough, hear silence."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, silence_items
 from hilum.errors import HilumError
 from hilum.journal import MessageQuery
 
-__all__ = ["DAY", "feeds_of", "housekeeping", "retire", "seal", "tell_of_silence"]
+__all__ = ["DAY", "feeds_of", "housekeeping", "keep_indexed", "retire", "seal", "tell_of_silence"]
 
 DAY = 86_400_000_000  # microseconds
 SEAL_AFTER_DAYS = 30
 EVERY = 3600.0  # seconds
+INDEX_EVERY = 5.0
+INDEX_PAUSE = 0.02  # between two batches
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +37,17 @@ async def housekeeping(opened: Opened) -> None:
         except HilumError as error:
             log.warning("house could not be kept", code=error.code)
         await asyncio.sleep(EVERY)
+
+
+async def keep_indexed(opened: Opened) -> None:
+    """Take resources into the index of the packages' search parameters, until cancelled; other work comes between."""
+    while True:
+        try:
+            done = await opened.repository.index_packages()
+        except HilumError as error:
+            log.warning("parameters of packages could not be indexed", code=error.code)
+            done = 0
+        await asyncio.sleep(INDEX_PAUSE if done else INDEX_EVERY)
 
 
 async def tell_of_silence(opened: Opened) -> int:

@@ -22,7 +22,7 @@ from hilum.app.api import (
 )
 from hilum.app.api_writing import writing_rules
 from hilum.app.bulk.exports import Exports
-from hilum.app.housekeeping import housekeeping
+from hilum.app.housekeeping import housekeeping, keep_indexed
 from hilum.app.opening import Opened
 from hilum.app.rules import SourceConfig, judgement_of, source_configs
 from hilum.app.sending import DestinationConfig, destination_configs, format_of, maker_of
@@ -147,6 +147,8 @@ async def running(opened: Opened) -> AsyncIterator[Running]:
         stack.push_async_callback(server.close)
         house = asyncio.create_task(housekeeping(opened), name="housekeeping")
         stack.push_async_callback(_cancel, house)
+        index = asyncio.create_task(keep_indexed(opened), name="package-index")
+        stack.push_async_callback(_cancel, index)
         yield state
 
 

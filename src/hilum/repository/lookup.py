@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import apsw
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hilum import definitions
 from hilum.errors import HilumError
@@ -34,6 +35,7 @@ from .including import include
 from .keys import TYPE_NUMBERS
 from .matching import is_within, meets
 from .names import find_rids
+from .packaged import indexed_upto, opposite, packaged_clause
 from .past import Past, Versions, past_versions
 from .seam import Limits, Page, Query, Stored
 from .sorting import Order, beyond, order_of
@@ -168,15 +170,34 @@ class _Search:
 
     def _select(self, type_: str, criteria: Sequence[Criterion]) -> _Select:
         criteria = without_implied(criteria)
-        plain = [one for one in criteria if not needs_body(one)]
-        tested = [one for one in criteria if needs_body(one)]
-        clauses = [clause_of(self._connection, type_, one, self.rids) for one in plain]
+        clauses: list[Clause] = []
+        tested: list[Criterion] = []
+        for one in criteria:
+            clause = self._packaged(type_, one) if needs_body(one) else self._clause(type_, one)
+            if clause is None:
+                tested.append(one)
+            else:
+                clauses.append(clause)
         if not tested:
             return _select(type_, clauses)
-        about = [clause_of(self._connection, type_, one, self.rids) for each in tested for one in near(type_, each)]
+        about = [self._clause(type_, one) for each in tested for one in near(type_, each)]
         rids = as_json(list(self._tested(type_, _select(type_, [*clauses, *about]), tested)))
         source = "SELECT value AS rid FROM json_each(?)"
         return _select(type_, [Clause(f"v.rid IN ({source})", (rids,), source, (rids,), 0)])
+
+    def _clause(self, type_: str, one: Criterion) -> Clause:
+        return clause_of(self._connection, type_, one, self.rids)
+
+    def _packaged(self, type_: str, one: Criterion) -> Clause | None:
+        """By the index of a package's parameter, and by the bodies of what was committed after it; None: by bodies."""
+        if len(one.numbers) != 1 or one.numbers[0] < fhir.OFFERED:
+            return None
+        upto = indexed_upto(self._connection, type_)
+        if upto < 0 or packaged_clause(one, "", upto, ()) is None:
+            return None
+        later = _select(type_, [Clause("v.tick > ?", (upto,))])
+        rids = list(self._tested(type_, later, [replace(one, mode=opposite(one.mode))]))
+        return packaged_clause(one, fhir.parameter(one.numbers[0]).name, upto, rids)
 
     def _tested(self, type_: str, select: _Select, criteria: Sequence[Criterion]) -> Iterator[int]:
         """Of the resources that the index leaves, those whose bodies meet the rest."""

@@ -86,6 +86,20 @@ CREATE TABLE IF NOT EXISTS fact_quantity (
   PRIMARY KEY (parameter, value, unit, rid)
 ) WITHOUT ROWID;
 
+-- What can be searched for by parameters of packages (see packaged.py): text and system, or first and span of a date.
+CREATE TABLE IF NOT EXISTS package_fact (
+  rid INTEGER NOT NULL,
+  parameter TEXT NOT NULL,
+  text TEXT NOT NULL,
+  system TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  span INTEGER NOT NULL,
+  PRIMARY KEY (rid, parameter, text, system, first, span)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS package_fact_by_value ON package_fact (parameter, text, first, system, span, rid);
+-- By type: which definitions they were read with, and up to which commit.
+CREATE TABLE IF NOT EXISTS package_index (type INTEGER PRIMARY KEY, digest TEXT NOT NULL, tick INTEGER NOT NULL);
+
 -- Which definitions the facts were taken with; others mean that they must be taken again.
 CREATE TABLE IF NOT EXISTS fact_definition (digest TEXT NOT NULL);
 

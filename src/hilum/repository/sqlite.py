@@ -21,12 +21,13 @@ from hilum.model import AuditEvent, Effects, Held
 from hilum.store import Schema, Store, fault
 
 from .body import serve
-from .chunks import CHUNK
+from .chunks import CHUNK, Texts
 from .desk import Desk, record_work
 from .lookup import search, versions
 from .merging import MergeRecord, merge_records
 from .names import Numbers, Remembered, find_rids
 from .outbox import enqueue
+from .packaged import batch_of, take_in
 from .past import Past, Versions
 from .plan import Live, Plan, Planner
 from .rebuilding import ensure_facts
@@ -42,7 +43,7 @@ __all__ = ["SCHEMA", "SqliteRepository"]
 
 SCHEMA = Schema(
     name="repository",
-    version=5,
+    version=6,
     script=resources.files(__package__).joinpath("repository.sql").read_text("utf-8"),
 )
 
@@ -405,6 +406,16 @@ class SqliteRepository(Desk):
 
     def search(self, query: Query) -> Page:
         return self._store.read(lambda connection: search(connection, query, self._remembered.texts))
+
+    async def index_packages(self) -> int:
+        """Take the next resources into the index of parameters that packages bring; how many, 0: there is no more."""
+        for type_ in fhir.offered_types():
+            texts = Texts()
+            batch = await asyncio.to_thread(self._store.read, lambda c, of=type_, by=texts: batch_of(c, of, by))
+            if batch is not None:
+                await self._store.write(partial(take_in, batch=batch))
+                return len(batch.rids)
+        return 0
 
     def _stored(self, connection: apsw.Connection, type_: str, id_: str, row: Row, remembered: Remembered) -> Stored:
         version, at, seq, *where = row

@@ -135,7 +135,9 @@ class _Making:
 
     def _reduced(self, one: ValueSet) -> Codes:
         if one.open:
-            raise _open(", ".join(sorted(one.open)))
+            raise _open(
+                ", ".join("a value set of another package" if system == "*" else system for system in sorted(one.open))
+            )
         found: Codes = {}
         for system, codes in sorted(one.codes.items()):
             displays = self._concepts(system)

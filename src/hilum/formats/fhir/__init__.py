@@ -18,7 +18,17 @@ from .reference import (
     redirect_references,
     replace_references,
 )
-from .registry import COMMON, find_parameter, offer_packages, ordering_of, parameter, parameters_of
+from .registry import (
+    COMMON,
+    OFFERED,
+    find_parameter,
+    offer_packages,
+    offered_of,
+    offered_types,
+    ordering_of,
+    parameter,
+    parameters_of,
+)
 from .strings import fold
 from .types import RESOURCE_TYPES, is_id, is_resource_type
 from .wide import strings_of, values_of
@@ -27,6 +37,7 @@ __all__ = [
     "COMMON",
     "FAR_FUTURE",
     "FAR_PAST",
+    "OFFERED",
     "OTHER_REFERENCE",
     "PARAMETERS",
     "RESOURCE_TYPES",
@@ -58,6 +69,8 @@ __all__ = [
     "meta_facts",
     "more_facts",
     "offer_packages",
+    "offered_of",
+    "offered_types",
     "operation_outcome",
     "ordering_of",
     "parameter",

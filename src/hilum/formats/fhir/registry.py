@@ -18,7 +18,18 @@ from .parameters import PARAMETERS, Kind, Parameter, Part
 from .places import Place, places_of
 from .types import RESOURCE_TYPES
 
-__all__ = ["COMMON", "MAPPED", "find_parameter", "offer_packages", "ordering_of", "parameter", "parameters_of"]
+__all__ = [
+    "COMMON",
+    "MAPPED",
+    "OFFERED",
+    "find_parameter",
+    "offer_packages",
+    "offered_of",
+    "offered_types",
+    "ordering_of",
+    "parameter",
+    "parameters_of",
+]
 
 FIRST = 1_000  # number of the first parameter that is not in the table
 PER_TYPE = 100
@@ -96,7 +107,7 @@ _offered: dict[tuple[str, str], Parameter] = {}  # type and name -> what package
 def offer_packages(given: definitions.Definitions) -> tuple[Parameter, ...]:
     """Offer, in this process, the search parameters that packages define beyond R4; those of an earlier call go.
 
-    They are tested on bodies: the index of a store does not change with the packages of a folder. Names that R4 has
+    No write indexes them: a store takes them into an index of their own (repository/packaged.py). Names that R4 has
     stay R4's; an expression that hilum cannot take apart is left out.
     """
     _offered.clear()
@@ -120,6 +131,17 @@ def offer_packages(given: definitions.Definitions) -> tuple[Parameter, ...]:
     return tuple(made)
 
 
+def offered_types() -> tuple[str, ...]:
+    """The types for which packages brought parameters."""
+    return tuple(sorted({type_ for type_, _ in _offered}))
+
+
+@lru_cache(maxsize=256)
+def offered_of(type_: str) -> tuple[Parameter, ...]:
+    """What packages define for a type beyond R4."""
+    return tuple(one for (of, _), one in sorted(_offered.items()) if of == type_)
+
+
 _DATES = frozenset({"date", "dateTime", "instant", "Period", "Timing"})
 
 
@@ -132,6 +154,7 @@ def _fits(kind: Kind, place: Place) -> bool:
 
 def _forget() -> None:
     _by_name.cache_clear()
+    offered_of.cache_clear()
     parameter.cache_clear()
 
 
