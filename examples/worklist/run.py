@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import sys
 import threading
@@ -229,6 +230,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=8322, help="port that notifications come to; stay with one")
     arguments.add_argument("--seconds", type=float, help="stop after this long; without it, Ctrl-C stops")
     given = arguments.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         run(find(given), given)
     except KeyboardInterrupt:

@@ -58,7 +58,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
                 line = serving.stdout.readline()
                 assert line, "the portal said nothing"
                 yield Portal(json.loads(line), folder)
-                serving.send_signal(signal.SIGINT)
+                serving.terminate()
                 assert serving.wait(30) == 0
                 words = [sys.executable, "-m", "hilum.app.cli", "user", "list", str(folder), "--json"]
                 listed = subprocess.run(words, capture_output=True, text=True, check=True)

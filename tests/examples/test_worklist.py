@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -29,7 +28,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             wait_for(running, (folder / ".hilum" / "address.json").exists)
             yield folder
         finally:
-            running.send_signal(signal.SIGINT)
+            running.terminate()
 
 
 def test_a_worklist_that_was_killed_has_every_event_once(demo: Path) -> None:
@@ -55,7 +54,7 @@ def test_a_worklist_that_was_killed_has_every_event_once(demo: Path) -> None:
         time.sleep(0.1)
     with subprocess.Popen(words, **QUIET) as second:
         wait_for(second, lambda: last_of(demo) >= seen + 5)
-        second.send_signal(signal.SIGINT)
+        second.terminate()
         assert second.wait(30) == 0
 
     last = last_of(demo)
