@@ -35,6 +35,7 @@ __all__ = [
 
 MAX_DEPTH = 4  # steps of a chain
 MAX_SORTS = 4
+LONG = 100  # values of one term from which on few such terms are remembered
 
 
 class Mode(StrEnum):
@@ -137,12 +138,16 @@ def _over(type_: str, name: str, window: tuple[int, int]) -> Criterion:
 
 def term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
     """The criteria of some terms over one type; the same are not read twice."""
-    return _term_criteria(type_, terms)
+    is_long = any(len(term.values) > LONG for term in terms)
+    return _long_criteria(type_, terms) if is_long else _term_criteria(type_, terms)
 
 
 @lru_cache(maxsize=1_024)
 def _term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
     return tuple(_criterion(type_, term) for term in terms)
+
+
+_long_criteria = lru_cache(maxsize=64)(_term_criteria.__wrapped__)
 
 
 def limits_of(type_: str, limits: dict[str, Limits] | None) -> list[Criterion]:

@@ -105,7 +105,10 @@ def _is_part(one: SearchTerm, of: SearchTerm) -> bool:
 
 def sight_of(grant: Grant, interaction: Interaction) -> Sight:
     """What a bearer of this grant may do so to; tokens that operators make are for whole applications."""
-    return EVERYTHING if grant.rights is None else _compiled(grant.rights, interaction)
+    if grant.rights is None:
+        return EVERYTHING
+    compiled = _compiled if grant.rights.panel is None else _of_panel
+    return compiled(grant.rights, interaction)
 
 
 def seen(repository: Repository, sight: Sight, type_: str, id_: str, version: int | None = None) -> Stored | None:
@@ -138,6 +141,9 @@ def _compiled(rights: Rights, interaction: Interaction) -> Sight:
         if searches:
             found[type_] = searches
     return Sight(found, _proxied(rights) if interaction is Interaction.READ and "Binary" not in found else None)
+
+
+_of_panel = lru_cache(maxsize=64)(_compiled.__wrapped__)  # they name thousands of patients, and change
 
 
 def _proxied(rights: Rights) -> frozenset[str] | None:
