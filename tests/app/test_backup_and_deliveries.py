@@ -156,6 +156,20 @@ def test_deliveries_that_are_alike_are_sent_again_together(refused: Path, capsys
     assert printed(capsys, "exceptions", "list", str(refused))["exceptions"] == []
 
 
+def test_deliveries_to_a_destination_that_the_folder_lost_are_told_and_can_be_discarded(
+    refused: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (refused / "destinations" / "portal.yaml").unlink()
+    main(["doctor", str(refused)])
+    assert "3 deliveries wait for it" in capsys.readouterr().out
+    assert main(["deliveries", "discard", "2", str(refused), "--note", "the portal has closed"]) == 0
+    assert main(["deliveries", "discard", "1", str(refused), "--note", "the portal has closed", "--alike"]) == 0
+    assert standing(refused) == ["discarded"] * 3
+    capsys.readouterr()
+    main(["doctor", str(refused)])
+    assert "deliveries wait for it" not in capsys.readouterr().out
+
+
 def test_a_person_decides_against_a_delivery_and_says_why(refused: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["exceptions", "settle", "D1", str(refused), "--note", "x"]) == 1
     assert "settle-undecided" in capsys.readouterr().err

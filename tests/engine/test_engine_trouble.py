@@ -269,3 +269,18 @@ async def test_stopping_with_replays_under_way_does_not_hang_and_forgets_none() 
     repository.refusing.clear()
     async with bench(plan, journal=b.journal, repository=repository) as b:
         await b.until(lambda: b.ledger().applied == 5)
+
+
+async def test_a_delivery_that_a_person_discards_as_it_is_taken_up_ends_nothing() -> None:
+    class Decided(MemoryRepository):
+        async def claim(self, ids: Any) -> None:
+            if not self.deliveries(state=DeliveryState.DISCARDED):
+                await self.abandon(ids[:1])
+            await super().claim(ids)
+
+    repository = Decided()
+    async with bench(repository=repository, destination=MemoryDestination("portal"), route=ROUTE) as b:
+        await b.send(message("A", "1"))
+        await b.send(message("B", "2"))
+        await b.until(lambda: sorted(one.state for one in repository.deliveries()) == ["delivered", "discarded"])
+        assert b.engine.failures() == []

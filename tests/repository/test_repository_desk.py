@@ -225,8 +225,10 @@ async def test_a_person_who_decides_against_a_delivery_lets_its_key_go_on(reposi
     feed = Feed(repository)
     await feed(outgoing=(outgoing("A", 1), outgoing("A", 2), outgoing("B", 3)))
     await repository.refused(1, "no")
+    await repository.claim([3])
     with pytest.raises(NotFound, match="delivery-unknown"):
         await repository.abandon([1, 3])
+    await repository.release()
     assert [one.id for one in repository.due("portal", 0)] == [3], "all of them or none"
     await repository.abandon([1])
     assert [one.id for one in repository.due("portal", 0)] == [2, 3]

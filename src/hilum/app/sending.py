@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import structs
 
+from hilum.app.opening import Opened
 from hilum.config import Tree
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.engine import Maker, Makes, TableMaker
 from hilum.mapping import Workbook, compile_table, outward
+from hilum.repository import DeliveryState
 from hilum.translator import Format
 
-__all__ = ["DestinationConfig", "destination_configs", "format_of", "maker_of"]
+__all__ = ["DestinationConfig", "destination_configs", "format_of", "maker_of", "unnamed"]
 
 DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
 
@@ -20,6 +23,18 @@ DestinationConfig = MllpDestination | FilesDestination | WebhookDestination
 def destination_configs(tree: Tree) -> dict[str, DestinationConfig]:
     """Every way out of a folder, by name, as its file says it."""
     return {**tree.all(MllpDestination), **tree.all(FilesDestination), **tree.all(WebhookDestination)}
+
+
+def unnamed(opened: Opened) -> dict[str, int]:
+    """Deliveries that wait for destinations which the folder does not name (any more): nobody sends them."""
+    named, found = destination_configs(opened.tree), Counter[str]()
+    for (destination, state), count in opened.repository.delivery_counts().items():
+        if destination not in named and state in _WAITING:
+            found[destination] += count
+    return dict(found)
+
+
+_WAITING = frozenset({DeliveryState.DUE, DeliveryState.CLAIMED, DeliveryState.HELD})
 
 
 def format_of(config: DestinationConfig) -> Format:

@@ -13,7 +13,7 @@ import structlog
 from hilum.delivery import BreakerPolicy, CircuitBreaker, Destination, RetryPolicy
 from hilum.engine.making import Makes, untold
 from hilum.engine.stopping import Stop, Stopped
-from hilum.errors import DeliveryError, HilumError, Outcome
+from hilum.errors import DeliveryError, HilumError, NotFound, Outcome
 from hilum.formats import fhir
 from hilum.journal import Journal
 from hilum.model import Outgoing, Receipt
@@ -86,7 +86,10 @@ class Sender:
         if not due:
             await self._rest()
             return
-        await self._stop.insist(lambda: self._repository.claim([one.id for one in due]))
+        try:
+            await self._stop.insist(lambda: self._repository.claim([one.id for one in due]))
+        except NotFound:  # a person has decided about one of them: look again
+            return
         ends = await asyncio.gather(*(self._send(one) for one in due), return_exceptions=True)
         for end in ends:
             if end is not None:

@@ -322,7 +322,8 @@ class MemoryDesk:
             self._deliveries[one.id] = replace(one, state=DeliveryState.DUE, next_at=0)
 
     async def abandon(self, ids: Sequence[int]) -> None:
-        for one in [self._delivery(id_, DeliveryState.HELD, DeliveryState.DEAD) for id_ in ids]:
+        states = (DeliveryState.DUE, DeliveryState.HELD, DeliveryState.DEAD)
+        for one in [self._delivery(id_, *states) for id_ in ids]:
             self._deliveries[one.id] = replace(one, state=DeliveryState.DISCARDED)
 
     def _delivery(self, id_: int, *states: DeliveryState) -> Delivery:

@@ -123,7 +123,10 @@ class Outbox:
 
     async def abandon(self, ids: Sequence[int]) -> None:
         await self._change(
-            ids, "UPDATE outbox SET state = 'discarded' WHERE id = ? AND state IN ('held', 'dead')", (), _next_head
+            ids,
+            "UPDATE outbox SET state = 'discarded' WHERE id = ? AND state IN ('due', 'held', 'dead')",
+            (),
+            _next_head,
         )
 
     async def _change(

@@ -370,7 +370,7 @@ class Repository(Protocol):
         ...
 
     async def claim(self, ids: Sequence[int]) -> None:
-        """Record the intent to send, before sending; counts one attempt."""
+        """Record the intent to send, before sending; counts one attempt. All or none: NotFound `delivery-unknown`."""
         ...
 
     async def release(self, destination: str | None = None) -> list[Delivery]:
@@ -398,5 +398,5 @@ class Repository(Protocol):
         ...
 
     async def abandon(self, ids: Sequence[int]) -> None:
-        """They shall never be sent; their keys go on. Raises NotFound `delivery-unknown` unless held or dead."""
+        """They shall never be sent; their keys go on. Raises NotFound `delivery-unknown` unless due, held or dead."""
         ...

@@ -80,7 +80,10 @@ def discard(
     environment: Environment = None,
     json: Json = False,
 ) -> int:
-    """Decide that what was held or given up shall not be sent; what waits behind it goes on. `retry` takes it back."""
+    """Decide that what waits, was held or given up shall not be sent; what waits behind it goes on.
+
+    `hilum deliveries retry` takes that back.
+    """
     with open_folder(folder, environment) as opened:
         chosen = _chosen(opened, delivery, alike=alike)
         asyncio.run(opened.repository.abandon(chosen))

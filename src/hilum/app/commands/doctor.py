@@ -15,6 +15,7 @@ from hilum.app.opening import Opened, open_folder, store_file
 from hilum.app.printing import print_json, print_table
 from hilum.app.running import LEAST_FREE_BYTES, destinations_of, plan_of, sources_of
 from hilum.app.sections import SECTIONS
+from hilum.app.sending import unnamed
 from hilum.config import Integration, Tree, examine
 from hilum.errors import HilumError, NotFound, StoreBusy
 from hilum.model import Finding, Severity
@@ -130,3 +131,9 @@ def _store(opened: Opened) -> Iterator[tuple[str, str, str]]:
     held, dead = states["held"], states["dead"]
     said = f"{held} held for a person, {dead} given up" if held or dead else "none held or given up"
     yield "deliveries", WARNING if held or dead else OK, said
+    for name, count in unnamed(opened).items():
+        yield (
+            f"destination {name}",
+            WARNING,
+            f"{count} deliveries wait for it, and this folder names no such destination",
+        )

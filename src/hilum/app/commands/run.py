@@ -13,6 +13,7 @@ from hilum.app.logs import Log, logs_of_service
 from hilum.app.loop import fast_runner, settle_memory
 from hilum.app.opening import check_secrets, open_folder
 from hilum.app.running import running, stop_signals, until_stopped
+from hilum.app.sending import unnamed
 
 __all__ = ["command"]
 
@@ -41,6 +42,8 @@ async def _run(folder: Path, environment: str | None) -> int:
         if not opened.journal.route_counts():  # after a start this is the one sign of a store that was lost
             print(f"store:     {opened.store.path} is new, nothing was received yet", file=sys.stderr)
         check_secrets(opened.tree)
+        for name, count in unnamed(opened).items():
+            print(f"waiting:   {count} deliveries to `{name}`, which this folder does not name", file=sys.stderr)
         async with running(opened) as state:
             for name, address in state.addresses().items():
                 print(f"listening: {name}, {address}", file=sys.stderr)
