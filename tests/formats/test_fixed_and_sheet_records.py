@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from datetime import date, datetime
 from typing import Any
 
@@ -10,7 +11,19 @@ import openpyxl
 import pytest
 
 from hilum.errors import FormatError
-from hilum.formats.records import Column, FixedWidth, Found, Spreadsheet, read, read_records
+from hilum.formats.records import (
+    Column,
+    FixedWidth,
+    Found,
+    Spreadsheet,
+    read,
+    read_part,
+    read_records,
+    split_records,
+    spreadsheet,
+    unpack_sheet,
+)
+from hilum.formats.records.packed import check_packed, check_rectangles
 
 LAYOUT = (
     Column(name="id", start=1, length=5),
@@ -88,3 +101,81 @@ def test_a_file_that_is_no_such_sheet_is_refused(file: io.BytesIO, code: str) ->
     with pytest.raises(FormatError) as caught:
         list(read_records(file, SHEET))
     assert caught.value.code == code
+
+
+def packed(**parts: bytes) -> io.BytesIO:
+    """A ZIP file; `__` in a name is a slash, the last `_` a dot."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in parts.items():
+            made.writestr(".".join(name.replace("__", "/").rsplit("_", 1)), content)
+    file.seek(0)
+    return file
+
+
+def test_cells_that_stand_far_apart_are_read_and_end_no_process() -> None:
+    """Laid out as a rectangle this sheet has seventeen thousand million cells."""
+    book = openpyxl.load_workbook(workbook(["x"], ["id", "b"], ["1", "y"]))
+    book["People"].cell(1_048_576, 1).value = "2"
+    book["People"].cell(3, 16_384).value = "far"
+    file = io.BytesIO()
+    book.save(file)
+    found = list(read_records(file, SHEET))
+    assert [(one.line, one.finding and one.finding.code) for one in found] == [(3, "record-columns"), (1_048_576, None)]
+
+
+def test_a_sheet_that_unpacks_to_more_than_memory_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FormatError, match="unpacks to more than"):
+        check_packed(packed(a_xml=bytes(1000)), most=999)
+    monkeypatch.setattr(spreadsheet, "MOST_ROWS", 3)
+    with pytest.raises(FormatError, match="more than 3 rows"):
+        list(read_records(workbook(["x"], ["id"], ["1"], ["2"]), SHEET))
+
+
+def test_a_sheet_that_defines_entities_is_refused() -> None:
+    with pytest.raises(FormatError, match="entities"):
+        check_packed(packed(xl__workbook_xml=b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "b">]><x/>'))
+
+
+def record(kind: int, body: bytes) -> bytes:
+    return bytes([kind, len(body)]) + body
+
+
+@pytest.mark.parametrize(("row", "column", "is_refused"), [(2, 3, False), (1_048_575, 16_383, True)])
+def test_an_xlsb_whose_cells_stand_too_far_apart_is_refused(row: int, column: int, is_refused: bool) -> None:
+    cell = record(0, row.to_bytes(4, "little")) + record(2, column.to_bytes(4, "little") + bytes(8))
+    file = packed(xl__worksheets__sheet1_bin=b"\x81\x01\x00" + cell)
+    if not is_refused:
+        return check_rectangles(file)
+    with pytest.raises(FormatError, match="too far apart"):
+        check_rectangles(file)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("far", "is_refused"),
+    [
+        ("<table-cell t:number-columns-repeated='16384'/>", False),  # as programs end every row
+        ("<table-cell t:number-columns-repeated='16000'/><table-cell o:value-type='float'/>", True),
+    ],
+)
+def test_an_ods_whose_cells_stand_too_far_apart_is_refused(far: str, is_refused: bool) -> None:
+    rows = "<table-row><table-cell><p>1</p></table-cell></table-row>"
+    text = f"<x xmlns:t='t' xmlns:o='o'><table>{rows}<table-row t:number-rows-repeated='1048575'>{far}</table-row>"
+    file = packed(content_xml=f"{text}</table></x>".encode())
+    if not is_refused:
+        return check_rectangles(file)
+    with pytest.raises(FormatError, match="too far apart"):
+        check_rectangles(file)
+    return None
+
+
+def test_a_sheet_in_parts_gives_the_records_of_the_whole() -> None:
+    file = workbook(["x"], ["id", "note"], *([str(number), "two\nlines"] for number in range(50)), [None, "no key"])
+    lines = io.BytesIO()
+    unpack_sheet(file, SHEET, lines)
+    lines.seek(0)
+    parts = list(split_records(lines, SHEET, "tag", 300))
+    file.seek(0)
+    assert len(parts) == 5
+    assert [one for part, body in parts for one in read_part(part, body, SHEET)] == list(read_records(file, SHEET))

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 
 from hilum.engine.admission import admit
@@ -32,14 +33,16 @@ assert len(CONTENT) > LARGE
 
 
 @asynccontextmanager
-async def watching(folder: Path, **limits: Any) -> AsyncIterator[FolderWatch]:
+async def watching(
+    folder: Path, *, form: records.Format = FORMAT, pattern: str = "*.csv", **limits: Any
+) -> AsyncIterator[FolderWatch]:
     config = FilesSource(
         folder=folder,
         limits=FilesLimits(**{"drain_seconds": 0.1, **limits}),
         ready="rename",
         poll_seconds=0.01,
-        format=FORMAT,
-        pattern="*.csv",
+        format=form,
+        pattern=pattern,
     )
     watch = FolderWatch("people", config)
     await watch.open()
@@ -196,3 +199,47 @@ async def test_memory_holds_parts_and_not_the_file(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert size > 12 * 1024 * 1024
     assert peak < 5 * 1024 * 1024
+
+
+async def test_a_sheet_is_taken_in_parts_and_taken_up_where_it_was_left(tmp_path: Path) -> None:
+    """However small the file is: what it unpacks to says nothing of that. Its lines lie beside the copy meanwhile."""
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in (["ID", "Note"], *([number, "n" * 2000] for number in range(400))):
+        sheet.append(row)
+    book.save(tmp_path / "a.xlsx")
+    format_ = records.Spreadsheet(record="people", key=("ID",))
+    settings = SourceSettings("people", hl7v2.Rules(), records=format_)
+    seen: list[str] = []
+
+    def note(arrival: Arrival) -> None:
+        seen.extend(item.incoming.envelope.control_id for item in admit(arrival, settings).items)
+        arrival.answer(Ack("AA", taken=1))
+
+    async with watching(tmp_path, pattern="*.xlsx", form=format_) as watch:
+        note(await next_part(watch))
+        await next_part(watch)  # nobody answers, and the process ends
+    assert [Path(name).suffix for name in names(tmp_path / ".hilum")[1:]] == ["", ".json", ".rows"]
+    async with watching(tmp_path, pattern="*.xlsx", form=format_) as watch:
+        for arrival in [await next_part(watch)]:
+            assert arrival.part is not None
+            first = len(seen)
+            note(arrival)
+            assert seen[first:] == seen[:first], "the journal knows these by their names"
+            del seen[first:]
+        while len(seen) < 400:
+            note(await next_part(watch))
+        await until(lambda: names(tmp_path / "processed") == ["a.xlsx"])
+    assert [int(one.rpartition("-")[2]) for one in seen] == list(range(2, 402))
+    assert names(tmp_path / ".hilum") == ["taken.sha256"]
+
+
+async def test_a_file_that_is_no_sheet_goes_to_failed_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"ID,Note\n")
+    format_ = records.Spreadsheet(record="people", key=("ID",))
+    async with watching(tmp_path, pattern="*.xlsx", form=format_) as watch:
+        arrival = await next_part(watch)
+        assert arrival.fault is not None
+        assert arrival.fault.code == "records-sheet"
+        arrival.answer(Ack("AR", b"", arrival.fault))
+        await until(lambda: "a.xlsx" in names(tmp_path / "failed"))

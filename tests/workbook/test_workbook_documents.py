@@ -62,9 +62,9 @@ def test_a_removed_line_takes_nothing_with_it() -> None:
 
 def test_a_file_that_is_no_csv_is_refused_with_its_place() -> None:
     with pytest.raises(ConfigError) as refused:
-        parse_document("rows.csv", 'a,b\n"1\n')
+        parse_document("rows.csv", 'a,b\n"1\n2,3\n4,5\n')
     assert refused.value.code == "table-unreadable"
-    assert "rows.csv:" in refused.value.message
+    assert "rows.csv:2:1 " in refused.value.message
 
 
 def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

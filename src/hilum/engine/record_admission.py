@@ -41,7 +41,7 @@ def record_messages(arrival: Arrival, format_: records.Format) -> Iterator[tuple
 
 
 def _records_of(arrival: Arrival, format_: records.Format) -> Iterator[records.Found]:
-    if arrival.part is not None and not isinstance(format_, records.Spreadsheet):
+    if arrival.part is not None:
         return records.read_part(arrival.part, arrival.body, format_)
     return records.read_records(BytesIO(arrival.body), format_)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from hilum.errors import ConfigError
+from hilum.formats import records
 from hilum.intake.folder import (
     MARKER,
     Content,
@@ -115,7 +116,9 @@ class FolderDisk:
 
     def _claim(self, seen: Look) -> Claim | None:
         """A large file as a copy of its own; None as for `_read`."""
-        limit = self._config.limits.record_file_bytes
+        limits = self._config.limits
+        is_sheet = isinstance(self._config.format, records.Spreadsheet)
+        limit = limits.file_bytes if is_sheet else limits.record_file_bytes
         try:
             claimed = claim(self._folder, self._state, seen, limit)
         except Unusable as unusable:

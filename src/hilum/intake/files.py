@@ -152,7 +152,9 @@ class FolderWatch(FolderDisk):
                 self._arrive(content)
 
     def _is_parted(self, seen: Look) -> bool:
-        return isinstance(self._config.format, records.Text) and seen.is_regular and seen.size > LARGE
+        is_sheet = isinstance(self._config.format, records.Spreadsheet)  # a small one may unpack to a large one
+        is_large = isinstance(self._config.format, records.Text) and seen.size > LARGE
+        return seen.is_regular and (is_sheet or is_large)
 
     async def _resume(self) -> None:
         """Hand over again what was left on its way, also by a process before; the journal knows the parts it has."""
@@ -168,7 +170,7 @@ class FolderWatch(FolderDisk):
             await asyncio.to_thread(self._move, content.look, self._processed)
             await asyncio.to_thread(claimed.forget)
             return
-        assert isinstance(format_, records.Text)
+        assert format_ is not None
         self._has_leftovers, self._resume_at = True, time.monotonic() + self._config.poll_seconds
         self._open[content.look.name] = content
         self._unanswered += 1

@@ -1,9 +1,10 @@
-"""Large files of records, taken part by part: memory holds one part, and the file is taken whole or not at all.
+"""Large files of records and sheets, taken part by part: memory holds one, and the file is taken whole or not at all.
 
 A file is copied into the state folder first. From the moment that the copy is there (its `.json` is written last, and
 synced) every record of it gets into the journal, whatever is killed and whatever becomes of the file itself: at the
 next start the copy is handed over again, and the journal knows by `Arrival.once` which parts it has. A file that is
-none of its format is refused before anything of it is handed over.
+none of its format is refused before anything of it is handed over: lines are looked through, a sheet is written out as
+lines beside its copy.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -50,7 +50,13 @@ class Claim(Struct, frozen=True):
     def forget(self) -> None:
         """The file is put away: the copy goes, what says that it is whole first."""
         _facts(self.copy).unlink(missing_ok=True)
+        self.rows.unlink(missing_ok=True)
         self.copy.unlink(missing_ok=True)
+
+    @property
+    def rows(self) -> Path:
+        """Where a sheet lies as lines; made anew whenever the copy is handed over."""
+        return self.copy.with_name(f"{self.copy.name}.rows")
 
 
 class _Facts(Struct):
@@ -93,8 +99,7 @@ def claim(folder: Path, state: Path, seen: Look, limit: int) -> Claim | None:
 def _copy(source: int, target: Path) -> bytes:
     """The SHA-256 of what was copied, which is on the disk."""
     found = hashlib.sha256()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(target, flags, 0o600), "wb") as file:
+    with os.fdopen(_opened(target), "wb") as file:
         while chunk := os.read(source, _CHUNK):
             found.update(chunk)
             file.write(chunk)
@@ -103,9 +108,12 @@ def _copy(source: int, target: Path) -> bytes:
     return found.digest()
 
 
+def _opened(target: Path) -> int:
+    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def _write(target: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(target, flags, 0o600)
+    descriptor = _opened(target)
     try:
         write_all(descriptor, data)
     finally:
@@ -136,7 +144,7 @@ class PartedFile:
     """One large file on its way: its parts one after the other, and what was said of them."""
 
     def __init__(
-        self, source: str, claimed: Claim, format_: records.Text, arrive: Callable[[Arrival], None], wait: float
+        self, source: str, claimed: Claim, format_: records.Format, arrive: Callable[[Arrival], None], wait: float
     ) -> None:
         """`arrive` hands one part over; `wait` is how long an answer is awaited when the source closes, seconds."""
         self._source, self._claim, self._format = source, claimed, format_
@@ -146,13 +154,15 @@ class PartedFile:
 
     async def hand_over(self, is_closed: Callable[[], bool]) -> Ack | None:
         """The answer to the whole file; None when it is to be handed over again: stopped, or not stored."""
-        with self._claim.copy.open("rb") as file:
-            refused = await asyncio.to_thread(_problem, file, self._format)
-            if refused is not None:
+        refused = await asyncio.to_thread(_problem, self._claim, self._format)
+        if refused is not None:
+            with self._claim.copy.open("rb") as file:
                 return await self._send(file.read(KEPT), None, refused, is_closed)
+        is_sheet = isinstance(self._format, records.Spreadsheet)
+        with (self._claim.rows if is_sheet else self._claim.copy).open("rb") as file:
             tag = self._claim.content.digest.hex()[:16]
             parts = records.split_records(file, self._format, tag, PART)
-            while (found := await asyncio.to_thread(next, parts, None)) is not None:
+            while (found := await asyncio.to_thread(_next, parts)) is not None:
                 ack = None if is_closed() else await self._send(found[1], found[0], None, is_closed)
                 if ack is None or (ack.finding is not None and ack.finding.code.startswith("store-")):
                     return None
@@ -196,12 +206,19 @@ class PartedFile:
         self._more += len(found) - len(found[:room])
 
 
-def _problem(file: BinaryIO, format_: records.Text) -> Finding | None:
-    """Why a file is none of its format; it stands at its beginning afterwards."""
+def _next(parts: Iterator[tuple[Part, bytes]]) -> tuple[Part, bytes] | None:
+    return next(parts, None)
+
+
+def _problem(claimed: Claim, format_: records.Format) -> Finding | None:
+    """Why a file is none of its format. A sheet that is one lies as lines in `Claim.rows` afterwards."""
     try:
-        records.check_file(file, format_)
+        with claimed.copy.open("rb") as file:
+            if not isinstance(format_, records.Spreadsheet):
+                records.check_file(file, format_)
+            else:
+                with os.fdopen(_opened(claimed.rows), "wb") as rows:
+                    records.unpack_sheet(file, format_, rows)
     except FormatError as error:
         return Finding(error.code, error.message, error.location)
-    finally:
-        file.seek(0)
     return None

@@ -109,7 +109,7 @@ class FilesLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         256 * 1024 * 1024
     )
     record_file_bytes: Annotated[
-        int, Meta(ge=1, description="the same for files of records that are read part by part: all but sheets, bytes")
+        int, Meta(ge=1, description="the same for files of records, but for sheets, bytes")
     ] = 64 * 1024 * 1024 * 1024
     unanswered_files: Annotated[
         int, Meta(ge=1, description="files taken and not yet answered before the folder waits")

@@ -82,7 +82,8 @@ def parse_document(file: str, text: str) -> Document:
             records.append(Record(start + 1, stripped, "".join(physical[start : reader.line_num]), is_note))
             start = reader.line_num
     except csv.Error as error:
-        raise ConfigError(f"{file}:{reader.line_num}:1 is not CSV: {error}", code="table-unreadable") from error
+        message = f"{file}:{start + 1}:1 is not CSV from here on: {error}; is a quote there that is never closed?"
+        raise ConfigError(message, code="table-unreadable") from error
     return Document(file, tuple(records), bom)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hilum.errors import ConfigError
@@ -53,7 +53,8 @@ def write_whole(path: Path, content: bytes) -> Path:
             os.fsync(file.fileno())
         draft.replace(target)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that cannot be written to says so itself
+            draft.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 

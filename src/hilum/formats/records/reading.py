@@ -17,11 +17,15 @@ from hilum.formats.records.resources import changed_at, key_reader, read_resourc
 from hilum.formats.records.spreadsheet import sheet_rows
 from hilum.model import Finding, Part
 
-__all__ = ["Found", "Text", "check_file", "read_part", "read_records", "split_records"]
+__all__ = ["Found", "Text", "check_file", "read_part", "read_records", "split_records", "unpack_sheet"]
 
 LONGEST_QUOTED = 1024 * 1024  # bytes of a record whose quoted cells hold line breaks
 Text = Delimited | FixedWidth | Ndjson  # forms whose files are read as they go
 _Lines = Iterator[tuple[int, bytes]]
+_Rows = Iterator[tuple[int, list[str]]]
+_encode = msgspec.json.Encoder().encode
+_decode_columns = msgspec.json.Decoder(list[str]).decode
+_decode_row = msgspec.json.Decoder(tuple[int, list[str]]).decode
 
 
 class Found(Struct, frozen=True):
@@ -59,13 +63,18 @@ def check_file(file: BinaryIO, format_: Text) -> None:
         pass
 
 
-def split_records(file: BinaryIO, format_: Text, tag: str, size: int) -> Iterator[tuple[Part, bytes]]:
+def split_records(file: BinaryIO, format_: Format, tag: str, size: int) -> Iterator[tuple[Part, bytes]]:
     """The records of a file in parts of about `size` bytes: memory holds one. `read_part` reads each by itself.
 
-    `tag` names the file's content. Raises FormatError as `read_records` does.
+    `tag` names the file's content. Of a sheet the file is what `unpack_sheet` wrote. Raises FormatError as
+    `read_records` does.
     """
-    cr = ends_in_cr(file)
-    columns, records = _opened(lines_of(file), format_)
+    cr = False
+    if isinstance(format_, Spreadsheet):
+        columns, records = _unpacked(file)
+    else:
+        cr = ends_in_cr(file)
+        columns, records = _opened(lines_of(file), format_)
     first, length, taken = 0, 0, []
     for line, raw in records:
         first = first or line
@@ -78,8 +87,12 @@ def split_records(file: BinaryIO, format_: Text, tag: str, size: int) -> Iterato
         yield Part(tag, first, columns, cr), b"".join(taken)
 
 
-def read_part(part: Part, body: bytes, format_: Text) -> Iterator[Found]:
+def read_part(part: Part, body: bytes, format_: Format) -> Iterator[Found]:
     """The records of one part of a file."""
+    if isinstance(format_, Spreadsheet):
+        head = _sheet_head(part.columns, format_)
+        rows = map(_decode_row, body.splitlines())
+        return (_of_cells(line, cells, head, format_) for line, cells in rows)
     lines = lines_in(body, part.line, cr=part.cr)
     records = _rows(lines, format_) if isinstance(format_, Delimited) else lines
     return _judged(records, part.columns, format_)
@@ -185,15 +198,38 @@ def _is_sound(raw: bytes, format_: Delimited) -> bool:
 
 
 def _sheet(file: BinaryIO, format_: Spreadsheet) -> Iterator[Found]:
+    columns, rows = _opened_sheet(file, format_)
+    head = _sheet_head(columns, format_)
+    return (_of_cells(line, cells, head, format_) for line, cells in rows)
+
+
+def _opened_sheet(file: BinaryIO, format_: Spreadsheet) -> tuple[tuple[str, ...], _Rows]:
+    """The names of the columns, and the rows below them that hold anything, with their numbers."""
     rows = sheet_rows(file, format_.sheet)
     before = [cells for _, cells in zip(range(format_.header), rows, strict=False)]
     if len(before) < format_.header:
         raise FormatError("the sheet has no row with the names of its columns", code="records-empty")
     columns = column_names(before[-1], format_.key, str(format_.header))
-    head = Head(format_.kind, columns, deletes=format_.empty == "delete", cells=True)
-    for line, cells in enumerate(rows, format_.header + 1):
-        if any(cells):
-            yield _of_cells(line, cells, head, format_)
+    return columns, ((line, cells) for line, cells in enumerate(rows, format_.header + 1) if any(cells))
+
+
+def _sheet_head(columns: tuple[str, ...], format_: Spreadsheet) -> Head:
+    return Head(format_.kind, columns, deletes=format_.empty == "delete", cells=True)
+
+
+def unpack_sheet(file: BinaryIO, format_: Spreadsheet, out: BinaryIO) -> None:
+    """Write a sheet as lines of JSON that `split_records` takes: the names of the columns, then (number, cells).
+
+    Raises FormatError as `read_records` does, also after some lines were written.
+    """
+    columns, rows = _opened_sheet(file, format_)
+    out.write(_encode(columns) + b"\n")
+    out.writelines(_encode(row) + b"\n" for row in rows)
+
+
+def _unpacked(file: BinaryIO) -> tuple[tuple[str, ...], _Lines]:
+    columns = tuple(_decode_columns(file.readline()))
+    return columns, ((_decode_row(raw)[0], raw) for raw in file)
 
 
 def _of_cells(line: int, cells: list[str], head: Head, format_: Spreadsheet) -> Found:
