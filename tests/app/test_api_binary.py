@@ -12,6 +12,7 @@ import pytest
 from smart_support import SmartWorld
 
 from hilum.app.tokens import Role
+from hilum.config import InCare, Tie
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +153,19 @@ async def test_a_binary_is_read_by_whom_may_read_what_it_belongs_to(world: Smart
     async with world.client(text) as client:
         assert await told(client, "b-p1") == 404
         assert await told(client, "b-p1/_history/1") == 404, "it belongs to somebody else now"
+
+
+async def test_a_practitioner_reads_binaries_of_patients_in_their_care(tmp_path: Path) -> None:
+    world = SmartWorld(tmp_path, in_care=InCare([Tie.GENERAL_PRACTITIONER]))
+    await world.fill()
+    async with writer(world) as client:
+        for who in ("p1", "p2"):
+            assert (await client.put(f"/fhir/Binary/q-{who}", json=binary(f"q-{who}", f"Patient/{who}"))).is_success
+    text = (await world.access("user/*.cruds", user="drake"))["access_token"]
+    async with world.client(text) as client:
+        assert [await told(client, id_) for id_ in ("q-p1", "q-p2", "never")] == [200, 404, 404]
+        assert (await client.put("/fhir/Binary/q-p1", json=binary("q-p1", "Patient/p1"))).status_code == 403
+    world.close()
 
 
 @pytest.mark.parametrize(
