@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from hilum.app.smart.ledger import Session
+from hilum.app.smart.granted import Session
 from hilum.app.smart.records import actor_of, digest
 from hilum.app.tokens import microseconds
 from hilum.model import AuditEvent

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -15,10 +13,11 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.smart import pages
 from hilum.app.smart.apps import Apps
 from hilum.app.smart.asking import Ask, answer_url, ask_of, destination, form_pairs, once
-from hilum.app.smart.caring import Caring
+from hilum.app.smart.choosing import Choosing, told_apart
 from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses
-from hilum.app.smart.ledger import Consent, Ledger, Session
+from hilum.app.smart.granted import Consent, Session
+from hilum.app.smart.ledger import Ledger
 from hilum.app.smart.problems import OAuthProblem
 from hilum.app.smart.provider import Provider
 from hilum.app.smart.records import App, Context, User, actor_of, fresh
@@ -26,14 +25,11 @@ from hilum.app.smart.seal import Seal
 from hilum.app.smart.service import form_of
 from hilum.app.smart.users import Users
 from hilum.app.smart.window import Window, redirect
-from hilum.errors import HilumError, NotFound
-from hilum.formats import fhir
-from hilum.repository import Query, Repository, SearchTerm, Stored
+from hilum.errors import HilumError
 from hilum.safeguards import Person, Scopes, parse_scopes
 
 __all__ = ["Front"]
 
-SHOWN = 20  # patients in a list to choose from
 _SAME = "the name or the password is not right; after several tries in a row there is a wait"
 _TOLD = {
     "sign-in-busy": "many people sign in just now; try again in a moment",
@@ -53,15 +49,14 @@ class Front:
         ledger: Ledger,
         seal: Seal,
         auditor: Auditor,
-        repository: Repository,
+        choosing: Choosing,
         provider: Provider | None,
         window: Window,
         consents: Consents,
-        caring: Caring | None,
     ) -> None:
         self._at, self._apps, self._users, self._ledger = at, apps, users, ledger
-        self._seal, self._auditor, self._repository, self._provider = seal, auditor, repository, provider
-        self._window, self._consents, self._caring = window, consents, caring
+        self._seal, self._auditor, self._choosing, self._provider = seal, auditor, choosing, provider
+        self._window, self._consents = window, consents
 
     async def authorize(self, call: Call) -> Reply:
         """`GET` and `POST /smart/authorize`."""
@@ -159,13 +154,13 @@ class Front:
             return self._page(pages.patients(app, self._seal.close(ask, cookie, "patient"), None), ask, cookie)
         shown = ""
         if ask.context.patient:
-            found = self._patient_of(ask.context.patient, await self._panel(user))
+            found = await self._choosing.one(ask.context.patient, user)
             if found is None:
                 text = "the patient that this is about is not here (any more)"
                 problem = OAuthProblem("access_denied", text, code="patient-gone", actor=f"user/{user.name}")
                 return await self._refuse(call, problem, ask.redirect, ask.state)
             await self._auditor.record(actor_of(app.id, user.name), "consent-show", f"Patient/{found.id}")
-            shown = _shown(found)
+            shown = told_apart(found)
         sealed = self._seal.close(ask, cookie, "consent")
         return self._page(
             pages.consent(app, user, ask.asked, sealed, redirect=ask.redirect, patient=shown), ask, cookie
@@ -177,18 +172,18 @@ class Front:
         session = self._must_session(call)
         if session.user.person is Person.PATIENT:
             raise OAuthProblem("access_denied", "patients choose nobody else", code="patient-mismatch")
-        chosen, panel = form.get("patient", ""), await self._panel(session.user)
-        if chosen and self._patient_of(chosen, panel) is not None:
+        chosen = form.get("patient", "")
+        if chosen and await self._choosing.one(chosen, session.user) is not None:
             return await self._next(call, replace(ask, context=replace(ask.context, patient=chosen)), session, cookie)
         looked_for = form.get("q", "").strip()[:100]
-        found = await asyncio.to_thread(self._find, looked_for, panel) if looked_for else []
+        found = await self._choosing.find(looked_for, session.user)
         ids = ",".join(one.id for one in found)
         actor = actor_of(ask.app, session.user.name)
         await self._auditor.record(
             actor, "search", "Patient?name,identifier", "ok", f"returned={len(found)} Patient:{ids}"
         )
         sealed = self._seal.close(ask, cookie, "patient")
-        shown = [(one.id, _shown(one)) for one in found]
+        shown = [(one.id, told_apart(one)) for one in found]
         return self._page(pages.patients(self._app(ask), sealed, shown, looked_for), ask, cookie)
 
     async def _consent(self, call: Call) -> Reply:
@@ -295,34 +290,6 @@ class Front:
     def _page(self, html: str, ask: Ask, cookie: str) -> Reply:
         return self._window.page(html, cookie=cookie, to=ask.redirect)
 
-    async def _panel(self, user: User) -> frozenset[str] | None:
-        """The patients whom this person may choose among; None: all."""
-        if self._caring is None or user.person is not Person.PRACTITIONER:
-            return None
-        return await self._caring.panel(user.own)
-
-    def _patient_of(self, id_: str, panel: frozenset[str] | None) -> Stored | None:
-        if not fhir.is_id(id_) or (panel is not None and id_ not in panel):
-            return None
-        try:
-            stored = self._repository.get("Patient", id_)
-        except NotFound:
-            return None
-        return None if stored.deleted else stored
-
-    def _find(self, text: str, panel: frozenset[str] | None) -> list[Stored]:
-        """By number or by name, whichever finds somebody; of these patients (None: of all)."""
-        found: dict[str, Stored] = {}
-        among = () if panel is None else (SearchTerm("_id", tuple(sorted(panel))),)
-        if panel is not None and not panel:
-            return []
-        for name, value in (("identifier", text), ("name", text)):
-            words = (text,) if name == "identifier" else tuple(value.split())
-            terms = tuple(SearchTerm(name, (word,)) for word in words)
-            page = self._repository.search(Query("Patient", (*terms, *among), SHOWN, with_total=False))
-            found |= {one.id: one for one in page.matches}
-        return list(found.values())[:SHOWN]
-
 
 def _ticked(asked: Scopes, places: list[str]) -> Scopes:
     """What is left of what was asked for."""
@@ -333,21 +300,3 @@ def _ticked(asked: Scopes, places: list[str]) -> Scopes:
     silent = [word for word in asked.plain if word not in choices]
     left = parse_scopes(" ".join(scope for scope in choices if scope in kept))
     return Scopes((*left.plain, *silent), left.resources)
-
-
-def _shown(patient: Stored) -> str:
-    """Name, birth date and one number: enough to tell two people apart."""
-    body = fhir.decode(patient.body)
-    names = _dicts(body, "name")
-    name = ""
-    if names:
-        given = " ".join(str(part) for part in names[0].get("given", []) if isinstance(part, str))
-        name = str(names[0].get("text") or f"{given} {names[0].get('family', '')}".strip())
-    number = next((str(one["value"]) for one in _dicts(body, "identifier") if one.get("value")), "")
-    facts = [name or "without a name", str(body.get("birthDate", "")), f"no. {number}" if number else ""]
-    return ", ".join(filter(None, facts))
-
-
-def _dicts(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    value = body.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -12,12 +12,24 @@ import hmac
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, TypeVar
 
 from hilum.app.smart.apps import app_in
 from hilum.app.smart.assertions import Assertion
+from hilum.app.smart.granted import (
+    GRANT,
+    Consent,
+    Facts,
+    Issued,
+    Session,
+    end_family,
+    facts_in,
+    forget,
+    keep,
+    launch_in,
+    new_grant,
+    rows_in,
+)
 from hilum.app.smart.problems import OAuthProblem
 from hilum.app.smart.records import SECOND, App, Context, GrantRow, User, actor_of, digest, fresh
 from hilum.app.smart.users import user_in
@@ -33,75 +45,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["ACCESS_PREFIX", "BACKEND_SECONDS", "CODE_SECONDS", "Consent", "Facts", "Issued", "Ledger", "Session"]
+__all__ = ["ACCESS_PREFIX", "BACKEND_SECONDS", "CODE_SECONDS", "Ledger"]
 
 ACCESS_PREFIX = "hilumt_"
 CODE_SECONDS = 60
 LAUNCH_SECONDS = 300
 SESSION_SECONDS = 8 * 3_600
 BACKEND_SECONDS = 300  # SMART "Backend Services": no longer than five minutes
-KEPT_SECONDS = 86_400  # what has ended is kept for a day, so that a late second use is known for one
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
-_GRANT = "g.id, g.app, g.user, g.scopes, g.patient, g.encounter, g.nonce, g.signed_in, g.created, g.expires, g.revoked"
-
-
-class Session(Struct, frozen=True):
-    """Somebody who signed in with this browser."""
-
-    user: User
-    created: int
-    expires: int
-
-
-class Consent(Struct, frozen=True):
-    """What a person agreed to, for one app."""
-
-    app: str
-    session: Session
-    scopes: Scopes
-    context: Context
-    redirect: str
-    challenge: str
-    nonce: str = ""
-    launch: str = ""  # the launch token that it began with
-
-
-class Issued(Struct, frozen=True):
-    """Tokens just made. Their texts are shown once and kept nowhere."""
-
-    access: str
-    refresh: str
-    scopes: str
-    seconds: int
-    grant: GrantRow
-    user: User | None
-
-
-class Facts(Struct, frozen=True):
-    """What is known of a token. `used`: it was exchanged or revoked."""
-
-    kind: str
-    scopes: str
-    created: int
-    expires: int
-    used: int
-    grant: GrantRow
-    user: User | None
-    is_app_gone: bool
-
-    def state(self, now: int) -> str:
-        """`active`, `expired` or `revoked`."""
-        if self.used or self.grant.revoked or self.is_app_gone:
-            return "revoked"
-        if self.grant.user and (self.user is None or self.user.locked):
-            return "revoked"
-        return "active" if now < min(self.expires, self.grant.expires) else "expired"
-
-    @property
-    def actor(self) -> str:
-        """Who acts, for the audit."""
-        return actor_of(self.grant.app, self.grant.user)
 
 
 class Ledger:
@@ -127,7 +79,7 @@ class Ledger:
 
         def query(connection: apsw.Connection) -> Session | None:
             sql = "SELECT user, created, expires FROM smart_session WHERE hash = ? AND expires > ?"
-            for name, created, expires in _rows(connection, sql, digest(cookie), microseconds()):
+            for name, created, expires in rows_in(connection, sql, digest(cookie), microseconds()):
                 user = user_in(connection, name)
                 return None if user is None or user.locked else Session(user, created, expires)
             return None
@@ -162,7 +114,7 @@ class Ledger:
 
     def launch(self, text: str, app: str) -> Context | None:
         """What a launch token of this app is about, while it may be used."""
-        return self._store.read(lambda connection: _launch(connection, text, app))
+        return self._store.read(lambda connection: launch_in(connection, text, app))
 
     # codes and tokens
 
@@ -177,10 +129,10 @@ class Ledger:
 
         def job(connection: apsw.Connection) -> Issued | OAuthProblem:
             sql = (
-                f"SELECT c.redirect, c.challenge, c.expires, c.used, {_GRANT} FROM smart_code c "  # noqa: S608
+                f"SELECT c.redirect, c.challenge, c.expires, c.used, {GRANT} FROM smart_code c "  # noqa: S608
                 "JOIN smart_grant g ON g.id = c.grant_id WHERE c.hash = ?"
             )
-            for uri, challenge, expires, used, *rest in _rows(connection, sql, digest(code)):
+            for uri, challenge, expires, used, *rest in rows_in(connection, sql, digest(code)):
                 grant = GrantRow(*rest)
                 if grant.app != app.id:
                     break
@@ -203,7 +155,7 @@ class Ledger:
         """New tokens for a refresh token, once. Raises OAuthProblem; a second use ends the family."""
 
         def job(connection: apsw.Connection) -> Issued | OAuthProblem:
-            facts = _facts(connection, token)
+            facts = facts_in(connection, token)
             if facts is None or facts.kind != "refresh" or facts.grant.app != app.id:
                 text = "there is no such refresh token for this app; the person signs in again"
                 return OAuthProblem("invalid_grant", text, code="token-unknown")
@@ -234,7 +186,7 @@ class Ledger:
             if found is None or found.removed:
                 return OAuthProblem("invalid_client", "this app was removed", code="app-unknown", status=401)
             row = (app.id, "", print_scopes(scopes), "", "", "", 0, now, now + BACKEND_SECONDS * SECOND)
-            grant = _new_grant(connection, row)
+            grant = new_grant(connection, row)
             return self._issue(connection, grant, grant.scopes, "client_credentials")
 
         return await self._run(job)
@@ -255,7 +207,7 @@ class Ledger:
 
     def authenticate(self, text: str) -> Grant:
         """Who an access token stands for. Raises TokenRefused `token-unknown`, `-revoked`, `-expired`."""
-        facts = self._store.read(lambda connection: _facts(connection, text))
+        facts = self._store.read(lambda connection: facts_in(connection, text))
         if facts is None or facts.kind != "access":
             raise TokenRefused("no such token; the app asks for a new one", code="token-unknown")
         state = facts.state(microseconds())
@@ -276,18 +228,18 @@ class Ledger:
 
     def look(self, text: str) -> Facts | None:
         """What is known of a token."""
-        return self._store.read(lambda connection: _facts(connection, text))
+        return self._store.read(lambda connection: facts_in(connection, text))
 
     async def revoke(self, text: str, app: App) -> None:
         """End a token of this app; with a refresh token its family. One that is not there has ended (RFC 7009)."""
 
         def job(connection: apsw.Connection) -> None:
-            facts, now = _facts(connection, text), microseconds()
+            facts, now = facts_in(connection, text), microseconds()
             if facts is None or facts.grant.app != app.id:
                 return
             connection.execute("UPDATE smart_token SET used = ? WHERE hash = ? AND used = 0", (now, digest(text)))
             if facts.kind == "refresh":
-                _end_family(connection, facts.grant)
+                end_family(connection, facts.grant)
             self._audit(connection, facts.actor, "token-revoke", f"grant/{facts.grant.id}", detail=facts.kind)
 
         await self._store.write(job)
@@ -308,13 +260,13 @@ class Ledger:
             return OAuthProblem("access_denied", "the app or the account was ended; sign in again", code="consent-late")
         context = consent.context
         if consent.launch:
-            if _launch(connection, consent.launch, consent.app) != context:
+            if launch_in(connection, consent.launch, consent.app) != context:
                 text = "this launch was used or is too old; open the app again from where it was opened"
                 return OAuthProblem("access_denied", text, code="launch-unknown")
             connection.execute("UPDATE smart_launch SET used = ? WHERE hash = ?", (now, digest(consent.launch)))
         scopes = print_scopes(consent.scopes)
         row = (app.id, user.name, scopes, context.patient, context.encounter, consent.nonce, consent.session.created)
-        grant = _new_grant(connection, (*row, now, self._end(consent, now)))
+        grant = new_grant(connection, (*row, now, self._end(consent, now)))
         sql = "INSERT INTO smart_code (hash, grant_id, redirect, challenge, expires) VALUES (?, ?, ?, ?, ?)"
         expires = now + CODE_SECONDS * SECOND
         connection.execute(sql, (digest(code), grant.id, consent.redirect, consent.challenge, expires))
@@ -338,19 +290,19 @@ class Ledger:
             return OAuthProblem(
                 "invalid_grant", "this was ended; start again", code="token-revoked", actor=_actor(grant)
             )
-        _forget(connection, now)
+        forget(connection, now)
         expires = min(now + self._access * SECOND, grant.expires)
         access = fresh(ACCESS_PREFIX[:-1])
         refresh = fresh("hilumr") if {"offline_access", "online_access"} & set(grant.scopes.split()) else ""
-        _keep(connection, access, grant, "access", scopes, now, expires)
+        keep(connection, access, grant, "access", scopes, now, expires)
         if refresh:
-            _keep(connection, refresh, grant, "refresh", grant.scopes, now, grant.expires)
+            keep(connection, refresh, grant, "refresh", grant.scopes, now, grant.expires)
         self._audit(connection, _actor(grant), "token-issue", _target(grant), detail=f"grant={grant.id} {how}")
         return Issued(access, refresh, scopes, (expires - now) // SECOND, grant, user)
 
     def _reused(self, connection: apsw.Connection, grant: GrantRow, code: str) -> OAuthProblem:
         """RFC 6749 4.1.2, 10.4; RFC 9700 4.14: two have it, so nobody keeps it."""
-        _end_family(connection, grant)
+        end_family(connection, grant)
         self._audit(connection, _actor(grant), "grant-revoke", f"grant/{grant.id}", outcome=code)
         text = "it was used before, so all tokens that came of it were ended; the person signs in again"
         return OAuthProblem("invalid_grant", text, code=code, actor=_actor(grant))
@@ -359,10 +311,6 @@ class Ledger:
         self, connection: apsw.Connection, actor: str, action: str, target: str, outcome: str = "ok", detail: str = ""
     ) -> None:
         self._journal.audit_in(connection, [AuditEvent(microseconds(), actor, action, target, outcome, detail)])
-
-
-def _rows(connection: apsw.Connection, sql: str, *values: Any) -> list[Any]:
-    return connection.execute(sql, values).fetchall()
 
 
 def _proves(verifier: str, challenge: str) -> bool:
@@ -389,50 +337,3 @@ def _resources(scopes: str) -> Scopes:
 def _role(scopes: str) -> Role:
     changes = {Interaction.CREATE.value, Interaction.UPDATE.value, Interaction.DELETE.value}
     return Role.WRITER if any(changes & set(one.verbs) for one in _resources(scopes).resources) else Role.READER
-
-
-def _facts(connection: apsw.Connection, text: str) -> Facts | None:
-    sql = (
-        f"SELECT t.kind, t.scopes, t.created, t.expires, t.used, {_GRANT}, a.removed FROM smart_token t "  # noqa: S608
-        "JOIN smart_grant g ON g.id = t.grant_id JOIN smart_app a ON a.id = g.app WHERE t.hash = ?"
-    )
-    for kind, scopes, created, expires, used, *rest, removed in _rows(connection, sql, digest(text)):
-        grant = GrantRow(*rest)
-        user = user_in(connection, grant.user) if grant.user else None
-        return Facts(kind, scopes, created, expires, used, grant, user, bool(removed))
-    return None
-
-
-def _launch(connection: apsw.Connection, text: str, app: str) -> Context | None:
-    sql = "SELECT patient, encounter FROM smart_launch WHERE hash = ? AND app = ? AND used = 0 AND expires > ?"
-    for patient, encounter in _rows(connection, sql, digest(text), app, microseconds()):
-        return Context(patient, encounter)
-    return None
-
-
-def _new_grant(connection: apsw.Connection, row: tuple[Any, ...]) -> GrantRow:
-    sql = (
-        "INSERT INTO smart_grant (app, user, scopes, patient, encounter, nonce, signed_in, created, expires) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
-    )
-    ((id_,),) = _rows(connection, sql, *row)
-    return GrantRow(id_, *row)
-
-
-def _keep(
-    connection: apsw.Connection, text: str, grant: GrantRow, kind: str, scopes: str, now: int, expires: int
-) -> None:
-    sql = "INSERT INTO smart_token (hash, grant_id, kind, scopes, created, expires) VALUES (?, ?, ?, ?, ?, ?)"
-    connection.execute(sql, (digest(text), grant.id, kind, scopes, now, expires))
-
-
-def _end_family(connection: apsw.Connection, grant: GrantRow) -> None:
-    connection.execute("UPDATE smart_grant SET revoked = ? WHERE id = ? AND revoked = 0", (microseconds(), grant.id))
-
-
-def _forget(connection: apsw.Connection, now: int) -> None:
-    """What ended a day ago."""
-    before = (now - KEPT_SECONDS * SECOND,)
-    connection.execute("DELETE FROM smart_token WHERE expires < ?", before)
-    for table in ("code", "session", "launch", "grant"):
-        connection.execute(f"DELETE FROM smart_{table} WHERE expires < ?", before)  # noqa: S608 - our own names

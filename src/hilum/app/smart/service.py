@@ -16,7 +16,8 @@ from hilum.app.smart.apps import Apps
 from hilum.app.smart.asking import answer_url, form_pairs, once
 from hilum.app.smart.clients import Clients
 from hilum.app.smart.discovery import Addresses
-from hilum.app.smart.ledger import Issued, Ledger
+from hilum.app.smart.granted import Issued
+from hilum.app.smart.ledger import Ledger
 from hilum.app.smart.problems import OAuthProblem
 from hilum.app.smart.records import SECOND, App, Context, GrantRow, Kind, User, actor_of
 from hilum.app.smart.signing import Signer

@@ -13,6 +13,7 @@ from hilum.app.api.negotiation import JSON
 from hilum.app.smart.account import Account
 from hilum.app.smart.apps import Apps
 from hilum.app.smart.caring import Caring
+from hilum.app.smart.choosing import Choosing
 from hilum.app.smart.clients import Clients
 from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
@@ -104,8 +105,9 @@ class Authorization:
         self._service = Service(at, self.apps, self.ledger, clients, signer, self._auditor, self.tokens, repository)
         window = Window(at.issuer, provider.origin if provider is not None else "")
         consents = Consents(store, journal)
+        choosing = Choosing(repository, caring)
         self._front = front = Front(
-            at, self.apps, self.users, self.ledger, seal, self._auditor, repository, provider, window, consents, caring
+            at, self.apps, self.users, self.ledger, seal, self._auditor, choosing, provider, window, consents
         )
         self._account = Account(at, self.ledger, consents, seal, window, front.sign_in, front.shown)
         leaving = Leaving(at, self.apps, self.ledger, consents, signer, window)
