@@ -12,14 +12,12 @@ _HEADING = re.compile(r"^#+ `?([a-z0-9]+(?:-[a-z0-9]+)+)`?\s*$", re.MULTILINE)
 
 
 def code_pages(folder: Path) -> str:
-    """A line for each page of this folder: `page: code code`. A code on two pages is on the line of the first."""
-    lines, known = [], set[str]()
+    """A line for each code: `code page`, in the order of codes; of a code on two pages the first page."""
+    pages: dict[str, str] = {}
     for page in sorted(folder.glob("*.md")):
-        codes = [code for code in _HEADING.findall(page.read_text("utf-8")) if code not in known]
-        known.update(codes)
-        if codes:
-            lines.append(f"{page.stem}: {' '.join(codes)}\n")
-    return "".join(lines)
+        for code in _HEADING.findall(page.read_text("utf-8")):
+            pages.setdefault(code, page.stem)
+    return "".join(f"{code} {page}\n" for code, page in sorted(pages.items()))
 
 
 if __name__ == "__main__":

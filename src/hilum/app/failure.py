@@ -136,8 +136,8 @@ def page_of(code: str) -> str:
 
 @lru_cache(maxsize=1)
 def _pages() -> dict[str, str]:
-    lines = resources.files(__package__).joinpath("code_pages.txt").read_text("utf-8").splitlines()
-    return {code: page for page, _, codes in (line.partition(": ") for line in lines) for code in codes.split()}
+    words = resources.files(__package__).joinpath("code_pages.txt").read_text("utf-8").split()
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def _page(error: HilumError) -> str:
