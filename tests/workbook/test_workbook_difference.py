@@ -424,3 +424,47 @@ def test_the_command_says_what_is_wrong_with_a_candidate(
     message.write_bytes(b"nothing")
     assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(bad)]) == 1
     assert "nothing-compared" in capsys.readouterr().err
+
+
+WORKLIST = """row_id,applies,anchor,source,when,target,transform,map,missing,owner
+wl-line,fhir:Patient,Patient,,"gender in (""female"", ""male"")",worklist[],,,,ann
+wl-id,fhir:Patient,Patient,id,,worklist[Id],text,,reject,ann
+wl-name,fhir:Patient,Patient,name.family,,worklist[Name],text,,,ann
+wl-visit,fhir:Encounter,Encounter,subject.resolve().birthDate,,visits[Born],text,,,ann
+"""
+
+
+def lines_changed(current: str, candidate: str) -> set[tuple[str, str, str, tuple[str, ...]]]:
+    """(kind, table, column, rows) of what differs in tables."""
+    few = [row for row in SMALL.rows if row.target.split(".")[0] in ("Patient", "Encounter")]
+    own = [read_workbook([], [("rows.csv", text)]).rows for text in (current, candidate)]
+    books = []
+    for rows in own:
+        names = {row.row_id for row in rows}
+        kept = [row for row in few if row.row_id not in names]
+        books.append(structs.replace(SMALL, rows=(*kept, *rows)))
+    report = compare(books[1], books[0])
+    cells = [(group, cell) for group in report.groups for cell in group.cells]
+    return {
+        (cell.kind, cell.type, cell.path, tuple(row.row for row in group.rows))
+        for group, cell in cells
+        if cell.type in ("worklist", "visits")
+    }
+
+
+def test_a_changed_column_of_a_table_made_of_fhir_is_named_with_its_row() -> None:
+    assert lines_changed(WORKLIST, WORKLIST) == set()
+    changed = lines_changed(WORKLIST, WORKLIST.replace("name.family", "name.given.first()"))
+    assert changed == {("changed", "worklist", "Name", ("wl-name",))}
+
+
+def test_a_new_column_and_a_table_that_goes_are_named() -> None:
+    more = WORKLIST + "wl-born,fhir:Patient,Patient,birthDate,,worklist[Born],text,,,ann\n"
+    assert ("added", "worklist", "Born", ("wl-born",)) in lines_changed(WORKLIST, more)
+    without = "\n".join(line for line in WORKLIST.splitlines() if not line.startswith("wl-visit")) + "\n"
+    assert {one[:2] for one in lines_changed(WORKLIST, without)} == {("removed", "visits")}
+
+
+def test_what_a_row_changes_in_a_resource_is_seen_in_the_tables_made_of_it() -> None:
+    site = 'pat-birth,,PID,PID-8,,Patient.birthDate,"const(""1900-01-01"")",,,ann\n'
+    assert {one[:3] for one in lines_changed(WORKLIST, WORKLIST + site)} == {("changed", "visits", "Born")}

@@ -21,6 +21,7 @@ from hilum.workbook.excerpt import Field, excerpt_of_holds
 from hilum.workbook.masking import shape_of
 from hilum.workbook.narrowing import Narrowing, Touch
 from hilum.workbook.table_changes import TableChange, table_changes
+from hilum.workbook.table_lines import TableLines
 from hilum.workbook.tally import Cell, Group, Sample, Tally
 
 __all__ = ["Comparison"]
@@ -53,10 +54,14 @@ class Comparison:
         self.changes: list[TableChange] = table_changes(*books)
         self.narrowing = Narrowing(*books, rules, self.changes)
         self._holds = compile_workbook(excerpt_of_holds(books[0], rules[0]))
+        self._lines = TableLines.of(books[0], params[0]), TableLines.of(books[1], params[1])
+        self._writes_tables = any(lines.plans for lines in self._lines)
         self._times: frozenset[Field] = frozenset()  # fields that had a local time so far
         self._small = self._excerpts()
         self._show_values = show_values
         self._affected = self._affected_rows()
+        cells = {rule.row.row_id for rule in (*rules[0], *rules[1]) if rule.target.is_cell}
+        self._tables_differ = bool(cells) and (self._affected is None or not cells.isdisjoint(self._affected))
         self._writers = self._writers_of(rules)
         self.tally = Tally()
         self._told: dict[_Likeness, tuple[int, tuple[str, ...]]] = {}
@@ -74,7 +79,7 @@ class Comparison:
 
     def skips(self, kind: str, sender: str) -> bool:
         """Whether no message of this kind and sender can differ: it need not even be read."""
-        return not self.narrowing.tests(kind, sender)
+        return not self._tables_differ and not self.narrowing.tests(kind, sender)
 
     def skip(self, count: int = 1) -> None:
         """Count messages that `skips` left out."""
@@ -96,6 +101,8 @@ class Comparison:
             touch = Touch(bool(tests), whole=True)  # what records hold is not looked at before: such are few
             if isinstance(record, Hl7Message):
                 touch = self.narrowing.touches(tests, record)
+            if self._tables_differ:  # their lines are made of whatever resources there are
+                touch = Touch(touched=True, whole=True)
             if not touch.touched:
                 tally.untouched += 1
                 return
@@ -115,7 +122,7 @@ class Comparison:
 
     def _pair(self, record: Stored, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
         """What both make of a message, as far as they can differ; twice the same value where they do not."""
-        if not whole and self._small is not None:
+        if not whole and self._small is not None and not self._writes_tables:
             before, after = self._small[0].run(record, context), self._small[1].run(record, context)
             if is_same(before, after):
                 return before, before
@@ -123,7 +130,8 @@ class Comparison:
             if unheld and self._holds.run(record, context).held is None:  # nor by a row that did not change
                 return before, after
         self.tally.whole += 1
-        return self._plans[0].run(record, context), self._plans[1].run(record, context)
+        before, after = self._plans[0].run(record, context), self._plans[1].run(record, context)
+        return self._lines[0].beside(before), self._lines[1].beside(after)
 
     def _unreadable(self, at: int, name: str, code: str) -> None:
         self.tally.unreadable[code] = self.tally.unreadable.get(code, 0) + 1
