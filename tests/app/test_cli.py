@@ -293,7 +293,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_link_under_an_error_leads_to_the_page_that_explains_its_code() -> None:
     known = Path(code_pages.__file__).with_suffix(".txt").read_text()
     assert known == code_pages.code_pages(ROOT / "docs" / "codes"), "python -m hilum.app.code_pages docs/codes"
-    assert known.count(":") > 15
+    assert len(known.splitlines()) > 500
     assert page_of("store-full") == "store"
     assert page_of("no-such-code") == ""
 
