@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
+from copy import copy
 from datetime import datetime
+from typing import Any
 
 from openpyxl import Workbook
+from openpyxl.cell import Cell
 from openpyxl.formatting.rule import FormulaRule
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
@@ -33,7 +36,9 @@ from hilum.workbook.styles import (
     WHITE,
     for_paper,
     height_of,
+    is_formula_like,
     put_text,
+    put_value,
 )
 
 __all__ = ["COMPUTED", "LISTS_SHEET", "MARK_SHEET", "export_xlsx"]
@@ -166,6 +171,7 @@ def _write_table(
 ) -> None:
     columns = (*columns_of(table), *COMPUTED)
     _write_header(sheet, table, columns)
+    looks: dict[tuple[bool, bool, bool], Any] = {}
     for row, entry in enumerate(entries, 2):
         state = states.get(entry.name)
         computed = (state.words if state else "", review.layer_of(entry.key), entry.file)
@@ -176,12 +182,19 @@ def _write_table(
         sheet.row_dimensions[row].height = height_of(wrapped)
         for at, text in enumerate(texts, 1):
             cell = sheet.cell(row, at)
+            assert isinstance(cell, Cell)
             name = columns[at - 1]
+            look = (name in _WRAPPED, name in COMPUTED, is_formula_like(text))
+            if look in looks:  # looking a style up costs more than all else of a cell
+                cell._style = looks[look]  # type: ignore[attr-defined]
+                put_value(cell, text)
+                continue
             put_text(cell, text)
             cell.alignment = TOP_WRAPPED if name in _WRAPPED else TOP
             cell.border = LINE
             if name in COMPUTED:
                 cell.font = GREY
+            looks[look] = copy(cell._style)  # type: ignore[attr-defined]
     last = len(entries) + 1
     for at, name in enumerate(columns, 1):
         letter = get_column_letter(at)

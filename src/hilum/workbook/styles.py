@@ -23,7 +23,9 @@ __all__ = [
     "WHITE",
     "for_paper",
     "height_of",
+    "is_formula_like",
     "put_text",
+    "put_value",
 ]
 
 COLOURS = {
@@ -45,14 +47,23 @@ _FORMULA_LIKE = ("=", "+", "-", "@")
 def put_text(cell: Cell | MergedCell, text: str) -> None:
     """Write a text as a text, whatever it looks like."""
     assert isinstance(cell, Cell)
-    cell.value = None
     cell.number_format = TEXT
-    if not text:
-        return
-    cell.value = to_cell(text)
-    cell.data_type = "s"
-    if text.startswith(_FORMULA_LIKE):
+    if is_formula_like(text):
         cell.quotePrefix = True  # it stays a text when somebody edits it
+    put_value(cell, text)
+
+
+def put_value(cell: Cell | MergedCell, text: str) -> None:
+    """The text alone, into a cell that looks as `put_text` would have it."""
+    assert isinstance(cell, Cell)
+    cell.value = to_cell(text) if text else None
+    if text:
+        cell.data_type = "s"
+
+
+def is_formula_like(text: str) -> bool:
+    """Whether a spreadsheet would take it for more than a text."""
+    return text.startswith(_FORMULA_LIKE)
 
 
 def height_of(texts: Iterable[tuple[str, float]]) -> float:
