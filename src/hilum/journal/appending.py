@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import cast
 
 import apsw
@@ -33,7 +34,9 @@ ROWS_WRITTEN = fault.declare(
 BEFORE_COMMIT = fault.declare("journal.before_commit", "rows and head are in the transaction, nothing is on the disk")
 
 
-_AUDIT = "INSERT INTO audit (n, at, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_AUDIT = "INSERT INTO audit (n, at, actor, action, target, outcome, detail) VALUES"
+_AUDIT_VALUES = "(?, ?, ?, ?, ?, ?, ?)"
+AUDITS_AT_ONCE = 32  # rows of one statement
 
 BodyOf = Callable[[int, bytes | None], bytes]
 
@@ -81,6 +84,11 @@ def add_work(connection: apsw.Connection, works: Sequence[Work], names: Names, b
     group.close()
     fault.reach(BEFORE_COMMIT)
     return results
+
+
+@lru_cache(maxsize=AUDITS_AT_ONCE)
+def _insert_audits(count: int) -> str:
+    return f"{_AUDIT} {', '.join([_AUDIT_VALUES] * count)}"
 
 
 class _Group:
@@ -179,13 +187,14 @@ class _Group:
         self._records[1].append(duplicate_bytes(duplicate))
 
     def add_audits(self, events: Sequence[AuditEvent]) -> None:
-        rows = [
-            (number, event.at, event.actor, event.action, event.target, event.outcome, event.detail)
-            for number, event in enumerate(events, self._audit + 1)
-        ]
-        if rows:
-            self._connection.executemany(_AUDIT, rows)
-        self._audit += len(rows)
+        """Many rows by one statement: around each, the interpreter is given away and waited for."""
+        for start in range(0, len(events), AUDITS_AT_ONCE):
+            some = events[start : start + AUDITS_AT_ONCE]
+            values: list[int | str] = []
+            for number, one in enumerate(some, self._audit + 1):
+                values += (number, one.at, one.actor, one.action, one.target, one.outcome, one.detail)
+            self._connection.execute(_insert_audits(len(some)), values)
+            self._audit += len(some)
         self._records[2].extend(map(audit_bytes, events))
 
     def close(self) -> None:

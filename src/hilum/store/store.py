@@ -95,8 +95,8 @@ class Store:
     async def write(self, job: Callable[[apsw.Connection], T], *, urgent: bool = False) -> T:
         """Run `job(connection)` on the writer thread and return what it returned once it is on the disk.
 
-        It runs in a savepoint: when it raises, its own changes are undone and the exception comes out here. It must
-        not commit, and not wait for anything. Urgent: what a sender or a reader waits for (appends, audit).
+        When it raises, its own changes alone are undone and the exception comes out here. It must not commit, and not
+        wait for anything. Urgent: what a sender or a reader waits for (appends, audit).
         """
         told = Awaited()
         self._writer.submit(Job(job, told), urgent=urgent)

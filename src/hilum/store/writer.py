@@ -29,7 +29,7 @@ AFTER_TELLING = fault.declare("store.after_telling", "the group is on the disk a
 
 
 class Job:
-    """One piece of work for the writer: `run(connection)` inside a savepoint; `tell` hears of it after the commit."""
+    """One piece of work for the writer: `run(connection)`, undone if it raises; `tell` hears of it after the commit."""
 
     __slots__ = ("error", "result", "run", "tell")
 
@@ -185,7 +185,7 @@ class Writer:
             connection = self._begin()
             for job in self._next_jobs():
                 group.append(job)
-                self._run(connection, job)
+                _run(connection, job, is_first=len(group) == 1)
             fault.reach(BEFORE_COMMIT)
             start = time.monotonic()
             connection.execute("COMMIT")
@@ -208,17 +208,6 @@ class Writer:
         connection = self._connection or self._reopen()
         connection.execute("BEGIN IMMEDIATE")
         return connection
-
-    def _run(self, connection: apsw.Connection, job: Job) -> None:
-        connection.execute("SAVEPOINT job")
-        try:
-            job.result = job.run(connection)
-        except BaseException as error:  # noqa: BLE001 - it is handed to whoever asked for the job
-            if isinstance(error, apsw.Error) and (breaks_transaction(error) or connection.get_autocommit()):
-                raise _BrokenTransaction(error) from None
-            job.error = translate(error) if isinstance(error, apsw.Error) else error
-            connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
 
     def _give_up(self, group: list[Job], error: StoreError) -> None:
         """Nothing of the group was saved; what is cached is not trusted, as a failed sync may be told only once."""
@@ -283,6 +272,21 @@ class Writer:
                 self._distrust()
                 return
         self._connection.set_busy_timeout(BUSY_MS)
+
+
+def _run(connection: apsw.Connection, job: Job, *, is_first: bool) -> None:
+    """A failing job takes back what it did and no more: the first of a transaction has all of it, and no savepoint."""
+    if not is_first:
+        connection.execute("SAVEPOINT job")
+    try:
+        job.result = job.run(connection)
+    except BaseException as error:  # noqa: BLE001 - it is handed to whoever asked for the job
+        if isinstance(error, apsw.Error) and (breaks_transaction(error) or connection.get_autocommit()):
+            raise _BrokenTransaction(error) from None
+        job.error = translate(error) if isinstance(error, apsw.Error) else error
+        connection.execute("ROLLBACK; BEGIN IMMEDIATE" if is_first else "ROLLBACK TO job")
+    if not is_first:
+        connection.execute("RELEASE job")
 
 
 def _undo(connection: apsw.Connection) -> None:
