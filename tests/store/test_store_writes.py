@@ -66,6 +66,28 @@ async def test_a_failing_job_does_not_harm_the_others_of_its_group(store: Store)
 
 
 @pytest.mark.anyio
+async def test_a_failing_job_that_is_the_first_of_its_group_does_not_harm_the_others(store: Store) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def fails(connection: apsw.Connection) -> None:
+        add(77)(connection)
+        started.set()
+        go_on.wait()
+        raise LookupError("not this one")
+
+    first = asyncio.ensure_future(store.write(fails))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(started.wait)
+    others = [asyncio.ensure_future(store.write(add(n), urgent=True)) for n in (1, 2)]
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.gather(*others) == [1, 2]
+    with pytest.raises(LookupError):
+        await first
+    assert stored(store) == [1, 2]
+
+
+@pytest.mark.anyio
 async def test_an_urgent_job_waits_behind_at_most_one_patient_job(store: Store) -> None:
     order: list[str] = []
     started, go_on = threading.Event(), threading.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -38,7 +39,7 @@ class Definitions:
         self._search: dict[str, tuple[SearchParameter, ...]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
-    @property
+    @cached_property
     def version(self) -> str:
         """What these rules are, for reports: `4.0.1+a1b2c3d4e5f6`, then each package as `name#version+hash`."""
         first, *others = self.packs

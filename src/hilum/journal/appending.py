@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import cast
 
 import apsw
@@ -24,7 +23,7 @@ from hilum.journal.records import (
 from hilum.journal.rows import Names, Route, Tip, add_head, read_tip
 from hilum.journal.seam import Incoming
 from hilum.model import Appended, AuditEvent
-from hilum.store import fault
+from hilum.store import fault, insert_rows
 
 __all__ = ["Prepared", "Work", "add_work", "prepare"]
 
@@ -34,9 +33,7 @@ ROWS_WRITTEN = fault.declare(
 BEFORE_COMMIT = fault.declare("journal.before_commit", "rows and head are in the transaction, nothing is on the disk")
 
 
-_AUDIT = "INSERT INTO audit (n, at, actor, action, target, outcome, detail) VALUES"
-_AUDIT_VALUES = "(?, ?, ?, ?, ?, ?, ?)"
-AUDITS_AT_ONCE = 32  # rows of one statement
+_AUDIT = "INSERT INTO audit (n, at, actor, action, target, outcome, detail)"
 
 BodyOf = Callable[[int, bytes | None], bytes]
 
@@ -84,11 +81,6 @@ def add_work(connection: apsw.Connection, works: Sequence[Work], names: Names, b
     group.close()
     fault.reach(BEFORE_COMMIT)
     return results
-
-
-@lru_cache(maxsize=AUDITS_AT_ONCE)
-def _insert_audits(count: int) -> str:
-    return f"{_AUDIT} {', '.join([_AUDIT_VALUES] * count)}"
 
 
 class _Group:
@@ -187,14 +179,12 @@ class _Group:
         self._records[1].append(duplicate_bytes(duplicate))
 
     def add_audits(self, events: Sequence[AuditEvent]) -> None:
-        """Many rows by one statement: around each, the interpreter is given away and waited for."""
-        for start in range(0, len(events), AUDITS_AT_ONCE):
-            some = events[start : start + AUDITS_AT_ONCE]
-            values: list[int | str] = []
-            for number, one in enumerate(some, self._audit + 1):
-                values += (number, one.at, one.actor, one.action, one.target, one.outcome, one.detail)
-            self._connection.execute(_insert_audits(len(some)), values)
-            self._audit += len(some)
+        rows = [
+            (number, event.at, event.actor, event.action, event.target, event.outcome, event.detail)
+            for number, event in enumerate(events, self._audit + 1)
+        ]
+        insert_rows(self._connection, _AUDIT, rows)
+        self._audit += len(rows)
         self._records[2].extend(map(audit_bytes, events))
 
     def close(self) -> None:

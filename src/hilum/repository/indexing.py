@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from hilum import store
 from hilum.formats import fhir
 from hilum.formats.fhir import OTHER_REFERENCE
 
@@ -69,10 +70,7 @@ def _date(facts: fhir.Facts, number: int | None) -> Dated:
     return min(found) if found else (NO_DATE, 0)
 
 
-_INSERT = tuple(
-    f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-    for table, columns in FACT_TABLES
-)
+_INSERT = tuple(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)})" for table, columns in FACT_TABLES)
 _DELETE = tuple(
     f"DELETE FROM {table} WHERE {' AND '.join(f'{column} = ?' for column in columns)}"  # noqa: S608
     for table, columns in FACT_TABLES
@@ -81,8 +79,8 @@ _DELETE = tuple(
 
 def insert_rows(connection: apsw.Connection, rows: PerKind) -> None:
     """Sorted by key, so that neighbours share pages."""
-    for sql, some in zip(_INSERT, rows, strict=True):
-        many(connection, sql, sorted(some))
+    for into, some in zip(_INSERT, rows, strict=True):
+        store.insert_rows(connection, into, sorted(some))
 
 
 def delete_rows(connection: apsw.Connection, rows: PerKind) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import apsw
 from msgspec import Struct, field
 
+from hilum import store
 from hilum.model import Accounting
 
 from .body import Record, pack
@@ -105,11 +106,8 @@ _HISTORY = (
     "INSERT INTO resource_history SELECT rid, version, tick, seq, chunk, place FROM resource "
     "WHERE rid = ? AND version = ?"
 )
-_SKIPPED = "INSERT INTO resource_history (rid, version, tick, seq, chunk, place) VALUES (?, ?, ?, ?, ?, ?)"
-_NEW = (
-    "INSERT INTO resource (rid, type, version, tick, seq, at, first, span, chunk, place) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_SKIPPED = "INSERT INTO resource_history (rid, version, tick, seq, chunk, place)"
+_NEW = "INSERT INTO resource (rid, type, version, tick, seq, at, first, span, chunk, place)"
 _CHANGED = (
     "UPDATE resource SET type = ?2, version = ?3, tick = ?4, seq = ?5, at = ?6, first = ?7, span = ?8, chunk = ?9, "
     "place = ?10 WHERE rid = ?1"
@@ -119,14 +117,15 @@ _OP = "INSERT INTO merge_op (at, seq, ordinal, survivor, retired, undo) VALUES (
 
 def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers, tick: int) -> None:
     """Put the rows into the tables, sorted by key so that neighbours share pages."""
-    many(connection, "INSERT INTO resource_name (key, rid) VALUES (?, ?)", sorted(numbers.new_names()))
+    store.insert_rows(connection, "INSERT INTO resource_name (key, rid)", sorted(numbers.new_names()))
     terms = [(id_, *term) for term, id_ in numbers.terms.new.items()]
-    many(connection, "INSERT INTO term (id, parameter, code, system) VALUES (?, ?, ?, ?)", terms)
+    store.insert_rows(connection, "INSERT INTO term (id, parameter, code, system)", terms)
     many(connection, _HISTORY, sorted(rows.superseded))
-    many(connection, "INSERT INTO resource_body (piece, data) VALUES (?, ?)", rows.bodies)
-    many(connection, _SKIPPED, sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped))
-    for sql, resources in ((_NEW, rows.new), (_CHANGED, rows.changed)):
-        many(connection, sql, sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources))
+    store.insert_rows(connection, "INSERT INTO resource_body (piece, data)", rows.bodies)
+    skipped = sorted((rid, version, tick, *rest) for rid, version, *rest in rows.skipped)
+    store.insert_rows(connection, _SKIPPED, skipped)
+    store.insert_rows(connection, _NEW, _with_tick(rows.new, tick))
+    many(connection, _CHANGED, _with_tick(rows.changed, tick))
     many(connection, "UPDATE resource SET at = ?, chunk = ?, place = ? WHERE rid = ?", rows.restated)
     many(connection, "UPDATE resource SET at = ? WHERE rid = ?", rows.retimed)
     delete_rows(connection, rows.gone)
@@ -135,6 +134,10 @@ def write(connection: apsw.Connection, rows: Rows, plan: Plan, numbers: Numbers,
     many(connection, _OP, [(op.at, op.seq, op.ordinal, op.survivor, op.retired, op.undo) for op in plan.ops])
     many(connection, "DELETE FROM merge_link WHERE retired = ?", [(one,) for one in plan.links])
     many(connection, "INSERT INTO merge_link VALUES (?, ?)", [(a, b) for a, b in plan.links.items() if b is not None])
+
+
+def _with_tick(resources: Iterable[Row], tick: int) -> list[Row]:
+    return sorted((rid, type_, version, tick, *rest) for rid, type_, version, *rest in resources)
 
 
 def _outcome(seq: int, fields: Accounting) -> Row:

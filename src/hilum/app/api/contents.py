@@ -46,8 +46,8 @@ def r4_validator() -> Validator:
 
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
 MOST_ISSUES = 50
-_SUSPECT = (b"null", b'""', b"[]", b"{}", b"\\u0000")
-_BLANK_TEXT = re.compile(rb'"[\x00-\x20\x80-\xff\\]')  # a text begins with white space, or with what may be some
+# an empty text, one that begins with white space or with what may be some, an empty array or object
+_EMPTY = re.compile(rb'"["\x00-\x20\x80-\xff\\]|\[\]|\{\}')
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -71,7 +71,7 @@ def check_media(written: str, allowed: frozenset[str] = _JSON, name: str = "appl
 
 
 _BOM = b"\xef\xbb\xbf"
-_BLANKS = (b'" ', b'"\t', b'"\n', b'"\r')  # before a colon, perhaps
+_BLANK = re.compile(rb'"[ \t\n\r]')  # before a colon, perhaps
 _MEMBER = re.compile(rb'"\s*:')
 
 
@@ -91,7 +91,7 @@ def decode_json(body: bytes) -> Any:
 def _has_repeated(body: bytes, again: bytes) -> bool:
     """Whether the body has more members than what it was read as: R4 json.html wants names to be unique."""
     there, kept = body.count(b'":'), again.count(b'":')
-    if any(blank in body for blank in _BLANKS):
+    if _BLANK.search(body) is not None:
         there, kept = len(_MEMBER.findall(body)), len(_MEMBER.findall(again))
     return there > kept
 
@@ -139,7 +139,7 @@ def _checked(resource: dict[str, Any], text: bytes, validate: Validator) -> tupl
 
 def _may_be_misshapen(text: bytes) -> bool:
     """A look at the compact text, which clears most resources: what `_shape` refuses has one of these in it."""
-    return any(one in text for one in _SUSPECT) or _BLANK_TEXT.search(text) is not None
+    return b"null" in text or b"\\u0000" in text or _EMPTY.search(text) is not None
 
 
 def _shape(resource: dict[str, Any]) -> Iterator[Issue]:

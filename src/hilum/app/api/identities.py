@@ -25,7 +25,9 @@ def with_identities(change: Change, repository: Repository, sight: Sight) -> Cha
     if change.verb is Verb.DELETE or change.type not in _MADE:
         return change
     found = identities_of(change.type, change.elements)
-    return replace(change, identities=tuple(one for one in found if _may_know(repository, sight, change.type, one)))
+    if sight.limits is not None:
+        found = tuple(one for one in found if _may_know(repository, sight, change.type, one))
+    return replace(change, identities=found) if found else change
 
 
 def identities_of(type_: str, elements: Mapping[str, Raw]) -> tuple[str, ...]:
@@ -33,8 +35,9 @@ def identities_of(type_: str, elements: Mapping[str, Raw]) -> tuple[str, ...]:
     raw = elements.get("identifier")
     given = fhir.decode(bytes(raw)) if raw is not None else []
     found = [one for one in (given if isinstance(given, list) else [given]) if isinstance(one, dict)][:_MOST]
-    ordered = sorted(found, key=lambda one: "MR" not in _codes(one))
-    return tuple(dict.fromkeys(_ids(type_, ordered)))
+    if len(found) > 1:
+        found.sort(key=lambda one: "MR" not in _codes(one))
+    return tuple(dict.fromkeys(_ids(type_, found)))
 
 
 def _ids(type_: str, identifiers: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -51,8 +54,6 @@ def _codes(identifier: dict[str, Any]) -> list[Any]:
 
 
 def _may_know(repository: Repository, sight: Sight, type_: str, id_: str) -> bool:
-    if sight.limits is None:
-        return True
     try:
         stored = repository.get(type_, id_)
     except NotFound:
