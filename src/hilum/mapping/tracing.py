@@ -128,7 +128,9 @@ def _values(written: Any) -> list[Any]:
     return [_decode(written)] if isinstance(written, bytes) else [written]
 
 
-def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any]) -> Iterator[Trace]:
+def _rows_of(
+    line: Line, written: Any, used: str, segment: int, id_: str, resource: dict[str, Any], others: set[str]
+) -> Iterator[Trace]:
     rule, row = line.rule, line.rule.row
     steps = rule.target.steps
     if not steps:
@@ -151,10 +153,12 @@ def _rows_of(line: Line, written: Any, used: str, segment: int, id_: str, resour
     base = _source(line)
     taken: set[str] = set()
     for number, value in enumerate(_values(written)):
-        place = next((found for found in _find(resource, steps[:cut], value) if found not in taken), "")
-        if not place:
+        places = [found for found in _find(resource, steps[:cut], value) if found not in taken]
+        if not places:
             continue  # another row's value was taken, or the item lacked a required part
+        place = next((found for found in places if found not in others), places[0])
         taken.add(place)
+        others.add(place)
         repetition = f"[{number + 1}]" if base and line.mode != "single" else ""
         field, component = _parted(base)
         for path, leaf in _leaves(value, place):
@@ -185,9 +189,11 @@ def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[i
         body = {name: _decode(value) for name, value in {**draft.defaults, **draft.elements}.items()}
         resources[draft.type, draft.id] = body
     found: list[Trace] = []
+    taken: dict[tuple[str, str], set[str]] = {}  # of each resource, where rows before have written the same constant
     for number, (written, used), segment, id_ in noted:
         line = lines[number]
-        resource = resources.get((line.rule.target.type, id_))
+        key = line.rule.target.type, id_
+        resource = resources.get(key)
         if resource is not None:
-            found.extend(_rows_of(line, written, used, segment, id_, resource))
+            found.extend(_rows_of(line, written, used, segment, id_, resource, taken.setdefault(key, set())))
     return found

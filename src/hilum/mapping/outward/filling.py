@@ -164,8 +164,12 @@ class Filler(Naming):
                 self._claim_constant(holder, entry, view)
             elif entry.kind == "ref" and entry.source is None:
                 target = self._pool.find(reference_of(view))
-                if target is not None and self._fill_slot(Slot(holder, number, index, {entry.reference: target})):
-                    wrote = target.used = True
+                is_level = target is not None and ":" in entry.reference and target.reference in holder.levels
+                if target is not None and (
+                    is_level or self._fill_slot(Slot(holder, number, index, {entry.reference: target}))
+                ):
+                    wrote = wrote or not is_level  # the ward of a bed that stands there is said already
+                    target.used = True
                     view.take()
                     view.commit()
             elif entry.kind == "ref":

@@ -25,7 +25,9 @@ def _agree(there: str, text: str) -> bool:
 class Holder:
     """One segment. `own` are the resources that it is about, by label; `item` the list item that it came for."""
 
-    __slots__ = ("counter", "fields", "inner", "item", "line", "members", "name", "own", "parent", "row", "written")
+    __slots__ = (
+        *("counter", "fields", "inner", "item", "levels", "line", "members", "name", "own", "parent", "row", "written"),
+    )
 
     def __init__(self, name: str, line: SegmentLine | None, parent: Holder | None) -> None:
         self.name, self.line, self.parent = name, line, parent
@@ -37,6 +39,7 @@ class Holder:
         self.inner = False  # it stands inside its parent's `members`
         self.counter = 0
         self.written: set[str] = set()  # elements that stand in it
+        self.levels: set[str] = set()  # places that stand in it as the ward or the building of another place
 
     def bound(self, label: str) -> Resource | None:
         """The resource of that label here or above."""

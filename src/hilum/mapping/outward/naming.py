@@ -102,6 +102,7 @@ class Naming(Writing):
                         target = self._pool.find(reference_of(view))
                         if target is not None and entry.reference not in own and _is_level(target, entry, entries):
                             own[entry.reference], going, target.used = target, True, True
+                            slot.holder.levels.add(target.reference)
                             view.take()
                             view.commit()
                     elif entry.kind == "value":
