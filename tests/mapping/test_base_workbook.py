@@ -64,7 +64,7 @@ FIELDS = {
     "RXC": 9,
     "IAR": 4,
 }
-WHOLE = ("SFT", "DRG", "ACC", "UB1", "UB2", "IN3", "CTD", "DSC", "RGS", "TQ2", "PRT", "ARV")
+WHOLE = ("SFT", "DRG", "UB1", "UB2", "IN3", "CTD", "DSC", "RGS", "TQ2", "PRT", "ARV")
 
 
 @pytest.fixture(scope="module")
