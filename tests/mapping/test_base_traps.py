@@ -233,6 +233,12 @@ def test_what_belongs_to_one_patient_or_dose_never_lands_with_another(plan: Plan
 
 
 def test_a_payment_is_no_charge_and_is_not_lost_silently(plan: Plan) -> None:
-    mapped = run(plan, "DFT^P03", PID, PV1, "FT1|1|T9||20240131||PY|CASH||||20&USD")
+    mapped = run(plan, "DFT^P03", PID, PV1, "FT1|1|T9||20240131||PY|CASH||||-20.00&USD")
     assert all_of(mapped, "ChargeItem") == []
-    assert {item.location for item in mapped.exceptions} >= {"FT1-6", "FT1-7", "FT1-11"}
+    (payment,) = all_of(mapped, "PaymentReconciliation")
+    assert payment["paymentDate"] == "2024-01-31"
+    assert str(payment["paymentAmount"]["value"]) == "-20.0"
+    assert payment["detail"][0]["type"]["coding"][0]["code"] == "payment"
+    unknown = run(plan, "DFT^P03", PID, PV1, "FT1|1|T9||20240131||ZZ|CASH||||20&USD")
+    assert all_of(unknown, "PaymentReconciliation") == []
+    assert {item.location for item in unknown.exceptions} >= {"FT1-6", "FT1-7", "FT1-11"}

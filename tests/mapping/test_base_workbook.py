@@ -20,10 +20,10 @@ TIER_1 = (
 )
 TIER_2 = (
     *(f"ADT^{event}" for event in ("A05", "A06", "A07", "A09", "A10", "A12", "A17", "A18", "A34", "A47", "A60")),
-    *("DFT^P03", "RDE^O11", "BAR^P01", "BAR^P05"),
+    *("DFT^P03", "RDE^O11", "RDS^O13", "BAR^P01", "BAR^P05"),
 )
 # Read and accounted for, and held with `no-rows`.
-TIER_3 = ("RDS^O13", "RAS^O17", "PPR^PC1", "ADT^A29", "MFN^M02", "ORU^R40", "QBP^Q22", "RSP^K22")
+TIER_3 = ("RAS^O17", "PPR^PC1", "ADT^A29", "MFN^M02", "ORU^R40", "QBP^Q22", "RSP^K22")
 OUTWARD = ".out"  # maps from FHIR to HL7 v2 end so
 ROLES = {"registration", "clinical", "lab", "billing", "technical"}
 # Segments of these messages and how many fields each has in v2.8.
@@ -63,6 +63,9 @@ FIELDS = {
     "RXE": 45,
     "RXC": 9,
     "IAR": 4,
+    "ACC": 13,
+    "PDA": 9,
+    "RXD": 35,
 }
 WHOLE = ("SFT", "DRG", "UB1", "UB2", "IN3", "CTD", "DSC", "RGS", "TQ2", "PRT", "ARV")
 
