@@ -48,12 +48,12 @@ def test_fields_are_compared_and_not_only_listed(agreement: ModuleType) -> None:
 @needs_shared
 def test_fields_agree_or_differ_for_a_reason(agreement: ModuleType) -> None:
     found = agreement.summary(agreement.compare())
-    assert found["messages"] >= 198
+    assert found["messages"] >= 199
     total = found["all"]
-    assert total["fields"] > 34_000
-    assert total["equal"] > 28_800  # a listed difference must not hide that something was lost
-    assert total["agree_of_comparable_percent"] >= 91
-    assert total["expected_value_wrong"] < 2_850  # only what is surely wrong; everything else counts against us
+    assert total["fields"] > 36_000
+    assert total["equal"] > 30_600  # a listed difference must not hide that something was lost
+    assert total["agree_of_comparable_percent"] >= 91.5
+    assert total["expected_value_wrong"] < 3_100  # only what is surely wrong; everything else counts against us
     assert total["agree_or_listed_percent"] >= 95
     assert all(part["agree_or_listed_percent"] >= 95 for part in found["folders"].values())
     assert found["types"]["Patient"]["agree_percent"] >= 78

@@ -315,6 +315,10 @@ def test_units_are_ucum_when_the_map_says_so_and_words_otherwise() -> None:
     assert raw_element("CQ", "Observation.valueQuantity", "quantity", "5^mg/dL", map_="Units") == unit
     assert raw_element("CQ", "Observation.valueQuantity", "quantity", "5^mg/dL&&UCUM") == unit
     assert raw_element("CQ", "Observation.valueQuantity", "quantity", "5^drops") == b'{"value":5,"unit":"drops"}'
+    tablets = b'{"value":5,"unit":"Tablet","system":"http://snomed.info/sct","code":"385055001"}'
+    sent = "5^385055001&Tablet&http://snomed.info/sct"
+    assert raw_element("CQ", "Observation.valueQuantity", "quantity", sent) == tablets
+    assert raw_element("CQ", "Observation.valueQuantity", "quantity", "5^TB&Tablet&L") == b'{"value":5,"unit":"TB"}'
 
 
 @pytest.mark.parametrize(

@@ -189,11 +189,11 @@ def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[i
         body = {name: _decode(value) for name, value in {**draft.defaults, **draft.elements}.items()}
         resources[draft.type, draft.id] = body
     found: list[Trace] = []
-    taken: dict[tuple[str, str], set[str]] = {}  # of each resource, where rows before have written the same constant
+    taken: dict[tuple[str, str, str], set[str]] = {}  # where constants stand already, and values of each row
     for number, (written, used), segment, id_ in noted:
         line = lines[number]
-        key = line.rule.target.type, id_
-        resource = resources.get(key)
+        resource = resources.get((line.rule.target.type, id_))
         if resource is not None:
+            key = line.rule.target.type, id_, line.rule.row.row_id if line.rule.alternatives else ""
             found.extend(_rows_of(line, written, used, segment, id_, resource, taken.setdefault(key, set())))
     return found

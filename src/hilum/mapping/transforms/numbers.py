@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from hilum.mapping.lookup import local_uri
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
 
 __all__ = ["PLAIN_NUMBER", "decimal_text", "quantity_json", "structured"]
@@ -13,6 +14,7 @@ PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,39})(?:\.\d{1,40})?(?:[eE][-+]?\d{1
 _LOOSE = re.compile(r"([-+]?)(\d{0,40})(?:\.(\d{0,40}))?([eE][-+]?\d{1,2})?", re.ASCII).fullmatch
 _COMPARED = re.compile(r"(<=|>=|<|>)\s*(\S.*)").fullmatch
 _UCUM = b"http://unitsofmeasure.org"
+_LOCAL = local_uri("cs")
 
 
 def decimal_text(text: str) -> str:
@@ -28,8 +30,11 @@ def decimal_text(text: str) -> str:
 
 
 def _unit_json(spec: Spec, env: Env, raw: str) -> bytes:
-    """`,"unit":..,"system":..,"code":..` of a unit's CWE; UCUM when the map or the coding system says so."""
-    code, _, system = (env.text(part) for part in env.parts(raw, 3)[:3])
+    """`,"unit":..,"system":..,"code":..` of a unit's CWE; UCUM when the map or the coding system says so.
+
+    A code of another system that is known (a tablet in SNOMED CT) keeps its system beside its words.
+    """
+    code, words, system = (env.text(part) for part in env.parts(raw, 3)[:3])
     shown = code or env.first(env.parts(raw, 2)[1])
     if not shown:
         return b""
@@ -40,8 +45,11 @@ def _unit_json(spec: Spec, env: Env, raw: str) -> bytes:
     if spec.map and entry is None and spec.unmapped in ("exception", "reject"):
         message = f"the unit `{code}` is not in the map {spec.map}"
         env.report(spec, "unit-unmapped", message, f"{spec.map}|{code}", hold=spec.unmapped == "reject", warn=True)
-    if system and env.codesystems.find(system)[0] == _UCUM.decode():
+    named, known = env.codesystems.find(system) if system else ("", False)
+    if named == _UCUM.decode():
         return b',"unit":%b,"system":"%b","code":%b' % (json_text(shown), _UCUM, json_text(code))
+    if code and words and known and not named.startswith(_LOCAL):
+        return b',"unit":%b,"system":%b,"code":%b' % (json_text(words), json_text(named), json_text(code))
     return b',"unit":' + json_text(shown)
 
 
