@@ -58,6 +58,6 @@ def test_fields_agree_or_differ_for_a_reason(agreement: ModuleType) -> None:
     assert all(part["agree_or_listed_percent"] >= 95 for part in found["folders"].values())
     assert found["types"]["Patient"]["agree_percent"] >= 78
     assert found["types"]["Practitioner"]["agree_percent"] >= 90
-    assert found["types"]["Encounter"]["agree_percent"] >= 80
-    assert found["types"]["Observation"]["agree_percent"] >= 73
+    assert found["types"]["Encounter"]["agree_percent"] >= 90
+    assert found["types"]["Observation"]["agree_of_comparable_percent"] >= 85
     assert found["types"]["DiagnosticReport"]["agree_percent"] >= 90
