@@ -75,6 +75,11 @@ def test_days_that_are_added_are_taken_away_again(day, count) -> None:  # type: 
         assert str(said(f"(@{day.isoformat()} + {abs(count)} days - {abs(count)} days).toString()")) == day.isoformat()
 
 
+@pytest.mark.parametrize("text", ["0", "/0", "g/0", "1/00", "0.g"])
+def test_nothing_is_measured_by_zero(text: str) -> None:
+    assert Quantity(Decimal(1), text).measure() is None
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_unit_or_none(text: str) -> None:
     Quantity(Decimal(1), text).measure()

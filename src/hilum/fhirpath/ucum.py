@@ -231,6 +231,8 @@ def _factor(part: str) -> Unit:
     if part[:3] in ("10*", "10^"):
         return Unit(Fraction(10) ** _power(part[3:] or "1"))
     if part.isdigit():
+        if not int(part):  # UCUM section 7: an integer number is positive, and nothing can be measured by 0
+            raise ValueError(part)
         return Unit(Fraction(int(part)))
     match = _ATOM.fullmatch(part)
     if match is None:
