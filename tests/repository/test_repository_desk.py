@@ -238,6 +238,13 @@ async def test_a_person_who_decides_against_a_delivery_lets_its_key_go_on(reposi
     assert [one.id for one in repository.due("portal", 0)] == [1, 3]
 
 
+async def test_one_delivery_is_found_by_its_number(repository: Any) -> None:
+    await Feed(repository)(outgoing=(outgoing("A", 1), outgoing("B", 2)))
+    assert repository.delivery(2) == repository.deliveries()[1]
+    with pytest.raises(NotFound, match="delivery-unknown"):
+        repository.delivery(3)
+
+
 async def test_what_waits_for_a_person_is_counted_by_destination_state_and_code(repository: Any) -> None:
     feed = Feed(repository)
     await feed(outgoing=tuple(outgoing(f"K{n}", n) for n in range(1, 6)))

@@ -12,7 +12,7 @@ from hilum.config import Tree
 from hilum.delivery import FilesDestination, MllpDestination, WebhookDestination
 from hilum.engine import Maker, Makes, TableMaker
 from hilum.mapping import Workbook, compile_table, outward
-from hilum.repository import DeliveryState
+from hilum.repository import WAITING_DELIVERIES
 from hilum.translator import Format
 
 __all__ = ["DestinationConfig", "destination_configs", "format_of", "maker_of", "unnamed"]
@@ -29,12 +29,9 @@ def unnamed(opened: Opened) -> dict[str, int]:
     """Deliveries that wait for destinations which the folder does not name (any more): nobody sends them."""
     named, found = destination_configs(opened.tree), Counter[str]()
     for (destination, state), count in opened.repository.delivery_counts().items():
-        if destination not in named and state in _WAITING:
+        if destination not in named and state in WAITING_DELIVERIES:
             found[destination] += count
     return dict(found)
-
-
-_WAITING = frozenset({DeliveryState.DUE, DeliveryState.CLAIMED, DeliveryState.HELD})
 
 
 def format_of(config: DestinationConfig) -> Format:

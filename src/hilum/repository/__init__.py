@@ -10,6 +10,7 @@ from .merging import MergeRecord, MergeState
 from .past import Past, Versions
 from .seam import (
     RELOAD,
+    WAITING_DELIVERIES,
     Delivery,
     DeliveryState,
     ExceptionRecord,
@@ -31,6 +32,7 @@ from .writes import Aftermath, Change, Did, Verb, WriteRefused, Written
 __all__ = [
     "RELOAD",
     "SCHEMA",
+    "WAITING_DELIVERIES",
     "Aftermath",
     "Change",
     "Delivery",

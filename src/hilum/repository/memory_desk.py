@@ -13,6 +13,7 @@ from .plan import Plan
 from .rules import drift_item, is_learned, missing, with_sample
 from .seam import (
     RELOAD,
+    WAITING_DELIVERIES,
     Delivery,
     DeliveryState,
     ExceptionRecord,
@@ -241,7 +242,7 @@ class MemoryDesk:
         heads: list[Delivery] = []
         waited_for: set[str] = set()
         for one in self._deliveries.values():
-            is_open = one.state in (DeliveryState.DUE, DeliveryState.CLAIMED, DeliveryState.HELD)
+            is_open = one.state in WAITING_DELIVERIES
             if one.outgoing.destination == destination and is_open:
                 keys = {one.outgoing.key, one.outgoing.other_key or one.outgoing.key}
                 if not keys & waited_for:
@@ -267,6 +268,9 @@ class MemoryDesk:
             and code in (None, one.code)
         ]
         return found if limit < 0 else found[:limit]
+
+    def delivery(self, id_: int) -> Delivery:
+        return self._delivery(id_, *DeliveryState)
 
     def deliveries_of(self, seq: int) -> list[Delivery]:
         return [one for _, one in sorted(self._deliveries.items()) if one.seq == seq]

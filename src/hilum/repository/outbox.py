@@ -60,6 +60,12 @@ class Outbox:
         )
         return [_delivery(row) for row in rows]
 
+    def delivery(self, id_: int) -> Delivery:
+        found = self._row(f"SELECT {_DELIVERY} FROM outbox WHERE id = ?", (id_,))  # noqa: S608
+        if found is None:
+            raise missing("delivery", id_)
+        return _delivery(found)
+
     def deliveries_of(self, seq: int) -> list[Delivery]:
         found = self._rows(f"SELECT {_DELIVERY} FROM outbox WHERE seq = ? ORDER BY id", (seq,))  # noqa: S608
         return [_delivery(row) for row in found]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RELOAD",
+    "WAITING_DELIVERIES",
     "Delivery",
     "DeliveryState",
     "ExceptionRecord",
@@ -145,6 +146,10 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"  # the destination said yes
     DEAD = "dead"  # given up; its key goes on without it
     DISCARDED = "discarded"  # a person decided that it shall never be sent; its key goes on
+
+
+# These are still to be sent: what comes later of their keys waits behind them.
+WAITING_DELIVERIES = frozenset({DeliveryState.DUE, DeliveryState.CLAIMED, DeliveryState.HELD})
 
 
 class StuckDeliveries(Struct, frozen=True):
@@ -351,6 +356,10 @@ class Repository(Protocol):
         limit: int = 100,
     ) -> list[Delivery]:
         """The outbox with id > after, in order; `limit` -1 means all."""
+        ...
+
+    def delivery(self, id_: int) -> Delivery:
+        """Raises NotFound `delivery-unknown`."""
         ...
 
     def deliveries_of(self, seq: int) -> list[Delivery]:

@@ -93,10 +93,9 @@ def discard(
 
 def _chosen(opened: Opened, delivery: int, *, alike: bool) -> list[int]:
     """This one; with `alike` all that stand as it does, at the same destination and for the same code."""
-    found = opened.repository.deliveries(after=delivery - 1, limit=1) if alike else []
-    if not found or found[0].id != delivery:
+    if not alike:
         return [delivery]
-    one = found[0]
+    one = opened.repository.delivery(delivery)
     like_it = opened.repository.deliveries(one.outgoing.destination, state=one.state, code=one.code, limit=-1)
     return [other.id for other in like_it]
 

@@ -13,7 +13,7 @@ from hilum.app.lessons import Teachable, teach, teachable
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.sending import destination_configs
-from hilum.errors import HilumError, NotFound
+from hilum.errors import HilumError
 from hilum.repository import Delivery, DeliveryState, ExceptionRecord, Hold, StuckDeliveries
 
 __all__ = ["app"]
@@ -232,10 +232,7 @@ def _stuck_facts(opened: Opened, stuck: StuckDeliveries) -> dict[str, Any]:
 
 
 def _delivery_facts(opened: Opened, number: int) -> dict[str, Any]:
-    found = opened.repository.deliveries(after=number - 1, limit=1)
-    if not found or found[0].id != number:
-        raise NotFound("there is no such delivery", code="delivery-unknown", location=f"D{number}")
-    one = found[0]
+    one = opened.repository.delivery(number)
     name = one.outgoing.destination
     return {
         "item": f"D{number}",
