@@ -52,6 +52,11 @@ BASE_MAPS = [
 BASE_PARAMS = [{"param": "zone", "inspection": "UTC", "owner": "clinical"}]
 BASE_IGNORES = [{"field": "PID-1", "reason": "a number", "owner": "technical"}]
 
+# A site, and a row of its own.
+USE = "lab-results"
+OWN = {"row_id": "site-x", "anchor": "PID", "source": "PID-14", "target": "Patient.telecom[+]", "transform": "XTN",
+       "owner": "registration", "status": "draft", "note": "why"}  # fmt: skip
+
 
 def table(name: str, lines: Iterable[dict[str, str]]) -> str:
     """CSV text of a table."""

@@ -24,11 +24,7 @@ from hilum.workbook import (
     write_texts,
 )
 from hilum.workbook.signing import PersonKey, approval_findings
-from workbook_tables import BASE_ROWS, base, review, table
-
-USE = "lab-results"
-OWN = {"row_id": "site-x", "anchor": "PID", "source": "PID-14", "target": "Patient.telecom[+]", "transform": "XTN",
-       "owner": "registration", "status": "draft", "note": "why"}  # fmt: skip
+from workbook_tables import BASE_ROWS, OWN, USE, base, review, table
 
 
 def site(**cells: str) -> list[tuple[str, str]]:

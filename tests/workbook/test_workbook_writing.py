@@ -27,11 +27,7 @@ from hilum.workbook import (
 )
 from hilum.workbook.documents import parse_document
 from hilum.workbook.sheets import Review, review_of
-from workbook_tables import table
-
-USE = "lab-results"
-OWN = {"row_id": "site-x", "anchor": "PID", "source": "PID-14", "target": "Patient.telecom[+]", "transform": "XTN",
-       "owner": "registration", "status": "draft", "note": "why"}  # fmt: skip
+from workbook_tables import OWN, USE, table
 
 
 class Killed(BaseException):
