@@ -53,6 +53,7 @@ CASES = {
     "the end never came": (b"\x0b" + A, [Fault("mllp-cut-off", A, len(A))]),
     "only CR never came": (b"\x0b" + A + b"\x1c", [Frame(A, ("mllp-end-short",))]),
     "only a start came": (b"\x0b", []),
+    "only doubled starts came": (b"\x0b\x0b\x0b", []),
     "nothing came": (b"", []),
 }
 
@@ -78,6 +79,12 @@ def test_of_a_larger_body_the_first_bytes_are_kept_and_its_size_is_told() -> Non
     body = b"MSH|" + b"x" * 5000
     for data in (frame(body), b"\x0b" + body + frame(B)):
         assert whole(data)[0] == by_byte(data)[0] == Fault("mllp-too-large", body[:LIMIT], len(body))
+
+
+def test_a_doubled_start_is_no_part_of_a_larger_body() -> None:
+    data = b"\x0b\x0b\x0b" + b"x" * 50 + frame(B)
+    assert whole(data, 20)[0] == by_byte(data, 20)[0] == Fault("mllp-too-large", b"x" * 20, 50)
+    assert whole(data, 1)[0] == by_byte(data, 1)[0] == Fault("mllp-too-large", b"x", 50)
 
 
 def test_the_block_after_a_larger_one_is_taken() -> None:

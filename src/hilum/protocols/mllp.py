@@ -156,7 +156,10 @@ class MllpDecoder:
         return True
 
     def _step_inside(self, events: list[Frame | Fault]) -> bool:
-        buffer, begin = self._buffer, self._scanned
+        buffer = self._buffer
+        if buffer.startswith(_VT) and not self._scanned and not self._dropped:
+            self._skip_doubled_starts()
+        begin = self._scanned
         end = buffer.find(_END, begin)
         if buffer.find(_VT, begin, end if end >= 0 else len(buffer)) >= 0:
             return self._step_over_start(events, end)
@@ -164,6 +167,12 @@ class MllpDecoder:
             return self._wait()
         self._close(events, end, end + 2)
         return True
+
+    def _skip_doubled_starts(self) -> None:
+        """A body never begins with VT: what stands there is the start, said again."""
+        self._buffer[:] = self._buffer.lstrip(_VT)
+        if "mllp-start-doubled" not in self._codes:
+            self._codes += ("mllp-start-doubled",)
 
     def _step_over_start(self, events: list[Frame | Fault], end: int) -> bool:
         """A VT stands inside an open block, before its end if it has one: a new block, or text?"""
@@ -185,11 +194,6 @@ class MllpDecoder:
 
     def _cut(self, events: list[Frame | Fault], start: int) -> None:
         """A new block begins at `start` although the open one never ended."""
-        if not self._dropped and not self._buffer[:start].strip(_VT):
-            self._codes += ("mllp-start-doubled",)
-            del self._buffer[: start + 1]
-            self._scanned = 0
-            return
         events.append(self._fault("mllp-cut-off", start))
         del self._buffer[:start]
         self._reset()
@@ -201,9 +205,6 @@ class MllpDecoder:
             events.append(self._fault("mllp-too-large", end))
         else:
             body = bytes(memoryview(self._buffer)[:end]) if self._kept is None else self._kept[:size]
-            if body.startswith(_VT):
-                body = body.lstrip(_VT)
-                self._codes += ("mllp-start-doubled",)
             events.append(Frame(body, tuple(dict.fromkeys(self._codes))))
         del self._buffer[:after]
         self._reset()
