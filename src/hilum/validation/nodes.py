@@ -24,6 +24,13 @@ class Node:
             here = None if here is None else here.children.get(name)
         return here
 
+    def of_type(self, name: str, type_: str) -> Node:
+        """Where a profile says something about one type of a choice: in a slice named as JSON names it."""
+        for one in self.slices.values():
+            if one.element.slice == name or [held.code for held in one.element.types] == [type_]:
+                return one
+        return self
+
 
 def tree_of(structure: Structure) -> tuple[Node, dict[str, Node]]:
     """The root, and path -> node of what is not below a slice: where content references lead."""

@@ -1,4 +1,4 @@
-"""Which checks are made where: a plan per structure, made lazily, walked through a resource by the names in its JSON.
+"""Which checks are made where: a plan per structure, made lazily. It is walked by spots.py.
 
 A plan of R4 covers all that R4 says of a type and its datatypes. A plan of a profile covers only what the profile adds:
 its invariants and bindings; the profile is looked at beside R4, never instead of it.
@@ -7,63 +7,23 @@ its invariants and bindings; the profile is looked at beside R4, never instead o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from hilum.definitions import Constraint, Definitions, Element, Structure, TypeRef, choice_name
 
 from .invariants import ELSEWHERE, Invariant, by_hand
 from .nodes import Node, tree_of
 from .points import Modifiers, Narrative, Order, References
-from .run import Check, Run
-from .terminology import BoundCode, BoundConcept, KnownCoding
-from .where import Where
+from .run import Check
+from .schema import conforming
+from .spots import InSlice, Spot
+from .telling import tell
+from .terminology import BoundCode, BoundConcept, KnownCoding, NotLoaded
 
-__all__ = ["Plans", "Spot", "walk"]
+__all__ = ["Plans"]
 
 Fallback = Callable[[Constraint, str], Check | None]
 _CODED = {"CodeableConcept", "Coding", "Quantity"}
 _WORDS = {"code", "uri", "string", "canonical"}
-
-
-class Spot:
-    """One place: the checks of a value there, and the places below it."""
-
-    __slots__ = ("_below", "_make", "checks")
-
-    def __init__(self, checks: tuple[Check, ...], make: Callable[[], dict[str, Spot]] | None) -> None:
-        self.checks, self._make = checks, make
-        self._below: dict[str, Spot] | None = None
-
-    @property
-    def below(self) -> dict[str, Spot]:
-        """JSON name -> place, for those where something is checked."""
-        found = self._below
-        if found is None:
-            found = self._below = {} if self._make is None else self._make()
-        return found
-
-
-def walk(spot: Spot, value: dict[str, Any], where: Where, run: Run) -> None:
-    """Make all checks of a value and of what is below it. The value has passed its schema."""
-    for check in spot.checks:
-        check.look(value, where, run)
-    below = spot.below
-    for name, held in value.items():
-        child = below.get(name)
-        if child is None:
-            continue
-        if type(held) is list:
-            for index, one in enumerate(held):
-                if type(one) is dict:
-                    walk(child, one, (where, name, index), run)
-                elif one is not None:
-                    for check in child.checks:
-                        check.look(one, (where, name, index), run)
-        elif type(held) is dict:
-            walk(child, held, (where, name, -1), run)
-        else:
-            for check in child.checks:
-                check.look(held, (where, name, -1), run)
 
 
 def _type_name(element: Element, type_: TypeRef) -> str:
@@ -182,7 +142,10 @@ class Plans:
         binding = element.binding
         if binding is None or (binding.strength not in ("required", "extensible") and not binding.maximum):
             return
-        value_set = self._definitions.value_set(binding.maximum or binding.value_set)
+        url = binding.maximum or binding.value_set
+        value_set = self._definitions.value_set(url)
+        if value_set is None and url:
+            yield NotLoaded(url)
         if value_set is None or not (value_set.codes or value_set.whole or value_set.open):
             return
         if type_.code in _CODED:
@@ -210,10 +173,20 @@ class Plans:
             element = child.element
             for type_ in element.types:
                 name = choice_name(element.name, type_.code) if element.is_choice else element.name
-                checks = (
-                    *self._binding(element, type_),
-                    *self._invariants(element.constraints, _type_name(element, type_)),
-                )
-                if checks or child.children:
-                    below[name] = Spot(checks, lambda child=child: self._added(home, child))  # type: ignore[misc]
+                said = child.of_type(name, type_.code) if element.is_choice else child
+                checks = (*self._added_at(said, type_), *self._in_slices(home, child))
+                if checks or said.children:
+                    below[name] = Spot(checks, lambda said=said: self._added(home, said))  # type: ignore[misc]
         return below
+
+    def _added_at(self, node: Node, type_: TypeRef) -> Iterator[Check]:
+        yield from self._binding(node.element, type_)
+        yield from self._invariants(node.element.constraints, _type_name(node.element, type_))
+
+    def _in_slices(self, home: Structure, sliced: Node) -> Iterator[Check]:
+        """What only the items of a slice of a list must hold."""
+        for one in sliced.slices.values() if sliced.element.is_list else ():
+            told = tell(self._definitions, sliced, one, lambda url: conforming(self._definitions, url, (home.name,)))
+            own = tuple(check for type_ in one.element.types[:1] for check in self._added_at(one, type_))
+            if told is not None and told.surely is not None and (own or one.children):
+                yield InSlice(told.surely, Spot(own, lambda one=one: self._added(home, one)))  # type: ignore[misc]

@@ -8,15 +8,17 @@ each is checked by the schema of its own.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from hilum.definitions import MANY, Definitions, Element, Structure, TypeRef, choice_name
 
 from .leading import ID
 from .nodes import Node, tree_of
 from .primitives import primitive_schema
-from .slices import pattern_schema, slice_rules
+from .slices import slice_rules
+from .telling import pattern_schema
 
-__all__ = ["schema_of"]
+__all__ = ["conforming", "schema_of"]
 
 Json = dict[str, Any]
 _ABSOLUTE = r"^[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20]+$"
@@ -34,16 +36,28 @@ _SIBLING: Json = {
 _NO_SIBLING = {"Extension.url"}
 
 
-def schema_of(definitions: Definitions, structure: Structure) -> Json:
-    """The schema of a resource type, a datatype or a profile of one, with all that it needs in `$defs`."""
-    return _Builder(definitions, structure).schema()
+def schema_of(definitions: Definitions, structure: Structure, within: tuple[str, ...] = ()) -> Json:
+    """The schema of a resource type, a datatype or a profile of one, with all that it needs in `$defs`.
+
+    `within`: profiles in whose schemas this one will stand.
+    """
+    return _Builder(definitions, structure, within).schema()
+
+
+def conforming(definitions: Definitions, url: str, within: tuple[str, ...] = ()) -> Json | None:
+    """The schema of a profile, to stand inside another; None where it is not loaded, or asks for itself."""
+    structure = definitions.structure(url)
+    if structure is None or not structure.is_profile or structure.name in within:
+        return None
+    return {"$id": f"urn:hilum:{quote(structure.name, safe='')}", **schema_of(definitions, structure, within)}
 
 
 class _Builder:
     """Makes one schema; types that are met on the way become entries of `$defs`."""
 
-    def __init__(self, definitions: Definitions, structure: Structure) -> None:
+    def __init__(self, definitions: Definitions, structure: Structure, within: tuple[str, ...]) -> None:
         self._definitions, self._structure = definitions, structure
+        self._within = (*within, structure.name)
         self._defs: dict[str, Json] = {}
         self._by_path: dict[str, dict[str, Node]] = {}
 
@@ -153,8 +167,11 @@ class _Builder:
             bare = {"properties": {element.name: {"items": {"not": {"type": "null"}, "x": ["null-in-list", ""]}}}}
             rules.append({"if": {"not": {"required": [f"_{element.name}"]}}, "then": bare})
         if child.slices:
-            made.update(slice_rules(self._definitions, child, self._slice_value))
+            made.update(slice_rules(self._definitions, child, self._slice_value, self._conforming))
         return made
+
+    def _conforming(self, url: str) -> Json | None:
+        return conforming(self._definitions, url, self._within)
 
     def _slice_value(self, node: Node) -> Json:
         """What an item of a slice is: only what the slice says itself where it writes out its children."""
@@ -170,7 +187,7 @@ class _Builder:
             return
         names = [choice_name(element.name, one.code) for one in element.types]
         for name, type_ in zip(names, element.types, strict=True):
-            properties[name] = self._value(self._typed(child, name, type_), type_)
+            properties[name] = self._value(child.of_type(name, type_.code), type_)
             if primitive_schema(self._definitions, type_.code) is not None:
                 properties[f"_{name}"] = {"$ref": "#/$defs/sibling"}
         written = [name for name in properties if name.removeprefix("_") in names]
@@ -179,14 +196,6 @@ class _Builder:
         for name in names if len(names) > 1 else ():
             others = {one: False for one in written if one.removeprefix("_") != name}
             exclusive[name] = {"properties": others, "x": ["choice-many", element.name]}
-
-    @staticmethod
-    def _typed(child: Node, name: str, type_: TypeRef) -> Node:
-        """Where a profile says something about one type of a choice: in a slice named as JSON names it."""
-        for one in child.slices.values():
-            if one.element.slice == name or [held.code for held in one.element.types] == [type_.code]:
-                return one
-        return child
 
     def _value(self, node: Node, type_: TypeRef) -> Json:
         """One value of an element, of one of its types."""

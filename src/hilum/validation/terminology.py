@@ -14,7 +14,7 @@ from hilum.definitions import Binding, Definitions, ValueSet
 from .run import Check, Run
 from .where import Where
 
-__all__ = ["EXTERNAL_SYSTEMS", "BoundCode", "BoundConcept", "KnownCoding"]
+__all__ = ["EXTERNAL_SYSTEMS", "BoundCode", "BoundConcept", "KnownCoding", "NotLoaded"]
 
 # Code systems whose content is not loaded, by the URIs that R4 gives them (terminologies-systems.html).
 _EXTERNAL = """
@@ -153,3 +153,15 @@ class BoundCode(_Bound):
             run.seen.unchecked.add(self._value_set.url)
         elif not found:
             self._outside(where, run)
+
+
+class NotLoaded(Check):
+    """A value that is bound to a value set that is not loaded: told as not checked."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def look(self, value: Any, where: Where, run: Run) -> None:  # noqa: ARG002 - as the others are called
+        run.seen.unchecked.add(self._url)

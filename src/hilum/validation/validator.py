@@ -17,8 +17,9 @@ from .contained import check_contained, follow_local
 from .extensions import KnownExtension
 from .formulas import Formulas
 from .nested import Inside, inside_by_hand
-from .plans import Plans, walk
+from .plans import Plans
 from .run import Pointer, Run, Seen
+from .spots import walk
 from .structural import Shapes
 from .where import Where
 from .words import finding
@@ -52,7 +53,7 @@ class Validator:
     def __init__(self, definitions: Definitions | None = None) -> None:
         self.definitions = definitions or r4_definitions.r4()
         self._shapes = Shapes(self.definitions)
-        extension = KnownExtension(self.definitions, self._shapes)
+        extension = KnownExtension(self.definitions, self._shapes, self._rules)
         formulas = Formulas(self.definitions)
         self._plans = Plans(self.definitions, formulas.check, {"Extension": extension, "Resource": Inside()})
         self._types = frozenset(
@@ -96,6 +97,10 @@ class Validator:
         structure = self.definitions.structure(resource["resourceType"])
         return structure is not None and self._shapes.fits(structure, resource)
 
+    def _rules(self, profile: Structure, value: Any, where: Where, run: Run) -> None:
+        """What a profile asks beyond the shape of a value."""
+        walk(self._plans.plan(profile), value, where, run)
+
     def _report(self, resource: Any, profiles: Sequence[str], type_: str) -> Report:
         seen = Seen(self.definitions)
         pass_ = _Pass(self, seen)
@@ -103,7 +108,7 @@ class Validator:
             pass_.top(resource, profiles, type_)
         except RecursionError:
             seen.findings.append(finding("resource-too-deep", "elements are nested beyond reason"))
-        return Report(tuple(seen.findings), tuple(sorted(seen.unchecked)), self.rules, pass_.count)
+        return Report(tuple(dict.fromkeys(seen.findings)), tuple(sorted(seen.unchecked)), self.rules, pass_.count)
 
 
 class _Pass:
@@ -190,6 +195,6 @@ class _Pass:
 
     def _profile(self, resource: Json, profile: Structure, where: Where) -> None:
         if self._of._shapes.fits(profile, resource):
-            walk(self._of._plans.plan(profile), resource, where, Run(self._seen, resource))
+            self._of._rules(profile, resource, where, Run(self._seen, resource))
         else:
             self._seen.findings.extend(self._of._shapes.faults(profile, resource, where))
