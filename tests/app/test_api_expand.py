@@ -78,7 +78,7 @@ async def codes(client: httpx2.AsyncClient, asked: str) -> list[tuple[str, str]]
         ("listed", [("ICU", "Intensive care"), ("SUR", "Theatre")]),
         ("without", [("SUR", "Surgery"), ("ICU", "Intensive care")]),
         ("both", [("SUR", "Surgery"), ("ICU", "Intensive care")]),
-        ("gender", [("female", ""), ("male", ""), ("other", ""), ("unknown", "")]),
+        ("gender", [("female", "Female"), ("male", "Male"), ("other", "Other"), ("unknown", "Unknown")]),
     ],
 )
 async def test_a_stored_value_set_is_listed_with_its_displays(
@@ -86,6 +86,11 @@ async def test_a_stored_value_set_is_listed_with_its_displays(
 ) -> None:
     assert await codes(client, f"/$expand?url=http://sets.example/{name}") == expected
     assert await codes(client, f"/{name}/$expand") == expected
+
+
+async def test_codes_of_r4_are_found_by_the_words_that_it_publishes(client: httpx2.AsyncClient) -> None:
+    languages = await codes(client, "/$expand?url=http://hl7.org/fhir/ValueSet/languages&filter=German (Sw")
+    assert languages == [("de-CH", "German (Switzerland)")]
 
 
 async def test_words_and_pages_leave_a_part_and_say_how_much_there_is(client: httpx2.AsyncClient) -> None:
@@ -105,7 +110,13 @@ async def test_a_value_set_of_r4_is_listed_and_others_are_refused_with_what_is_m
     client: httpx2.AsyncClient,
 ) -> None:
     found = await codes(client, "/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1")
-    assert [code for code, _ in found] == ["female", "male", "other", "unknown"]
+    assert found == [("female", "Female"), ("male", "Male"), ("other", "Other"), ("unknown", "Unknown")]
+    assert await codes(client, "/$expand?url=http://terminology.hl7.org/ValueSet/v3-ActEncounterCode&filter=emer") == [
+        ("EMER", "emergency")
+    ]
+    report = (await client.get("/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/report-codes")).json()
+    assert "http://loinc.org" in report["issue"][0]["details"]["text"]
+    assert "hilum load fhir" in report["issue"][0]["details"]["text"]
     for asked, status, code in (
         ("?url=http://sets.example/loinc", 422, "value-set-open"),
         ("?url=http://sets.example/round", 422, "value-set-open"),

@@ -57,13 +57,22 @@ def profile() -> dict[str, Any]:
 
 
 def colours() -> dict[str, Any]:
-    concepts = [{"code": "red", "concept": [{"code": "crimson"}]}, {"code": "blue"}]
+    concepts = [
+        {"code": "red", "display": "Red", "concept": [{"code": "crimson"}]},
+        {"code": "blue", "display": "Sky and sea"},
+    ]
     return {"resourceType": "CodeSystem", "url": SYSTEM, "content": "complete", "concept": concepts}
 
 
 def reds() -> dict[str, Any]:
     part = {"system": SYSTEM, "filter": [{"property": "concept", "op": "is-a", "value": "red"}]}
     return {"resourceType": "ValueSet", "url": "http://example.org/ValueSet/reds", "compose": {"include": [part]}}
+
+
+def many() -> dict[str, Any]:
+    listed = {"system": "http://loinc.org", "concept": [{"code": "2345-7", "display": "Glucose"}]}
+    include = [listed, {"valueSet": ["http://else.example/ValueSet/far|2.0"]}]
+    return {"resourceType": "ValueSet", "url": "http://example.org/ValueSet/many", "compose": {"include": include}}
 
 
 def archive(
@@ -93,6 +102,19 @@ def test_a_package_is_reduced_kept_and_used(tmp_path: Path) -> None:
     assert reds_.codes == {SYSTEM: frozenset({"red", "crimson"})}
     assert loaded.supported_profiles("Patient") == (PROFILE,)
     assert r4().structure(PROFILE) is None
+
+
+def test_the_words_of_codes_are_kept_and_so_are_the_value_sets_that_are_missing(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.add(archive(tmp_path / "a.tgz", colours(), many()), r4())
+    loaded = Shelf(tmp_path).definitions(r4())
+    assert loaded.displays(SYSTEM) == {"red": "Red", "blue": "Sky and sea"}
+    assert loaded.displays("http://loinc.org") == {"2345-7": "Glucose"}
+    assert loaded.displays("http://hl7.org/fhir/observation-status")["entered-in-error"] == "Entered in Error"
+    assert loaded.displays("http://nowhere.example") == {}
+    held = loaded.value_set("http://example.org/ValueSet/many")
+    assert held is not None
+    assert (held.open, held.missing) == ({"*"}, {"http://else.example/ValueSet/far"})
 
 
 def test_a_profile_is_checked_beside_r4(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hilum.definitions.terminology import Concepts
 
 from .building import sections_of
 from .definitions import Definitions
+from .displays import Displays, displays_of, packed_displays
 from .model import (
     MANY,
     Binding,
@@ -45,6 +46,7 @@ __all__ = [
     "Constraint",
     "Definitions",
     "Discriminator",
+    "Displays",
     "Element",
     "Origin",
     "Pack",
@@ -62,9 +64,11 @@ __all__ = [
     "compartment",
     "constraints",
     "core_name",
+    "displays_of",
     "element",
     "is_a",
     "open_pack",
+    "packed_displays",
     "r4",
     "read_package",
     "search_parameters",

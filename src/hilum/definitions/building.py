@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .displays import displays_of, packed_displays
 from .model import SearchParameter, Structure, ValueSet
 from .reduce import search_parameter_of, structure_of
 from .terminology import Concepts, code_system_of, concepts_of, value_set_of
@@ -38,6 +39,7 @@ def sections_of(
         "search-by-type": _by_type(search),
         "value-sets": _ValueSets(by_type, package, known_value_set, known_concepts).all(),
         "code-systems": systems,
+        "displays": packed_displays(displays_of(by_type.get("CodeSystem", ()), by_type.get("ValueSet", ())), systems),
         "compartments": {one["code"]: _compartment(one) for one in by_type.get("CompartmentDefinition", ())},
     }
 

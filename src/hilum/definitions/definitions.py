@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .displays import Packed, unpacked_displays
 from .model import CodeSystem, Constraint, SearchParameter, Structure, ValueSet
 from .pack import Pack
 from .reduce import core_name
@@ -184,6 +185,18 @@ class Definitions:
         """A code system by URL; None when it is not known at all."""
         plain = url.partition("|")[0]
         return self._kept(self._code_systems, "code-systems", plain, CodeSystem)
+
+    def displays(self, system: str) -> dict[str, str]:
+        """Code -> the words for it, of a code system by URL; a package says them before R4. {} where none are kept."""
+        plain = system.partition("|")[0]
+        found: dict[str, str] = {}
+        for pack in self.packs:
+            raw = pack.section("displays").get(plain)
+            if raw is not None:
+                codes = pack.section("code-systems").get(plain)
+                home = None if codes is None else msgspec.json.decode(codes, type=CodeSystem)
+                found |= unpacked_displays(msgspec.json.decode(raw, type=Packed), home)
+        return found
 
     def compartment(self, type_: str) -> dict[str, tuple[str, ...]]:
         """R4 compartmentdefinition.html: resource type -> search parameters that tie it to a Patient (Encounter...).

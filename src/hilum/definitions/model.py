@@ -179,6 +179,7 @@ class ValueSet(Struct, frozen=True, omit_defaults=True):
     codes: dict[str, frozenset[str]] = {}  # system -> codes in it
     whole: frozenset[str] = frozenset()  # systems of which every code belongs to it, though they are not listed here
     open: frozenset[str] = frozenset()  # systems of which some codes belong to it, not known which; "*" is any system
+    missing: frozenset[str] = frozenset()  # URLs of value sets that it includes and that are not loaded
     title: str = ""
     package: str = ""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .model import CodeSystem, ValueSet
 
-__all__ = ["Concepts", "code_system_of", "concepts_of", "value_set_of"]
+__all__ = ["Concepts", "code_system_of", "concepts_of", "flat_concepts", "value_set_of"]
 
 Json = dict[str, Any]
 MOST_CODES = 2000  # a system with more is named, and its codes are left out
@@ -26,7 +26,7 @@ class Concepts:
         self.is_flat = False
         self.parents: dict[str, set[str]] = {}
         self.properties: dict[str, dict[str, set[str]]] = {}
-        for code, concept, parent in _flat(definition.get("concept", ()), ""):
+        for code, concept, parent in flat_concepts(definition.get("concept", ()), ""):
             above = self.parents.setdefault(code, set())
             if parent:
                 above.add(parent)
@@ -68,10 +68,11 @@ class Concepts:
         return None
 
 
-def _flat(concepts: Iterable[Json], parent: str) -> Iterator[tuple[str, Json, str]]:
+def flat_concepts(concepts: Iterable[Json], parent: str) -> Iterator[tuple[str, Json, str]]:
+    """(code, concept, code of its parent or "") of concepts and all that is nested in them, parents first."""
     for concept in concepts:
         yield concept["code"], concept, parent
-        yield from _flat(concept.get("concept", ()), concept["code"])
+        yield from flat_concepts(concept.get("concept", ()), concept["code"])
 
 
 def concepts_of(definitions: Iterable[Json]) -> dict[str, Concepts]:
@@ -85,7 +86,7 @@ def concepts_of(definitions: Iterable[Json]) -> dict[str, Concepts]:
 
 def code_system_of(definition: Json, package: str = "") -> CodeSystem:
     """The reduced form of a CodeSystem; its codes are left out where there are more than 2,000."""
-    codes = frozenset(code for code, _, _ in _flat(definition.get("concept", ()), ""))
+    codes = frozenset(code for code, _, _ in flat_concepts(definition.get("concept", ()), ""))
     return CodeSystem(
         url=definition["url"].partition("|")[0],
         content=definition.get("content", "complete"),
@@ -115,6 +116,7 @@ def value_set_of(
         codes={system: frozenset(codes) for system, codes in sorted(gathered.codes.items()) if codes},
         whole=frozenset(gathered.whole),
         open=frozenset(gathered.open),
+        missing=frozenset(gathered.missing),
         title=definition.get("title") or definition.get("name") or "",
         package=package,
     )
@@ -128,10 +130,13 @@ class _Gathered:
         self.codes: dict[str, set[str]] = {}
         self.whole: set[str] = set()
         self.open: set[str] = set()
+        self.missing: set[str] = set()
 
     def include(self, part: Json) -> None:
         """One `include`: a system cut down by codes or filters, or other value sets; all conditions hold together."""
-        imported = [self._other(url.partition("|")[0]) for url in part.get("valueSet", ())]
+        urls = [url.partition("|")[0] for url in part.get("valueSet", ())]
+        imported = [self._other(url) for url in urls]
+        self.missing.update(url for url, found in zip(urls, imported, strict=True) if found is None)
         system = part.get("system")
         if system is None:
             self._import(imported)
@@ -164,6 +169,7 @@ class _Gathered:
             self.codes.setdefault(system, set()).update(codes)
         self.whole |= imported[0].whole
         self.open |= imported[0].open
+        self.missing |= imported[0].missing
 
     def exclude(self, part: Json) -> None:
         """One `exclude`: of what is listed it is taken away; of a system that is not known here, it stays open."""

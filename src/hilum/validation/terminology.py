@@ -137,7 +137,7 @@ class BoundConcept(_Bound):
                 return
             if found is None:
                 open_system = True
-                run.seen.unchecked.add(system or self._value_set.url)
+                run.seen.unchecked.update(self._value_set.missing or (system or self._value_set.url,))
         if not open_system and (codings is not value) and (self._required or any("code" in one for one in codings)):
             self._outside(where, run)
 

@@ -1,7 +1,7 @@
 """`$expand` of value sets (R4 valueset-operation-expand.html): those that programs stored, those of R4 and of packages.
 
-A display comes from the value set or from a stored CodeSystem: what R4 and packages are reduced to has codes alone.
-What depends on codes that are not here (LOINC, SNOMED CT) is refused, never given in part.
+A display comes from the value set, from a stored CodeSystem, or from what R4 and packages publish with their codes.
+What depends on codes that are not here (LOINC, SNOMED CT) is refused with what is missing, never given in part.
 """
 
 from __future__ import annotations
@@ -135,9 +135,8 @@ class _Making:
 
     def _reduced(self, one: ValueSet) -> Codes:
         if one.open:
-            raise _open(
-                ", ".join("a value set of another package" if system == "*" else system for system in sorted(one.open))
-            )
+            some = [system for system in sorted(one.open) if system != "*"] + sorted(one.missing)
+            raise _open(", ".join(some) or "several value sets at once")
         found: Codes = {}
         for system, codes in sorted(one.codes.items()):
             displays = self._concepts(system)
@@ -187,7 +186,8 @@ class _Making:
         known = self._definitions.code_system(system)
         if known is None or not known.is_complete:
             raise _open(system)
-        return {(system, code): "" for code in sorted(known.codes)}
+        displays = self._concepts(system)
+        return {(system, code): displays.get(code, "") for code in sorted(known.codes)}
 
     def _system(self, system: str) -> dict[str, Any] | None:
         if system not in self._systems:
@@ -195,14 +195,14 @@ class _Making:
         return self._systems[system]
 
     def _concepts(self, system: str) -> dict[str, str]:
-        """Code -> display, of a stored CodeSystem, in its order."""
+        """Code -> display, of a stored CodeSystem, in its order; else of R4 and packages."""
         found: dict[str, str] = {}
         waiting = list(reversed((self._system(system) or {}).get("concept", ())))
         while waiting:
             one = waiting.pop()
             found[one["code"]] = one.get("display", "")
             waiting += reversed(one.get("concept", ()))
-        return found
+        return found or self._definitions.displays(system)
 
 
 def _listed(contains: Iterable[Mapping[str, Any]]) -> Iterable[tuple[tuple[str, str], str]]:
@@ -246,5 +246,8 @@ def _typed(name: str, value: str) -> dict[str, Any]:
 
 
 def _open(what: str) -> Problem:
-    text = f"its codes depend on {what[:200]}, which is not here: store the CodeSystem or ValueSet, or add its package"
+    text = (
+        f"its codes depend on {what[:400]}, which is not here whole: store a ValueSet of this url that lists the codes "
+        "you use (PUT /fhir/ValueSet/[id], or `hilum load fhir`) or that CodeSystem, or add the package that has it"
+    )
     return Problem("value-set-open", 422, "not-found", text)
