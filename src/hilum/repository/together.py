@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from hilum.errors import StoreError
+from hilum.store import Gathering
 
 from .writes import Aftermath, Change, Verb, Written
 
@@ -45,6 +46,7 @@ class Together:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._queue: list[_Waiting] = []
+        self._gathering = Gathering()
         self._writing: asyncio.Task[None] | None = None
 
     async def create(self, change: Change, then: Then) -> list[Written]:
@@ -58,15 +60,17 @@ class Together:
 
     async def _drain(self) -> None:
         """While a group is committed, the next one gathers."""
+        taken: list[_Waiting] = []
         try:
             while self._queue:
+                await self._gathering.gather(self._queue)
                 taken, self._queue = self._queue[:MOST], self._queue[MOST:]
-                try:
-                    await self._round(taken)
-                except asyncio.CancelledError:
-                    for one in [*taken, *self._queue]:
-                        one.done.cancel()
-                    raise
+                await self._round(taken)
+                self._gathering.end(taken, self._queue)
+        except asyncio.CancelledError:
+            for one in [*taken, *self._queue]:
+                one.done.cancel()
+            raise
         finally:
             self._writing = None
 

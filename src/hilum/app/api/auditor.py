@@ -14,6 +14,7 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.tokens import microseconds
 from hilum.journal import Journal
 from hilum.model import AuditEvent
+from hilum.store import Gathering
 
 __all__ = ["Auditor"]
 
@@ -32,6 +33,7 @@ class Auditor:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._queue: list[_Waiting] = []
+        self._gathering = Gathering()
         self._writing: asyncio.Task[None] | None = None
         self._second = 0
         self._written = 0
@@ -61,8 +63,14 @@ class Auditor:
         """Write what waits, until nothing does."""
         try:
             while self._queue:
+                await self._gathering.gather(self._queue)
                 taken, self._queue = self._queue, []
                 await self._write_group(taken)
+                self._gathering.end(taken, self._queue)
+        except asyncio.CancelledError:
+            for one in self._queue:
+                one.written.cancel()
+            raise
         finally:
             self._writing = None
 
@@ -71,7 +79,7 @@ class Auditor:
             async with asyncio.timeout(AUDIT_SECONDS):
                 await self._journal.audit([one.event for one in taken])
         except asyncio.CancelledError:
-            for one in [*taken, *self._queue]:
+            for one in taken:
                 one.written.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - everyone who waits hears it
