@@ -28,7 +28,7 @@ from hilum.config.integration import (
 )
 from hilum.config.load import examine, load
 from hilum.config.reference import reference
-from hilum.config.safeguards import InCare, Safeguards, Tie
+from hilum.config.safeguards import BreakGlass, InCare, Safeguards, Tie
 from hilum.config.secrets import Secret
 from hilum.config.section import Check, Section
 from hilum.config.smart import Smart, SmartProvider, SmartRegistration
@@ -38,6 +38,7 @@ __all__ = [
     "INTEGRATION",
     "Api",
     "Area",
+    "BreakGlass",
     "Check",
     "Data",
     "Direction",

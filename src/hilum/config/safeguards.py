@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-__all__ = ["InCare", "Safeguards", "Tie"]
+__all__ = ["BreakGlass", "InCare", "Safeguards", "Tie"]
 
 
 class Tie(StrEnum):
@@ -18,6 +18,17 @@ class Tie(StrEnum):
     APPOINTMENT = "appointment"  # Appointment.participant, some days before and after
     CARE_TEAM = "care-team"  # CareTeam.participant, while the team is there
     EPISODE_OF_CARE = "episode-of-care"  # EpisodeOfCare.careManager, while it lasts
+
+
+class BreakGlass(Struct, frozen=True, forbid_unknown_fields=True):
+    """A practitioner opens one record out of their care for a while, says why, and is looked into afterwards."""
+
+    reasons: Annotated[
+        list[Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,39}$")]],
+        Meta(min_length=1, description="Why, as in `emergency`: one of these is given. No names of people."),
+    ]
+    owner: Annotated[str, Meta(min_length=1, description="Who looks into it: each time is an exception of theirs.")]
+    minutes: Annotated[int, Meta(ge=5, le=1_440, description="For how long a record is open.")] = 60
 
 
 class InCare(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +42,10 @@ class InCare(Struct, frozen=True, forbid_unknown_fields=True):
         int,
         Meta(ge=0, le=3_660, description="Days after the end of an encounter, and before and after an appointment."),
     ] = 30
+    break_glass: Annotated[
+        BreakGlass | None,
+        Meta(description="How they open a record out of their care; without it nobody does."),
+    ] = None
 
 
 class Safeguards(Struct, frozen=True, forbid_unknown_fields=True):

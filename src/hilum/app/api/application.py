@@ -114,6 +114,7 @@ def create_app(
     )
     operations = Operations(health, http, services)
     security = authorization.capability() if authorization is not None else None
+    glass = authorization is not None and authorization.breaks_glass
     capability = Capability(
         surface,
         base,
@@ -122,6 +123,7 @@ def create_app(
         exports=exports is not None,
         topics=subscriptions.topics if subscriptions is not None else (),
         definitions=rules.definitions,
+        glass=glass,
     )
 
     @asynccontextmanager
@@ -187,7 +189,13 @@ def create_app(
         _route("/metrics", GET=guard.unless_local("metrics", operations.metrics, Permission.METRICS)),
         _route(
             "/openapi.json",
-            GET=OpenApi(surface, base_url, exports=exports is not None, subscriptions=subscriptions is not None),
+            GET=OpenApi(
+                surface,
+                base_url,
+                exports=exports is not None,
+                subscriptions=subscriptions is not None,
+                glass=glass,
+            ),
         ),
     ]
     if subscriptions is not None:
@@ -249,6 +257,11 @@ class AuthorizationServer(Protocol):
 
     def capability(self) -> dict[str, object]:
         """CapabilityStatement.rest.security."""
+        ...
+
+    @property
+    def breaks_glass(self) -> bool:
+        """Whether practitioners may open records out of their care."""
         ...
 
     async def close(self) -> None:

@@ -69,6 +69,8 @@ def _text(name: str, value: Any) -> str:
         return ",".join(_text(name, one) for one in value["coding"])
     if isinstance(value, dict) and isinstance(value.get("reference"), str):
         return str(value["reference"])
+    if isinstance(value, dict) and isinstance(value.get("value"), str):  # an Identifier
+        return f"{value['system']}|{value['value']}" if value.get("system") else str(value["value"])
     raise Problem(
         "parameter-invalid", 400, "value", f"{name} is of a type that this operation does not take", parameter=name
     )

@@ -47,6 +47,7 @@ class Capability:
         exports: bool = False,
         topics: Sequence[str] = (),
         definitions: Definitions | None = None,
+        glass: bool = False,
     ) -> None:
         tree = statement(
             surface,
@@ -56,6 +57,7 @@ class Capability:
             exports=exports,
             topics=topics,
             definitions=definitions,
+            glass=glass,
         )
         self._body = msgspec.json.encode(tree)
         self._etag = f'W/"{hashlib.sha256(self._body).hexdigest()[:16]}"'
@@ -78,10 +80,12 @@ def statement(
     exports: bool = False,
     topics: Sequence[str] = (),
     definitions: Definitions | None = None,
+    glass: bool = False,
 ) -> dict[str, object]:
     """The CapabilityStatement as a tree. `base` is the FHIR base; `exports`: whether there are bulk exports.
 
     `topics`: canonical URLs of what programs may subscribe to. `definitions`: R4 with the packages that are loaded.
+    `glass`: whether practitioners may open records out of their care.
     """
     known = definitions or r4()
     guides = {"implementationGuide": list(known.guides)} if known.guides else {}
@@ -103,7 +107,9 @@ def statement(
                 "documentation": "Reading, searching and writing, as JSON. Every access is audited before its answer.",
                 "security": security or {"description": _OPERATORS},
                 "resource": [
-                    _resource(resource, known, update_creates=update_creates, exports=exports, topics=topics)
+                    _resource(
+                        resource, known, update_creates=update_creates, exports=exports, topics=topics, glass=glass
+                    )
                     for resource in surface.resources
                 ],
                 "interaction": [{"code": code} for code in _OF_ALL],
@@ -115,7 +121,13 @@ def statement(
 
 
 def _resource(
-    resource: ResourceSurface, known: Definitions, *, update_creates: bool, exports: bool, topics: Sequence[str]
+    resource: ResourceSurface,
+    known: Definitions,
+    *,
+    update_creates: bool,
+    exports: bool,
+    topics: Sequence[str],
+    glass: bool,
 ) -> dict[str, object]:
     operations = [_operation(name, url) for name, url in operations_of(resource.type)]
     if exports and resource.type in _EXPORTS:
@@ -139,6 +151,8 @@ def _resource(
     }
     if resource.type == "Binary":
         told["documentation"] = "A read that does not ask for FHIR gets the content; content that is posted is kept."
+    if glass and resource.type == "Patient":
+        told["documentation"] = "POST Patient/$break-glass opens a record that is not in a practitioner's care."
     urls = {one.name: one.url for one in known.search_parameters(resource.type)}
     lists = {
         "supportedProfile": list(known.supported_profiles(resource.type)),

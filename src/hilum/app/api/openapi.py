@@ -10,7 +10,18 @@ import hilum
 from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import JSON
 from hilum.app.api.openapi_parts import ANY_RESOURCE, ENTRIES, FHIR, FORMAT, ID, OPERATION, OUTCOME, TEXT, text
-from hilum.app.api.openapi_routes import AS_PATCH, BULK, FILE, PARAMETERS, REFUSED, ROUTES, STATUS, SUBSCRIBED, Route
+from hilum.app.api.openapi_routes import (
+    AS_PATCH,
+    BULK,
+    FILE,
+    GLASS,
+    PARAMETERS,
+    REFUSED,
+    ROUTES,
+    STATUS,
+    SUBSCRIBED,
+    Route,
+)
 from hilum.app.api.patching import MERGE_PATCH
 from hilum.app.api.surface import Surface
 
@@ -20,8 +31,16 @@ __all__ = ["OpenApi", "document"]
 class OpenApi:
     """Serves `/openapi.json`."""
 
-    def __init__(self, surface: Surface, base_url: str, *, exports: bool = False, subscriptions: bool = False) -> None:
-        tree = document(surface, base_url, exports=exports, subscriptions=subscriptions)
+    def __init__(
+        self,
+        surface: Surface,
+        base_url: str,
+        *,
+        exports: bool = False,
+        subscriptions: bool = False,
+        glass: bool = False,
+    ) -> None:
+        tree = document(surface, base_url, exports=exports, subscriptions=subscriptions, glass=glass)
         self._body = msgspec.json.encode(tree)
 
     async def __call__(self, _: Call) -> Reply:
@@ -29,8 +48,10 @@ class OpenApi:
         return Reply(200, self._body, {"Cache-Control": "no-cache"}, content_type=JSON)
 
 
-def document(surface: Surface, base_url: str, *, exports: bool = False, subscriptions: bool = False) -> dict[str, Any]:
-    """The whole document as a tree. `exports`, `subscriptions`: whether there are any."""
+def document(
+    surface: Surface, base_url: str, *, exports: bool = False, subscriptions: bool = False, glass: bool = False
+) -> dict[str, Any]:
+    """The whole document as a tree. `exports`, `subscriptions`, `glass`: whether there are these."""
     paths: dict[str, Any] = {
         "/livez": {"get": _open("alive", "Whether the process answers", {})},
         "/readyz": {"get": _open("ready", "Whether messages are taken in and applied", {503: _problem(503)})},
@@ -38,7 +59,8 @@ def document(surface: Surface, base_url: str, *, exports: bool = False, subscrip
         "/openapi.json": {"get": _open("openapi", "This document", {})},
         "/fhir/metadata": {"get": _operation(_METADATA, (200, 304))},
     }
-    for route in [*ROUTES, *(BULK if exports else ()), *(SUBSCRIBED if subscriptions else ())]:
+    more = (*(BULK if exports else ()), *(SUBSCRIBED if subscriptions else ()), *(GLASS if glass else ()))
+    for route in (*ROUTES, *more):
         made = _operation(route, route.answers) | {"security": [{"token": []}]}
         paths.setdefault(route.path, _shared(route.path))[route.method] = made
     known = "|".join(resource.type for resource in surface.resources)

@@ -34,7 +34,7 @@ from hilum.app.api.openapi_parts import (
 )
 from hilum.app.api.searching import COMPARTMENTS
 
-__all__ = ["AS_PATCH", "BULK", "FILE", "PARAMETERS", "REFUSED", "ROUTES", "STATUS", "SUBSCRIBED", "Route"]
+__all__ = ["AS_PATCH", "BULK", "FILE", "GLASS", "PARAMETERS", "REFUSED", "ROUTES", "STATUS", "SUBSCRIBED", "Route"]
 
 REFUSED = (401, 403, 414, 429, 503)
 _READ = (400, 404, 406)
@@ -239,4 +239,18 @@ SUBSCRIBED = [
         (f"{_OF_ONE}/$events", "events", "Its events again", [*_NUMBERS, _CONTENT, FORMAT]),
     )
     for method, end, errors, body in (("get", "", _READ, None), ("post", "Posted", _BODY, (FHIR, PARAMETERS)))
+]
+
+
+GLASS = [
+    Route(
+        "post",
+        "/fhir/Patient/$break-glass",
+        "breakGlass",
+        "Open a record that is not in a practitioner's care",
+        [],
+        (*_BODY, 429),
+        body=(FHIR, PARAMETERS),
+        result="Parameters",
+    )
 ]

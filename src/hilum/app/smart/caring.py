@@ -31,8 +31,16 @@ _WRONG = "cancelled,entered-in-error"
 class Caring:
     """Limits what practitioners see. `clock` gives seconds since 1970."""
 
-    def __init__(self, repository: Repository, declared: InCare, *, clock: Callable[[], float] = time.time) -> None:
-        self._repository, self._declared, self._clock = repository, declared, clock
+    def __init__(
+        self,
+        repository: Repository,
+        declared: InCare,
+        *,
+        clock: Callable[[], float] = time.time,
+        opened: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+    ) -> None:
+        """`opened`: the patients whose records a practitioner opened though they are not in their care."""
+        self._repository, self._declared, self._clock, self._opened = repository, declared, clock, opened
         self._found: dict[str, tuple[float, asyncio.Task[frozenset[str]]]] = {}
 
     async def limited(self, grant: Grant) -> Grant:
@@ -48,7 +56,10 @@ class Caring:
         return replace(grant, rights=replace(rights, panel=panel))
 
     async def panel(self, practitioner: str) -> frozenset[str]:
-        """Ids of the patients in the care of the practitioner of this id. Requests that wait share one look."""
+        """Ids of the patients in the care of the practitioner of this id, and of those whose records they opened.
+
+        Requests that wait share one look at the first; the others are looked up each time.
+        """
         now = time.monotonic()
         kept = self._found.get(practitioner)
         if kept is None or now >= kept[0] or kept[1].cancelled() or (kept[1].done() and kept[1].exception()):
@@ -56,7 +67,7 @@ class Caring:
                 self._found.clear()
             kept = (now + KEPT_SECONDS, asyncio.create_task(asyncio.to_thread(self._look, practitioner)))
             self._found[practitioner] = kept
-        return await asyncio.shield(kept[1])
+        return await asyncio.shield(kept[1]) | self._opened(practitioner)
 
     def _look(self, practitioner: str) -> frozenset[str]:
         patients: set[str] = set()

@@ -18,7 +18,7 @@ SECOND = 1_000_000
 
 SMART_SCHEMA = Schema(
     name="smart",
-    version=2,
+    version=3,
     script=resources.files("hilum.app.smart").joinpath("smart.sql").read_text("utf-8"),
 )
 

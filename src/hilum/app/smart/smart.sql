@@ -91,3 +91,13 @@ CREATE TABLE IF NOT EXISTS smart_launch (
     expires   INTEGER NOT NULL,
     used      INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+-- Records that practitioners opened though they are not in their care.
+CREATE TABLE IF NOT EXISTS smart_glass (
+    practitioner TEXT NOT NULL,         -- id, without its type
+    patient      TEXT NOT NULL,
+    reason       TEXT NOT NULL,
+    opened       INTEGER NOT NULL,
+    ends         INTEGER NOT NULL,
+    PRIMARY KEY (practitioner, patient)
+) STRICT, WITHOUT ROWID;

@@ -18,6 +18,7 @@ from hilum.app.smart.clients import Clients
 from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
 from hilum.app.smart.front import Front
+from hilum.app.smart.glass import ACTION, PATH, Glass
 from hilum.app.smart.keys import RemoteKeys
 from hilum.app.smart.leaving import Leaving
 from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
@@ -93,9 +94,11 @@ class Authorization:
         """`in_care`: whose records practitioners see; None: those of all patients."""
         at = self.addresses = Addresses(base_url.rstrip("/"), registers=settings.registration is not None)
         self.apps, self.users = Apps(store, journal), Users(store, journal)
-        self._caring = caring = Caring(repository, in_care) if in_care is not None else None
-        self.ledger = ledger_of(store, journal, settings, panel=None if caring is None else frozenset())
+        self.ledger = ledger_of(store, journal, settings, panel=None if in_care is None else frozenset())
         self.tokens = AllTokens(tokens, self.ledger)
+        glass = in_care.break_glass if in_care is not None else None
+        self._glass = Glass(store, journal, repository, self.tokens, glass) if glass is not None else None
+        self._caring = caring = _caring(repository, in_care, self._glass)
         self._auditor = Auditor(journal)
         signer = Signer(signing_key(settings.signing_key, store.path.with_suffix(".signing.pem")))
         if provider is None and settings.provider is not None:
@@ -135,6 +138,11 @@ class Authorization:
         """CapabilityStatement.rest.security (SMART App Launch 1, "Conformance")."""
         return security(self.addresses)
 
+    @property
+    def breaks_glass(self) -> bool:
+        """Whether practitioners may open records out of their care."""
+        return self._glass is not None
+
     async def close(self) -> None:
         """Write what the audit still holds back."""
         await self._auditor.close()
@@ -142,8 +150,9 @@ class Authorization:
     def routes(self, around: Callable[[str, Handler], Handler]) -> list[Route]:
         """Everything under /smart, and the documents that say so. `around` puts token and audit around a handler."""
         front, service = self._front, self._service
-        registering = self._registering
+        registering, glass = self._registering, self._glass
         return [
+            *([_route(PATH, POST=around(ACTION, glass.open))] if glass is not None else []),
             *(_registrations(registering) if registering is not None else []),
             *(_route(path, GET=_document(said)) for path, said in self._documents.items()),
             _route("/smart/authorize", GET=front.authorize, POST=front.authorize),
@@ -160,6 +169,12 @@ class Authorization:
             _route("/smart/introspect", POST=service.introspect),
             _route("/smart/launch", POST=around("launch", service.launch)),
         ]
+
+
+def _caring(repository: Repository, in_care: InCare | None, glass: Glass | None) -> Caring | None:
+    if in_care is None:
+        return None
+    return Caring(repository, in_care) if glass is None else Caring(repository, in_care, opened=glass.opened)
 
 
 def _route(path: str, **handlers: Handler) -> Route:
