@@ -112,6 +112,62 @@ def test_a_part_of_a_resource_is_written_as_json_and_a_list_too(tmp_path: Path) 
     assert json.loads(found[0]["given"]) == ["Uni", "Una", "M"]
 
 
+def asks(ansi: str) -> dict[str, Any]:
+    return {"tag": [{"name": "ansi/type", "value": ansi}, {"name": "other/hint", "value": "x"}]}
+
+
+RESULT = {
+    "resourceType": "Observation",
+    "id": "o1",
+    "effectiveDateTime": "2026-03-01T08:30:00+01:00",
+    "valueQuantity": {"value": 0.1},
+    "referenceRange": [{"low": {"value": 4}, "high": {"value": 12.25}}, {"high": {"value": 1e2}}],
+}
+VALUE = "value.ofType(Quantity).value"
+
+
+def test_a_tag_gives_a_column_its_sql_type(tmp_path: Path) -> None:
+    definition = view(
+        column("v", VALUE, type="decimal", **asks("decimal( 18 , 4 )")),
+        column("w", f"{VALUE} + 0.2", **asks("NUMERIC(5,1)")),
+        column("all", "referenceRange.high.value", collection=True, **asks("DECIMAL(9,2)")),
+        column("low", "referenceRange.low.value", **asks("SMALLINT")),
+        column("at", "effective.ofType(dateTime)", **asks("TIMESTAMP")),
+        column("id", "id", **asks("CHARACTER VARYING(10)")),
+        column("none", "code.text", **asks("DATE")),
+        resource="Observation",
+    )
+    run(definition, lines(tmp_path, [RESULT]), tmp_path / "t.duckdb", "duckdb")
+    with duckdb.connect(str(tmp_path / "t.duckdb")) as opened:
+        types = [str(row[1]) for row in opened.execute("DESCRIBE t").fetchall()]
+        row = [str(one) for one in opened.execute("SELECT * FROM t").fetchone()]
+    wanted = ["DECIMAL(18,4)", "DECIMAL(5,1)", "DECIMAL(9,2)[]", "SMALLINT", "TIMESTAMP", "VARCHAR", "DATE"]
+    assert types == wanted
+    assert row[:2] == ["0.1000", "0.3"]
+    assert row[2] == "[Decimal('12.25'), Decimal('100.00')]"
+    assert row[3:] == ["4", "2026-03-01 07:30:00", "o1", "None"]
+
+
+@pytest.mark.parametrize(
+    ("path", "ansi"),
+    [
+        (VALUE, "DECIMAL(9,0)"),
+        (VALUE, "INTEGER"),
+        ("referenceRange.high.value", "DECIMAL(4,3)"),
+        ("effective.ofType(dateTime)", "DATE"),
+        ("id", "VARCHAR(1)"),
+        ("id", "BOOLEAN"),
+        ("'2026'", "TIMESTAMP"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error_and_is_never_cut(path: str, ansi: str, tmp_path: Path) -> None:
+    definition = view(column("v", path, collection=True, **asks(ansi)), resource="Observation")
+    with pytest.raises(HilumError) as raised:
+        run(definition, lines(tmp_path, [RESULT]), tmp_path / "out.csv")
+    assert (raised.value.code, list(tmp_path.glob("out.csv"))) == ("view-value-unfit", [])
+    assert "column v" in str(raised.value)
+
+
 def test_a_column_of_several_values_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     output.write_text("before")
@@ -275,6 +331,10 @@ def test_a_view_that_does_not_ship_is_told_with_the_near_miss() -> None:
         (view(column("a", "id"), column("a", "id")), {("view-duplicate", "$.select[0].column[1].name")}),
         (view(column("a", "id", typ="id")), {("view-unknown-key", "$.select[0].column[0].typ")}),
         (view(column("a", "id", type="ID")), {("view-unknown-type", "$.select[0].column[0].type")}),
+        (view(column("a", "id", **asks("TEXT"))), {("view-unknown-type", "$.select[0].column[0].tag")}),
+        (view(column("a", "id", **asks("DECIMAL(4,9)"))), {("view-unknown-type", "$.select[0].column[0].tag")}),
+        (view(column("a", "id", tag="DATE")), {("view-wrong-shape", "$.select[0].column[0].tag")}),
+        (view(column("a", "name", **asks("VARCHAR"))), {("view-unsupported", "$.select[0].column[0].tag")}),
         (view(column("a", "nmae")), {("fhirpath-semantic", "$.select[0].column[0].path")}),
         (view(column("a", "deceased")), {("view-unsupported", "$.select[0].column[0].path")}),
         (view(column("a", "name ~ name")), {("view-unsupported", "$.select[0].column[0].path")}),

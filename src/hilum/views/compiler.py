@@ -20,6 +20,7 @@ from hilum.views import steps
 from hilum.views.definition import Column, Constant, Select, View, invalid
 from hilum.views.scope import Scope
 from hilum.views.sql import Piece, Reads, sql_text, sql_type
+from hilum.views.tags import fitted
 from hilum.views.translate import condition, literal, translate
 
 __all__ = ["compile_view"]
@@ -172,7 +173,12 @@ class _Compiler:
             piece = piece.one(f"the column {column.name} has several values: use first(), where() or `collection`")
         is_complex = piece.is_json and not r4_model().is_primitive(piece.type)
         type_ = column.type if column.type and not is_complex else "string" if is_complex else piece.type
-        if is_complex:
+        if is_complex and column.sql:
+            message = "a part of a resource has no SQL type; name an element of it"
+            self.report("view-unsupported", message, f"{column.at}.tag")
+        if column.sql:
+            sql = _as_asked(piece, column)
+        elif is_complex:
             sql = f"({piece.sql})::VARCHAR" + ("[]" if piece.is_many else "")
         else:
             sql = f"({piece.cast(type_).sql})::{sql_type(type_)}" + ("[]" if piece.is_many else "")
@@ -198,6 +204,14 @@ class _Compiler:
 
     def report(self, code: str, message: str, at: str) -> None:
         self.findings.append(Finding(code, message, at))
+
+
+def _as_asked(piece: Piece, column: Column) -> str:
+    """The values of a column as the ANSI type that its tag asks for, made of their text."""
+    text = piece.cast("string").sql
+    if not piece.is_many:
+        return f"list_transform([{text}], lambda t: {fitted('t', column.sql, column.name)})[1]"
+    return f"list_transform({text}, lambda t: {fitted('t', column.sql, column.name)})"
 
 
 def _constant(constant: Constant) -> Piece:

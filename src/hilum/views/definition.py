@@ -15,6 +15,7 @@ from msgspec import Struct
 from hilum.errors import ConfigError
 from hilum.fhirpath import r4_model
 from hilum.model import Finding
+from hilum.views.tags import asked_type, fitted
 
 __all__ = ["Column", "Constant", "Select", "View", "invalid", "read_view"]
 
@@ -43,13 +44,14 @@ _LOOPS = ("forEach", "forEachOrNull", "repeat")
 
 
 class Column(Struct, frozen=True):
-    """One column. `type` is the FHIR type that was declared, "" for none; `at` its place."""
+    """One column. `type` is the FHIR type that was declared, `sql` the ANSI type; "" for none. `at`: its place."""
 
     name: str
     path: str
     at: str
     type: str = ""
     is_collection: bool = False
+    sql: str = ""
 
 
 class Select(Struct, frozen=True):
@@ -231,7 +233,10 @@ class _Reader:
             collection = one.get("collection", False)
             if not isinstance(collection, bool):
                 self.report("view-wrong-shape", "`collection` is true or false", f"{place}.collection")
-            yield Column(name, path, place, self.type(one, place), collection is True)
+            asked = asked_type(tag for tag, _ in self.items(one, "tag", place))
+            if asked and fitted("t", asked, "x") is None:
+                self.report("view-unknown-type", f"`{asked}` is no ANSI type that is known here", f"{place}.tag")
+            yield Column(name, path, place, self.type(one, place), collection is True, asked)
 
     def type(self, body: dict[str, Any], at: str) -> str:
         found = self.text(body, "type", at).removeprefix("http://hl7.org/fhir/StructureDefinition/")
