@@ -14,8 +14,7 @@ from bench.samples import messages
 
 from hilum import mapping
 from hilum.formats import hl7v2
-from hilum.repository.body import Record, pack
-from hilum.repository.patch import NOTHING, patch
+from hilum.formats.fhir_version import NOTHING, Record, pack, patch
 
 MESSAGES = 1_500
 SIZE = 64 * 1024

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from hilum import definitions
 from hilum.errors import HilumError
 from hilum.formats import fhir
+from hilum.formats.fhir_version import serve, served_text
 
 from .bodies import near, needles, needs_body, numbers_of, subject_in
-from .body import serve, served_text
 from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
 from .criteria import (

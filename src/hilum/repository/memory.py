@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
 from hilum.formats.fhir import Fact, Kind
+from hilum.formats.fhir_version import Record, meta_text, pack, serve, served_text, unpack
 from hilum.model import AuditEvent, Effects, Held
 
-from .body import Record, meta_text, pack, serve, served_text, unpack
 from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, limits_of, sorts_of
 from .cursor import read_cursor, write_cursor
 from .including import include

@@ -8,14 +8,13 @@ import apsw
 from msgspec import Struct, field
 
 from hilum import store
+from hilum.formats.fhir_version import Record, Stated, pack
 from hilum.model import Accounting
 
-from .body import Record, pack
 from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
 from .keys import TYPE_NUMBERS
 from .names import Numbers
-from .patch import Stated
 from .plan import Live, Plan
 from .sql import Row, many
 

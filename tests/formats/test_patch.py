@@ -10,8 +10,8 @@ from clinical_samples import draft, raw
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hilum.formats.fhir_version import NOTHING, Stated, patch
 from hilum.model import Draft
-from hilum.repository.patch import NOTHING, Stated, patch
 
 
 def elements(stated: Stated) -> dict[str, Any]:

@@ -1,0 +1,23 @@
+"""A version of a FHIR resource as it is stored: what messages stated, its text, and what it is found by. No I/O."""
+
+from __future__ import annotations
+
+from .patch import DEFAULTED, NOTHING, Slots, Stated, patch
+from .text import PLAIN, Overlay, Record, meta_text, own_meta, pack, serve, served_text, unpack
+
+__all__ = [
+    "DEFAULTED",
+    "NOTHING",
+    "PLAIN",
+    "Overlay",
+    "Record",
+    "Slots",
+    "Stated",
+    "meta_text",
+    "own_meta",
+    "pack",
+    "patch",
+    "serve",
+    "served_text",
+    "unpack",
+]
