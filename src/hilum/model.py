@@ -25,11 +25,13 @@ __all__ = [
     "Envelope",
     "ExceptionItem",
     "Finding",
+    "FoundBy",
     "Held",
     "Merge",
     "Message",
     "Outgoing",
     "Part",
+    "Ready",
     "Receipt",
     "Severity",
     "Sighted",
@@ -166,6 +168,31 @@ class AuditEvent(Struct, frozen=True):
     detail: str = ""  # counts, a stated reason
 
 
+class FoundBy(Struct, frozen=True, array_like=True, gc=False):
+    """What one resource is found by: the facts of `hilum.formats.fhir`, as they go into the index.
+
+    `ordering` is the date that orders its type (None: nothing orders it), which is not among `dates`.
+    """
+
+    tokens: list[tuple[int, str, str]]  # parameter, code, system
+    labels: list[tuple[int, str, str]]  # parameter, value, system
+    references: list[tuple[int, str]]  # parameter, `Type/id`
+    dates: list[tuple[int, int, int]]  # parameter, first millisecond, how many
+    quantities: list[tuple[int, float, str]]  # parameter, value, unit
+    ordering: tuple[int, int] | None = None  # first millisecond, how many
+
+
+class Ready(Struct, frozen=True, array_like=True, gc=False):
+    """What a draft comes to where nothing is stored of its resource: made where messages are mapped, not where saved.
+
+    A draft that other messages hold as well, word for word, has a `number` among those of its translator; else 0.
+    """
+
+    text: bytes  # as it is stored
+    found_by: FoundBy
+    number: int = 0
+
+
 class Draft(Struct):
     """One resource as one message states it: a partial snapshot, patched over what is stored.
 
@@ -182,6 +209,7 @@ class Draft(Struct):
     defaults: dict[str, Raw] = {}
     cleared: tuple[str, ...] = ()
     slots: dict[str, tuple[tuple[str, int], ...]] = {}
+    ready: Ready | None = None  # nobody made it: it is made when it is saved
 
 
 class Merge(Struct, frozen=True):

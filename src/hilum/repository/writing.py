@@ -8,8 +8,8 @@ import apsw
 from msgspec import Struct, field
 
 from hilum import store
-from hilum.formats.fhir_version import Record, Stated, pack
-from hilum.model import Accounting
+from hilum.formats.fhir_version import PLAIN, Overlay, Record, Stated, found_by, pack
+from hilum.model import Accounting, FoundBy
 
 from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
@@ -43,13 +43,20 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
         if not live.versions and live.found is not None and _is_repetition(live.stored, live.stated):
             rows.retimed.append((live.stated.at, rid))
             continue
-        text = b"" if live.is_deleted else pack(Record(live.id, live.stated, live.overlay))
+        text = b"" if live.is_deleted else _text(live.id, live.stated, live.overlay)
         if live.versions:
             date = _fact_changes(live, text, rid, numbers, rows)
             _version_rows(live, rid, date, text, rows)
         elif live.found is not None and text != live.found.text:
             where = rows.chunks.add(live.said_by, live.said_at, text)
             rows.restated.append((_at(live), *where, rid))
+
+
+def _text(id_: str, stated: Stated, overlay: Overlay) -> bytes:
+    """The text of a version: the one that its draft brought, if nothing came to it."""
+    if stated.ready is not None and overlay is PLAIN:
+        return stated.ready.text
+    return pack(Record(id_, stated, overlay))
 
 
 def _is_repetition(before: Stated, after: Stated) -> bool:
@@ -70,7 +77,7 @@ def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) ->
         rows.changed.append(row)
         rows.superseded.append((rid, live.found.version))
     for version in live.versions[:-1]:
-        text = b"" if version.is_deleted else pack(Record(live.id, version.stated, version.overlay))
+        text = b"" if version.is_deleted else _text(live.id, version.stated, version.overlay)
         place = _place(rows.chunks, version.seq, version.seq, version.at, text)
         rows.skipped.append((rid, version.number, version.seq, *place))
 
@@ -91,14 +98,20 @@ def _place(chunks: Chunks, seq: int, said_by: int, said_at: int, text: bytes) ->
 def _fact_changes(live: Live, text: bytes, rid: int, numbers: Numbers, rows: Rows) -> Dated:
     """Rows of facts that are new and of those that are gone; returns the ordering date."""
     if live.found is None or not live.found.text:
-        return index(live.type, text, rid, numbers, rows.facts) if text else None
+        return index(_found_by(live, text), rid, numbers, rows.facts) if text else None
     before, after = per_kind(), per_kind()
-    index(live.type, live.found.text, rid, numbers, before)
-    date = index(live.type, text, rid, numbers, after) if text else None
+    index(found_by(live.type, live.found.text), rid, numbers, before)
+    date = index(_found_by(live, text), rid, numbers, after) if text else None
     for kind in range(len(before)):
         rows.gone[kind].extend(set(before[kind]) - set(after[kind]))
         rows.facts[kind].extend(set(after[kind]) - set(before[kind]))
     return date
+
+
+def _found_by(live: Live, text: bytes) -> FoundBy:
+    """What its text is found by: text and facts come of one draft, or of neither."""
+    ready = live.stated.ready
+    return found_by(live.type, text) if ready is None or live.overlay is not PLAIN else ready.found_by
 
 
 _HISTORY = (

@@ -1,16 +1,18 @@
-"""Parse -> map -> route. The same message gives the same effects, as often as it is run."""
+"""Parse -> map -> make ready -> route. The same message gives the same effects, as often as it is run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct, structs
 
 from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats.stored import Stored, read_stored
 from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
+from hilum.translator.readying import Readying
 from hilum.translator.sightings import Sightings
 
 __all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
@@ -49,6 +51,7 @@ class Translator:
         """`owners` says who looks after what each source sends, where no row names somebody."""
         self._plan, self._route, self._owners, self._judge = plan, route, owners, judge
         self._sightings = Sightings(owners, learn_days)
+        self._readying = Readying()
 
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
@@ -71,12 +74,16 @@ class Translator:
             text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"
             return structs.replace(self._held(message, "resource-invalid", text, faults[0].location), sighted=sighted)
         is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
+        try:
+            drafts = [self._readying.of(one) for one in mapped.drafts if not (is_decision and one.type == "Patient")]
+        except (msgspec.MsgspecError, HilumError):
+            return self._held(message, "mapping-crashed", "the workbook made of it what is no JSON")
         return Effects(
             seq=message.seq,
             partition=message.partition,
             at=mapped.at or message.envelope.received_at,
             key=message.envelope.key,
-            drafts=[one for one in mapped.drafts if one.type != "Patient"] if is_decision else mapped.drafts,
+            drafts=drafts,
             merges=mapped.merges,
             exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
             outgoing=tuple(self._route(message, record, mapped)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .finding import definition_digest, found_by, make_ready
 from .patch import DEFAULTED, NOTHING, Slots, Stated, patch
 from .text import PLAIN, Overlay, Record, meta_text, own_meta, pack, serve, served_text, unpack
 
@@ -13,6 +14,9 @@ __all__ = [
     "Record",
     "Slots",
     "Stated",
+    "definition_digest",
+    "found_by",
+    "make_ready",
     "meta_text",
     "own_meta",
     "pack",

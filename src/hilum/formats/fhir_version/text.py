@@ -16,7 +16,7 @@ from hilum.formats import fhir
 
 from .patch import Slots, Stated
 
-__all__ = ["PLAIN", "Overlay", "Record", "meta_text", "own_meta", "pack", "serve", "served_text", "unpack"]
+__all__ = ["PLAIN", "Overlay", "Record", "meta_text", "own_meta", "pack", "parts_of", "serve", "served_text", "unpack"]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -53,6 +53,11 @@ _from_json = msgspec.json.Decoder(dict[str, Raw]).decode
 
 def pack(record: Record) -> bytes:
     """A record -> its stored text (not compressed)."""
+    return b"\0".join((record.id.encode(), *parts_of(record)))
+
+
+def parts_of(record: Record) -> tuple[bytes, bytes, bytes]:
+    """What comes after the id: meta, elements, extra."""
     stated, overlay = record.stated, record.overlay
     rest, meta_text = stated.elements, b""
     if "meta" in rest:
@@ -61,7 +66,7 @@ def pack(record: Record) -> bytes:
     extra = b""
     if stated.times or stated.gone or stated.slots or overlay is not PLAIN:
         extra = _to_extra(_Extra(stated.times, tuple(sorted(stated.gone)), stated.slots, overlay))
-    return b"\0".join((record.id.encode(), meta_text, _to_json(rest), extra))
+    return meta_text, _to_json(rest), extra
 
 
 @lru_cache(maxsize=1_024)  # a ward or a physician is in every other message
