@@ -30,11 +30,15 @@ from hilum.store import Store
 
 pytestmark = pytest.mark.anyio
 
+UCUM = "http://unitsofmeasure.org"
 LANGUAGE = "http://codes.example/languages"
 WHERE = {
     "spoken": (Kind.TOKEN, "Patient.communication.language"),
     "asserted": (Kind.DATE, "Patient.contact.period"),
     "ward": (Kind.STRING, "Patient.contact.name.text"),
+    "dose": (Kind.QUANTITY, "Patient.extension.valueQuantity"),
+    "count": (Kind.NUMBER, "Patient.multipleBirthInteger"),
+    "clinic": (Kind.REFERENCE, "Patient.managingOrganization"),
 }
 
 
@@ -71,6 +75,12 @@ def elements(code: str, system: str, day: str, name: str) -> dict[str, Raw]:
     if day or name:
         period = {"period": {"start": day, "end": day}} if day else {}
         made["contact"] = [{**period, "name": {"text": name or "x"}}]
+        made["multipleBirthInteger"] = len(day)
+    if name:
+        unit = {"system": UCUM, "code": "mg"} if code else {"unit": "mg"}
+        made["extension"] = [{"url": "http://x.example/dose", "valueQuantity": {"value": len(name) + 0.5, **unit}}]
+    if code:
+        made["managingOrganization"] = {"reference": f"Organization/{code}"}
     return {key: Raw(msgspec.json.encode(value)) for key, value in made.items()}
 
 
@@ -87,6 +97,20 @@ ASKED = [
     ("ward", ("no",), ""),
     ("ward", ("ort",), "contains"),
     ("ward", ("North",), "exact"),
+    ("ward", ("Nor",), "exact"),
+    ("dose", ("5.5",), ""),
+    ("dose", ("gt5", "le1"), ""),
+    ("dose", (f"ge5|{UCUM}|mg",), ""),
+    ("dose", ("5.5||mg",), ""),
+    ("dose", (f"5.5|{UCUM}|g", "5.5||m"), ""),
+    ("dose", ("ne5.5",), ""),
+    ("dose", ("true",), "missing"),
+    ("count", ("4",), ""),
+    ("count", ("gt4", "ap10"), ""),
+    ("clinic", ("Organization/de",), ""),
+    ("clinic", ("fr", "http://far.example/Organization/x"), ""),
+    ("clinic", ("true",), "missing"),
+    ("clinic", ("false",), "missing"),
     ("spoken", ("de",), "text"),
 ]
 
@@ -164,9 +188,12 @@ async def test_old_resources_are_taken_in_part_by_part_and_a_kill_goes_on_where_
         opened.write_now(lambda connection: packaged.take_in(connection, half))
         assert await repository.index_packages() == 0, "what somebody else was slower with changes nothing"
         rows = opened.read(lambda connection: connection.execute("SELECT count(*) FROM package_fact").get)
-        assert rows == 21
+        assert rows == 42
         monkeypatch.setattr(lookup, "subject_in", None)
         assert repository.search(asked).total == 7, "no body is read for it"
+        for name, value in (("dose", f"5.5|{UCUM}|mg"), ("count", "7"), ("clinic", "Organization/de"), ("ward", "nor")):
+            assert repository.search(Query("Patient", (SearchTerm(name, (value,)),))).total == 7, name
+        assert repository.search(Query("Patient", (SearchTerm("ward", ("South",), "exact"),))).total == 0
 
 
 def killed(connection: Any, batch: packaged.Batch) -> None:

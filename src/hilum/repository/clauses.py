@@ -17,7 +17,7 @@ from .matching import unit_meets
 from .names import find_rids
 from .sql import as_json, row, rows
 
-__all__ = ["Clause", "Finder", "clause_of", "date_conditions"]
+__all__ = ["Clause", "Finder", "clause_of", "date_conditions", "number_condition"]
 
 
 class Clause(Struct, frozen=True):
@@ -270,21 +270,27 @@ def _quantity(connection: apsw.Connection, criterion: Criterion) -> Clause:
     parts: list[str] = []
     values: list[Any] = []
     for value in criterion.values:
-        prefix, low, middle, high, *_ = value
-        text, given = {
-            Prefix.EQ: ("value >= ? AND value < ?", [low, high]),
-            Prefix.NE: ("NOT (value >= ? AND value < ?)", [low, high]),
-            Prefix.GT: ("value > ?", [middle]),
-            Prefix.SA: ("value > ?", [middle]),
-            Prefix.LT: ("value < ?", [middle]),
-            Prefix.EB: ("value < ?", [middle]),
-            Prefix.GE: ("value >= ?", [middle]),
-            Prefix.LE: ("value <= ?", [middle]),
-        }[prefix]
+        text, given = number_condition(value, "value")
         fitting = [id_ for id_, unit in units if unit_meets(value, unit)]
         parts.append(f"parameter = {number} AND {text} AND unit IN ({_list(fitting)})")
         values += given
     return _union("fact_quantity", parts, values, 6)
+
+
+def number_condition(value: Any, column: str) -> tuple[str, list[float]]:
+    """R4 search.html#number over a column: what `number_meets` says of a number."""
+    prefix, low, middle, high, *_ = value
+    conditions: dict[Prefix, tuple[str, list[float]]] = {
+        Prefix.EQ: (f"{column} >= ? AND {column} < ?", [low, high]),
+        Prefix.NE: (f"NOT ({column} >= ? AND {column} < ?)", [low, high]),
+        Prefix.GT: (f"{column} > ?", [middle]),
+        Prefix.SA: (f"{column} > ?", [middle]),
+        Prefix.LT: (f"{column} < ?", [middle]),
+        Prefix.EB: (f"{column} < ?", [middle]),
+        Prefix.GE: (f"{column} >= ?", [middle]),
+        Prefix.LE: (f"{column} <= ?", [middle]),
+    }
+    return conditions[prefix]
 
 
 def _union(table: str, parts: list[str], values: list[Any], rank: int) -> Clause:

@@ -22,6 +22,7 @@ from .clauses import Clause, clause_of, date_conditions
 from .criteria import (
     Criterion,
     Inclusion,
+    Mode,
     Sort,
     compartment_numbers,
     criteria_of,
@@ -181,6 +182,8 @@ class _Search:
         if not tested:
             return _select(type_, clauses)
         about = [self._clause(type_, one) for each in tested for one in near(type_, each)]
+        exact = (self._packaged(type_, replace(one, mode=Mode.IS)) for one in tested if one.mode is Mode.EXACT)
+        about += [clause for clause in exact if clause is not None]
         rids = as_json(list(self._tested(type_, _select(type_, [*clauses, *about]), tested)))
         source = "SELECT value AS rid FROM json_each(?)"
         return _select(type_, [Clause(f"v.rid IN ({source})", (rids,), source, (rids,), 0)])

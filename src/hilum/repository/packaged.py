@@ -20,14 +20,14 @@ from hilum.formats.fhir import Kind, Parameter
 from hilum.formats.fhir_version import served_text
 
 from .chunks import CHUNK, Texts
-from .clauses import Clause, date_conditions
+from .clauses import Clause, date_conditions, number_condition
 from .criteria import Criterion, Mode
 from .keys import TYPE_NUMBERS
 from .sql import Row, as_json, many, row, rows
 
 __all__ = ["Batch", "batch_of", "indexed_upto", "opposite", "packaged_clause", "take_in"]
 
-VERSION = 1  # raise it when values are read differently
+VERSION = 2  # raise it when values are read differently
 BATCH = 500  # resources that are taken in at once, and those of the same commit
 _LAST = chr(0x10FFFF)
 _OPPOSITES = {Mode.NOT: Mode.IS, Mode.MISSING: Mode.PRESENT}
@@ -76,6 +76,8 @@ def packaged_clause(criterion: Criterion, name: str, upto: int, later: Sequence[
 
 def _condition(criterion: Criterion) -> tuple[str, list[Any]] | None:
     if criterion.mode in (Mode.MISSING, Mode.PRESENT):
+        if criterion.kind == Kind.REFERENCE and criterion.target:
+            return "p.text >= ? AND p.text < ?", [f"{criterion.target}/", f"{criterion.target}/{_LAST}"]
         return ("1", []) if criterion.kind in _KINDS else None
     match criterion.kind:
         case Kind.TOKEN | Kind.IDENTIFIER if criterion.mode in (Mode.IS, Mode.NOT):
@@ -84,12 +86,32 @@ def _condition(criterion: Criterion) -> tuple[str, list[Any]] | None:
             return _any(("p.text >= ? AND p.text < ?", [one, one + _LAST]) for one, _ in criterion.values)
         case Kind.STRING if criterion.mode is Mode.CONTAINS:
             return _any(("instr(p.text, ?) > 0", [one]) for one, _ in criterion.values)
-        case Kind.URI if criterion.mode is Mode.IS:
+        case Kind.URI | Kind.REFERENCE if criterion.mode is Mode.IS:
             return _any(("p.text = ?", [one]) for one in criterion.values)
         case Kind.DATE if criterion.mode is Mode.IS:
             parts, values = date_conditions(criterion.values, "p.")
             return " OR ".join(f"({part})" for part in parts), values
+        case Kind.QUANTITY | Kind.NUMBER if criterion.mode is Mode.IS:
+            return _any(_counted(value) for value in criterion.values)
     return None
+
+
+def _counted(value: Any) -> tuple[str, list[Any]]:
+    """A number in a unit, which is kept as `system|code|human text`; see `unit_meets`."""
+    number, given = number_condition(value, "p.first")
+    *_, system, code = value
+    rest = "substr(p.system, instr(p.system, '|') + 1)"
+    parts = [f"({number})"]
+    values: list[Any] = list(given)
+    if system is not None:
+        parts.append("substr(p.system, 1, ?) = ?")
+        values += [len(system) + 1, f"{system}|"]
+    if code is not None:
+        is_code = f"substr({rest}, 1, ?) = ?"
+        is_human = f" OR substr({rest}, instr({rest}, '|') + 1) = ?" if system is None else ""
+        parts.append(f"({is_code}{is_human})")
+        values += [len(code) + 1, f"{code}|", *((code,) if system is None else ())]
+    return " AND ".join(parts), values
 
 
 def _coded(system: str | None, code: str | None) -> tuple[str, list[Any]]:
@@ -138,8 +160,10 @@ def _values(resource: dict[str, Any], one: Parameter) -> Iterator[tuple[Any, Any
     return fhir.values_of(resource, one.kind, one.places) if one.kind in _KINDS else iter(())
 
 
-def _columns(kind: Kind, a: Any, b: Any) -> tuple[str, str, int, int]:
-    """text, system, first, span."""
+def _columns(kind: Kind, a: Any, b: Any) -> tuple[str, str, float, int]:
+    """text, system, first, span; a number stands in `first`, and its unit in `system`."""
+    if kind in (Kind.QUANTITY, Kind.NUMBER):
+        return "", b, a, 0
     return ("", "", a, b - a) if kind is Kind.DATE else (a, b, 0, 0)
 
 
@@ -150,7 +174,7 @@ def _digest(parameters: tuple[Parameter, ...]) -> str:
     return hashlib.sha256(told).hexdigest()[:16]
 
 
-_KINDS = frozenset({Kind.TOKEN, Kind.IDENTIFIER, Kind.STRING, Kind.URI, Kind.DATE})
+_KINDS = frozenset(Kind) - {Kind.COMPOSITE}
 _UPTO = (
     "SELECT max(tick) FROM (SELECT tick FROM resource INDEXED BY resource_by_commit "
     "WHERE type = ? AND tick > ? ORDER BY tick LIMIT ?)"

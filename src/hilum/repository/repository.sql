@@ -86,7 +86,8 @@ CREATE TABLE IF NOT EXISTS fact_quantity (
   PRIMARY KEY (parameter, value, unit, rid)
 ) WITHOUT ROWID;
 
--- What can be searched for by parameters of packages (see packaged.py): text and system, or first and span of a date.
+-- What can be searched for by parameters of packages (see packaged.py): text and system, first and span of a date,
+-- or a number as `first` with its unit as `system`.
 CREATE TABLE IF NOT EXISTS package_fact (
   rid INTEGER NOT NULL,
   parameter TEXT NOT NULL,
