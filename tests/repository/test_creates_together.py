@@ -1,4 +1,4 @@
-"""Creates that come at the same time share a transaction; nobody notices but the clock."""
+"""Creates and updates that come at the same time share a transaction; nobody notices but the clock."""
 
 from __future__ import annotations
 
@@ -89,6 +89,44 @@ async def test_one_that_is_refused_fails_alone(repository: Any, rows: list[Audit
     assert repository.type_counts()["Patient"] == 3
 
 
+def update(id_: str, value: str, **more: Any) -> Change:
+    return Change(Verb.UPDATE, "Patient", id_, {"identifier": raw([{"system": MR, "value": value}])}, **more)
+
+
+async def test_updates_share_too_and_those_of_one_resource_come_one_after_the_other(
+    repository: Any, rows: list[AuditEvent]
+) -> None:
+    await repository.write([create("u0")])
+    writes = [repository.write([update(f"u{n % 7}", str(n))], then=told(f"call {n}")) for n in range(35)]
+    done = [one for (one,) in await asyncio.gather(*writes)]
+    for which in range(7):
+        mine = [done[n] for n in range(which, 35, 7)]
+        first = 2 if which == 0 else 1
+        assert [one.stored.version for one in mine if one.stored is not None] == list(range(first, first + 5))
+        assert [body(one.stored)["identifier"][0]["value"] for one in mine] == [str(n) for n in range(which, 35, 7)]
+        assert repository.get("Patient", f"u{which}") == mine[-1].stored
+    assert [row.target for row in rows] == [f"call {n}" for n in range(35)]
+
+
+async def test_an_update_that_is_refused_or_on_a_condition_leaves_the_others_alone(repository: Any) -> None:
+    await repository.write([create("c0")])
+    done = await asyncio.gather(
+        repository.write([update("c0", "1")]),
+        repository.write([update("c0", "2", if_versions=(1,))]),
+        repository.write([update("c1", "3")], then=told("x", PermissionError("out of scope"))),
+        repository.write([update("c2", "4")]),
+        repository.write([update("c3", "5", may_create=False)]),
+        return_exceptions=True,
+    )
+    (first,), (last,) = done[0], done[3]
+    assert (first.did, last.did) == (Did.UPDATED, Did.CREATED)
+    conflict = [one.code for one in (done[1], done[4]) if isinstance(one, WriteRefused)]
+    assert conflict[-1] == "create-by-id-refused"
+    assert conflict[:-1] in ([], ["version-conflict"]), "who of two is first is nobody's promise"
+    assert isinstance(done[2], PermissionError)
+    assert repository.type_counts()["Patient"] == 2
+
+
 async def test_conditional_creates_beside_plain_ones_stay_single(repository: Any) -> None:
     where = Query("Patient", (SearchTerm("identifier", (f"{MR}|7",)),))
     writes = [repository.write([create(value="7", where=where)]) for _ in range(8)]
@@ -107,7 +145,7 @@ async def test_a_full_disk_is_told_to_all_and_tried_once() -> None:
 
     together = Together(write)
     done = await asyncio.gather(
-        *(together.create(create(), lambda _: Aftermath()) for _ in range(3)), return_exceptions=True
+        *(together.write(create(), lambda _: Aftermath()) for _ in range(3)), return_exceptions=True
     )
     assert [type(one) for one in done] == [StoreFull] * 3
     assert tries == [3]
@@ -121,7 +159,7 @@ async def test_whoever_gives_up_takes_nobody_along() -> None:
         return [Written(Did.CREATED, None) for _ in changes]
 
     together = Together(write)
-    gone, stays = (asyncio.create_task(together.create(create(), lambda _: Aftermath())) for _ in range(2))
+    gone, stays = (asyncio.create_task(together.write(create(), lambda _: Aftermath())) for _ in range(2))
     for _ in range(3):
         await asyncio.sleep(0)
     gone.cancel()

@@ -221,7 +221,7 @@ class SqliteRepository(Desk):
         Much of it is planned beside the writer, which others wait for, and written if nothing was committed meanwhile.
         """
         if not references and can_share(changes):
-            return await self._together.create(changes[0], then)
+            return await self._together.write(changes[0], then)
         if len(changes) >= LARGE:
             async with self._turn:
                 done = await self._write_planned(changes, references, then)

@@ -1,4 +1,4 @@
-"""Creates that wait at the same time are one transaction: one plan, one chunk of bodies, one group of the journal.
+"""Creates and updates that wait at the same time are one transaction: one plan, one chunk, one group of the journal.
 
 What each needs for itself (numbers looked up, rows sorted, a head) then is done once for all. It changes nothing for
 their callers: each hears of its own resource, and when one is refused, each is written alone.
@@ -26,12 +26,17 @@ Write = Callable[[Sequence[Change], Then], Awaitable[list[Written]]]
 
 
 def can_share(changes: Sequence[Change]) -> bool:
-    """Whether this is one create that depends on nothing. A Subscription does: on what is committed before it."""
-    return len(changes) == 1 and changes[0].verb is Verb.CREATE and _is_plain(changes[0])
+    """Whether this is one create or update that depends on nothing.
+
+    A Subscription does: on what is committed before it. One with a precondition is refused too often: the others of
+    its group would be written twice.
+    """
+    return len(changes) == 1 and changes[0].verb is not Verb.DELETE and _is_plain(changes[0])
 
 
 def _is_plain(change: Change) -> bool:
-    return change.where is None and not change.names and change.type != "Subscription"
+    has_condition = change.where is not None or change.if_versions is not None or change.if_present or change.if_absent
+    return not has_condition and not change.names and change.type != "Subscription"
 
 
 class _Waiting(Struct):
@@ -49,7 +54,7 @@ class Together:
         self._gathering = Gathering()
         self._writing: asyncio.Task[None] | None = None
 
-    async def create(self, change: Change, then: Then) -> list[Written]:
+    async def write(self, change: Change, then: Then) -> list[Written]:
         """What came of it. Raises what `write` raises for it alone."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(change, then, loop.create_future())
@@ -64,7 +69,8 @@ class Together:
         try:
             while self._queue:
                 await self._gathering.gather(self._queue)
-                taken, self._queue = self._queue[:MOST], self._queue[MOST:]
+                count = _apart(self._queue)
+                taken, self._queue = self._queue[:count], self._queue[count:]
                 await self._round(taken)
                 self._gathering.end(taken, self._queue)
         except asyncio.CancelledError:
@@ -90,6 +96,17 @@ class Together:
             for one, its in zip(group, written, strict=True):
                 if not one.done.done():
                     one.done.set_result([its])
+
+
+def _apart(queue: Sequence[_Waiting]) -> int:
+    """How many from the start on are about different resources: no transaction changes one twice."""
+    seen: set[tuple[str, str]] = set()
+    for at, one in enumerate(queue[:MOST]):
+        record = (one.change.type, one.change.id)
+        if record in seen:
+            return at
+        seen.add(record)
+    return min(len(queue), MOST)
 
 
 def _joined(group: Sequence[_Waiting], written: Sequence[Written]) -> Aftermath:
