@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,26 @@ def run() -> dict[str, object]:
 
 
 async def _run() -> dict[str, object]:
+    figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
+    async with serving() as (port, token, repository):
+        for name, paths in _workloads().items():
+            figures[name] = await load(port, token, paths)
+        figures["observations_created"] = repository.type_counts()["Observation"] - PATIENTS
+    return figures
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[int, str, SqliteRepository]]:
+    """A server with patients and results, in a folder of its own: its port, a token that writes, its repository."""
     with tempfile.TemporaryDirectory() as folder:
         schemas = [JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA]
         with Store.open(Path(folder) / "bench.db", key=bytes(32), schemas=schemas, exclusive=True) as store:
-            return await _measure(store)
+            async with _served(store) as found:
+                yield found
 
 
-async def _measure(store: Store) -> dict[str, object]:
+@asynccontextmanager
+async def _served(store: Store) -> AsyncIterator[tuple[int, str, SqliteRepository]]:
     journal = SqliteJournal(store)
     repository = SqliteRepository(store, witness=journal.audit_in)
     tokens = SqliteTokens(store, journal)
@@ -57,19 +72,14 @@ async def _measure(store: Store) -> dict[str, object]:
     log = access_logger(io.StringIO())
     app = create_app(repository, journal, tokens, health=StaticHealth(), base_url=listener.base_url, log=log)
     server = await serve(app, listener)
-    token = tokens.create("bench", Role.WRITER, 3_600, by="bench").text
-    figures: dict[str, object] = {"connections": CONNECTIONS, "patients": PATIENTS}
-    for name, paths in _workloads().items():
-        figures[name] = await _load(listener.port, token, paths)
-    figures["observations_created"] = repository.type_counts()["Observation"] - PATIENTS
+    yield listener.port, tokens.create("bench", Role.WRITER, 3_600, by="bench").text, repository
     await server.close()
     journal.close()
-    return figures
 
 
 def _workloads() -> dict[str, list[str]]:
     """What each connection picks from: paths to get, or `path body` to post."""
-    created = json.dumps({"resourceType": "Observation", **_result(1)})
+    created = json.dumps({"resourceType": "Observation", **observation(1)})
     return {
         "read_by_id_audited": [f"/fhir/Patient/p{n}" for n in range(PATIENTS)],
         "search_by_patient_audited": [f"/fhir/Observation?patient=p{n}" for n in range(PATIENTS)],
@@ -107,10 +117,13 @@ def _patient(n: int) -> Draft:
 
 
 def _observation(n: int) -> Draft:
-    return Draft("Observation", f"o{n}", {key: Raw(json.dumps(value).encode()) for key, value in _result(n).items()})
+    return Draft(
+        "Observation", f"o{n}", {key: Raw(json.dumps(value).encode()) for key, value in observation(n).items()}
+    )
 
 
-def _result(n: int) -> dict[str, Any]:
+def observation(n: int) -> dict[str, Any]:
+    """A result of one patient, as elements."""
     return {
         "status": "final",
         "category": [{"coding": [{"system": CATEGORY, "code": "laboratory"}]}],
@@ -121,7 +134,8 @@ def _result(n: int) -> dict[str, Any]:
     }
 
 
-async def _load(port: int, token: str, paths: list[str]) -> dict[str, object]:
+async def load(port: int, token: str, paths: list[str]) -> dict[str, object]:
+    """What 16 connections of another process get in some seconds, each picking from `paths` by chance."""
     before = _cpu()
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.api", stdin=subprocess.PIPE, stdout=subprocess.PIPE
