@@ -13,10 +13,13 @@ from msgspec import Raw
 from hilum.app.api.writing import changed_by
 from hilum.app.api_writing import route_of
 from hilum.delivery import BreakerPolicy, MemoryDestination, RetryPolicy
+from hilum.engine.making import Maker
 from hilum.engine.sender import Sender, render
 from hilum.engine.stopping import Stop
+from hilum.formats import hl7v2
 from hilum.journal import MemoryJournal
-from hilum.repository import Aftermath, Change, Delivery, MemoryRepository, Repository, Verb, Written
+from hilum.mapping import load_base, outward
+from hilum.repository import Aftermath, Change, Delivery, MemoryRepository, Repository, Stored, Verb, Written
 from hilum.translator import Format, Rule
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +37,9 @@ class Silent:
 
     def make(self, _due: Delivery, _repository: Repository) -> bytes | None:
         return None
+
+    def tells(self, _gone: Stored, _due: Delivery, _repository: Repository) -> bool:
+        return False
 
 
 def ended(stop: Stop, count: int) -> Callable[[int], None]:
@@ -110,6 +116,47 @@ async def test_a_person_hears_of_a_deletion_that_hl7_v2_cannot_say() -> None:
     await asyncio.wait_for(sender.run(), 20)
     found = [(one.code, one.location, one.count) for one in repository.exceptions()]
     assert found == [("deletion-not-sent", "Patient", 1)], "nobody misses the Observation, of which no message is"
+
+
+NAMED = Change(
+    Verb.CREATE,
+    "Patient",
+    "p1",
+    {
+        "identifier": Raw(b'[{"system": "urn:oid:2.16.840.1.113883.19.5.1", "value": "100200"}]'),
+        "name": Raw(b'[{"family": "Probe"}]'),
+    },
+)
+
+
+@pytest.mark.parametrize("kind", ["ADT^A29", "ADT^A23", ""])
+async def test_a_partner_is_told_that_a_patient_is_deleted_where_its_file_says_by_which_message(kind: str) -> None:
+    repository, book = MemoryRepository(), load_base()
+    route = route_of([Rule("lab", Format.MADE, "", frozenset(), True)])
+    deleted = outward.compile_outward(book, kind) if kind else None
+    maker = Maker(outward.compile_outward(book, "ADT^A08"), outward.Receiver("LAB", "NORTH"), deleted)
+
+    async def write(*changes: Change) -> None:
+        await repository.write(changes, then=lambda done: Aftermath(outgoing=route(changed_by(done))))
+
+    await write(NAMED, LAB)
+    await write(Change(Verb.DELETE, "Observation", "o1"), Change(Verb.DELETE, "Patient", "p1"))
+    destination, stop = MemoryDestination("lab"), Stop()
+    sender = Sender(
+        destination, repository, MemoryJournal(), RetryPolicy(), BreakerPolicy(), ended(stop, 2), stop, maker
+    )
+    await asyncio.wait_for(sender.run(), 20)
+    sent = [hl7v2.parse(one.payload) for one in destination.attempts]
+    kinds = [one.get(hl7v2.compile_path("MSH-9")) for one in sent]
+    assert kinds == ["ADT^A08^ADT_A01", *([f"{kind}^ADT_A21"] if kind else [])]
+    if kind:
+        assert sent[-1].get(hl7v2.compile_path("PID-3.1")) == "100200"
+        assert sent[-1].get(hl7v2.compile_path("PID-5.1")) == "Probe"
+        assert sent[-1].get(hl7v2.compile_path("EVN-1")) == kind[-3:]
+        assert [one.name for one in sent[-1].segments] == ["MSH", "EVN", "PID", "PV1"]
+    missed = [(one.code, one.location) for one in repository.exceptions()]
+    about = [] if kind else ["Patient"]
+    assert missed == [("deletion-not-sent", type_) for type_ in ("Observation", *about)]
 
 
 async def test_a_deletion_of_nothing_is_not_told() -> None:

@@ -21,6 +21,7 @@ from shared_data import SHARED, needs_shared
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "outward.md"
 KINDS = ("ADT^A04", "ADT^A08", "ORU^R01", "ORM^O01", "OML^O21", "SIU^S12", "SIU^S13", "SIU^S15", "MDM^T02", "DFT^P03")
+GONE = ("ADT^A23", "ADT^A29")  # of a deleted patient: see engine/test_deletions_told.py
 HEAD = "MSH|^~\\&|HIS|GENHOSP|LAB|NORTH|20260101000000+0000||{kind}|C1|P|2.5.1||||||UNICODE UTF-8"
 PID = (
     "PID|1||100200^^^GENHOSP^MR~77^^^NORTH^PI||Everyman^Adam^B^Jr^Dr^^L~Nick^Al^^^^^N||19610615|M||"
@@ -198,7 +199,7 @@ WRITTEN = [pytest.param(own(kind), id=kind) for kind in KINDS]
 
 
 def test_there_is_a_message_of_every_kind_that_can_be_sent() -> None:
-    assert set(KINDS) == set(outward.outward_kinds(plan().book))
+    assert {*KINDS, *GONE} == set(outward.outward_kinds(plan().book))
     assert len(SIMULATED) == 30
     assert len(moved()) > 5
 

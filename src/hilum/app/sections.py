@@ -90,9 +90,10 @@ def _messages_can_be_made(tree: Tree) -> Iterator[Finding]:
     asked = {name: one for name, one in tree.all(MllpDestination).items() if one.send}
     kinds = outward_kinds(load_workbook(tree.folder)) if asked else ()
     for one in asked.values():
-        if one.send not in kinds:
-            message = f"the workbook has no segments for {one.send}: it can send {', '.join(kinds)}"
-            yield Finding("outward-unknown", message, tree.where(one, "send"))
+        for key, kind in (("send", one.send), ("send_deleted", one.send_deleted)):
+            if kind and kind not in kinds:
+                message = f"the workbook has no segments for {kind}: it can send {', '.join(kinds)}"
+                yield Finding("outward-unknown", message, tree.where(one, key))
 
 
 def _tables_can_be_made(tree: Tree) -> Iterator[Finding]:

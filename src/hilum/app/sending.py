@@ -50,4 +50,6 @@ def maker_of(config: DestinationConfig, book: Workbook, params: Mapping[str, str
     if not isinstance(config, MllpDestination) or not config.send:
         return None
     receiver = outward.Receiver(**structs.asdict(config.sent_as))
-    return Maker(outward.compile_outward(book, config.send, params=params), receiver)
+    made = outward.compile_outward(book, config.send, params=params)
+    deleted = config.send_deleted
+    return Maker(made, receiver, outward.compile_outward(book, deleted, params=params) if deleted else None)

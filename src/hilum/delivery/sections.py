@@ -63,6 +63,13 @@ class MllpDestination(_Destination, frozen=True, kw_only=True, tag_field="kind",
             description="kind of message made of what changed: ADT^A08; empty: messages go on as they came",
         ),
     ] = ""
+    send_deleted: Annotated[
+        Literal["", "ADT^A23", "ADT^A29"],
+        Meta(
+            description="beside `send`, when a Patient is deleted: ADT^A29 (the person) or ADT^A23 (the record), "
+            "as the partner understands; empty: it is not told"
+        ),
+    ] = ""
     sent_as: Annotated[SentAs, Meta(description="the header of messages that are made")] = SentAs()
     ack: Annotated[
         Literal["original", "enhanced"],
@@ -75,6 +82,12 @@ class MllpDestination(_Destination, frozen=True, kw_only=True, tag_field="kind",
     connect_seconds: Annotated[float, Meta(gt=0, description="time to connect, TLS included, seconds")] = 10
     ack_seconds: Annotated[float, Meta(gt=0, description="time for an answer, seconds")] = 30
     answer_bytes: Annotated[int, Meta(ge=256, description="largest answer taken, bytes")] = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.send_deleted and not self.send:
+            raise ValueError(
+                "`send_deleted` belongs to `send`: messages that go on as they came say themselves what is gone"
+            )
 
 
 class FilesDestination(_Destination, frozen=True, kw_only=True, tag_field="kind", tag="files"):

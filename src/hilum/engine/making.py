@@ -39,10 +39,14 @@ class Makes(Protocol):
         """What records can be about."""
         ...
 
+    def tells(self, gone: Stored, due: Delivery, repository: Repository, /) -> bool:
+        """Whether the record of this delivery says that this resource is deleted."""
+        ...
 
-def untold(due: Delivery, repository: Repository, types: Collection[str]) -> list[ExceptionItem]:
-    """What the cause of a delivery deleted of these types: no message and no line says that something is gone."""
-    gone = [repository.version_by(due.seq, *ref) for ref in refs_of(due.outgoing.payload) if ref[0] in types]
+
+def untold(due: Delivery, repository: Repository, maker: Makes) -> list[ExceptionItem]:
+    """What the cause of a delivery deleted and its record does not tell of, of the types that records can be about."""
+    gone = [repository.version_by(due.seq, *ref) for ref in refs_of(due.outgoing.payload) if ref[0] in maker.types]
     to = due.outgoing.destination
     return [
         ExceptionItem(
@@ -52,15 +56,16 @@ def untold(due: Delivery, repository: Repository, types: Collection[str]) -> lis
             group=f"deletion-not-sent|{to}|{one.type}",
         )
         for one in gone
-        if one is not None and one.deleted
+        if one is not None and one.deleted and not maker.tells(one, due, repository)
     ]
 
 
 class Maker(Struct, frozen=True):
-    """What one destination is sent, and as whom."""
+    """What one destination is sent, and as whom. `deleted`: what it is sent when a patient's record is deleted."""
 
     plan: outward.OutwardPlan
     receiver: outward.Receiver
+    deleted: outward.OutwardPlan | None = None
 
     @property
     def types(self) -> Collection[str]:
@@ -68,13 +73,13 @@ class Maker(Struct, frozen=True):
         return self.plan.types
 
     def make(self, due: Delivery, repository: Repository) -> bytes | None:
-        """The message of one delivery; None when its cause made no version of anything.
+        """The message of one delivery; None when its cause made no version of anything and deleted no patient.
 
         Raises DeliveryError with the outcome hold and a code of docs/codes/outward.md.
         """
         found = _Gathering(due, repository, self.plan)
         if not found.made:
-            return None
+            return self._deletion(due, repository)
         context = outward.OutwardContext(
             self.receiver,
             control_id(due.outgoing.destination, found.made),
@@ -82,13 +87,39 @@ class Maker(Struct, frozen=True):
             root=found.root(),
             before=found.before(),
         )
-        made = self.plan.run(found.resources(), context)
+        return self._bytes(self.plan, self.plan.run(found.resources(), context))
+
+    def tells(self, gone: Stored, due: Delivery, repository: Repository) -> bool:
+        """Only that the one patient is gone that its cause deleted, where it made nothing else."""
+        return gone.type == "Patient" and self._gone(due, repository) == gone
+
+    def _gone(self, due: Delivery, repository: Repository) -> Stored | None:
+        """The one patient whose record the cause deleted; None where it deleted several, or made something else."""
+        if self.deleted is None or _Gathering(due, repository, self.plan).made:
+            return None
+        refs = [ref for ref in refs_of(due.outgoing.payload) if ref[0] == "Patient"]
+        found = [one for ref in refs if (one := repository.version_by(due.seq, *ref)) is not None and one.deleted]
+        return found[0] if len(found) == 1 else None
+
+    def _deletion(self, due: Delivery, repository: Repository) -> bytes | None:
+        """The message that a patient's record is deleted, with what it said before."""
+        gone = self._gone(due, repository)
+        if gone is None or self.deleted is None:
+            return None
+        last = repository.get(gone.type, gone.id, gone.version - 1)
+        context = outward.OutwardContext(
+            self.receiver, control_id(due.outgoing.destination, [gone]), due.created_at, root=f"Patient/{gone.id}"
+        )
+        made = self.deleted.run({"Patient": [outward.read_resource(last.body)]}, context)
+        return self._bytes(self.deleted, made)
+
+    def _bytes(self, plan: outward.OutwardPlan, made: outward.Outward) -> bytes:
         if made.held is not None:
             raise DeliveryError(
                 made.held.message, code=made.held.code, location=made.held.location, outcome=Outcome.HOLD
             )
         left = made.accounting.exceptions
-        log.info("made a message", kind=self.plan.kind, elements=made.accounting.valued, not_sent=left)
+        log.info("made a message", kind=plan.kind, elements=made.accounting.valued, not_sent=left)
         try:
             return hl7v2.build(made.segments, charset=self.receiver.charset)
         except FormatError as error:

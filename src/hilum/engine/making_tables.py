@@ -31,6 +31,10 @@ class TableMaker(Struct, frozen=True):
         """What its lines can be about."""
         return self.plan.types
 
+    def tells(self, _gone: Stored, _due: Delivery, _repository: Repository) -> bool:
+        """No line says that something is gone."""
+        return False
+
     def make(self, due: Delivery, repository: Repository) -> bytes | None:
         """CSV of one delivery, the names of the columns first; None when its cause gives no line.
 

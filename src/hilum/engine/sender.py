@@ -138,7 +138,7 @@ class Sender:
         maker = self._maker
         if maker is None or due.outgoing.content_type != MADE:
             return
-        items = await self._stop.look(lambda: untold(due, self._repository, maker.types))
+        items = await self._stop.look(lambda: untold(due, self._repository, maker))
         if items:
             await self._stop.insist(lambda: self._repository.report(items))
 

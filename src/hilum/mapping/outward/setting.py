@@ -18,7 +18,9 @@ __all__ = ["Setter"]
 _STRUCTURES = {
     "ADT^A04": "ADT_A01",
     "ADT^A08": "ADT_A01",
+    "ADT^A23": "ADT_A21",
     "ADT^A28": "ADT_A05",
+    "ADT^A29": "ADT_A21",
     "ADT^A31": "ADT_A05",
     "SIU^S12": "SIU_S12",
     "SIU^S13": "SIU_S12",
