@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.formats.fhir import Kind
-from hilum.repository.criteria import Criterion
+from hilum.repository.criterion import Criterion
 from hilum.repository.implied import without_implied
 from hilum.repository.matching import Subject, meets
 

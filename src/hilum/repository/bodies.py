@@ -9,7 +9,7 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Kind
 from hilum.formats.fhir_version import meta_text, served_text
 
-from .criteria import Criterion, Mode
+from .criterion import Criterion, Mode
 from .matching import Subject
 
 __all__ = ["near", "needles", "needs_body", "numbers_of", "subject_in"]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Prefix
 
-from .criteria import Criterion, Mode
+from .criterion import Criterion, Mode
 from .keys import TYPE_NUMBERS
 from .matching import unit_meets
 from .names import find_rids

@@ -5,11 +5,9 @@ What each kind of value looks like is read in values.py.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum import definitions
@@ -17,94 +15,15 @@ from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Parameter, Part, Place
 
+from .criterion import Criterion, Mode, numbers_under
 from .seam import Limits, Query, SearchTerm
 from .tokens import meant_tokens
 from .values import date_value, invalid, read_values, reference_values, split_at, token_value, unescape, unknown
 
-__all__ = [
-    "Criterion",
-    "Inclusion",
-    "Mode",
-    "Sort",
-    "criteria_of",
-    "inclusions_of",
-    "limits_of",
-    "sorts_of",
-    "term_criteria",
-]
+__all__ = ["compartment_numbers", "criteria_of", "limits_of", "term_criteria"]
 
 MAX_DEPTH = 4  # steps of a chain
-MAX_SORTS = 4
 LONG = 100  # values of one term from which on few such terms are remembered
-
-
-class Mode(StrEnum):
-    """How the values of a criterion are compared."""
-
-    IS = "is"  # as the kind does
-    NOT = "not"  # a token that is absent, or none of these
-    EXACT = "exact"  # a string, to the letter
-    CONTAINS = "contains"  # part of a string
-    MISSING = "missing"  # no value at all
-    PRESENT = "present"  # any value
-    TEXT = "text"  # the words beside a code begin so
-    OF_TYPE = "of-type"  # an identifier of that type
-    IDENTIFIER = "identifier"  # a reference that names its target by an identifier
-
-
-class Criterion(Struct, frozen=True):
-    """One term. `numbers` are the parameters whose facts are looked at; `values` are alternatives:
-
-    | kind | value |
-    |---|---|
-    | "id" | id |
-    | "updated" | (prefix, first, after) in milliseconds |
-    | TOKEN, IDENTIFIER | (system, code); None: any; "" as a system: none |
-    | STRING | (folded text, text as asked) |
-    | DATE | (prefix, first, after) in milliseconds |
-    | REFERENCE | `Type/id`, or a whole URL |
-    | QUANTITY, NUMBER | (prefix, low, value, high, system, code); low <= x < high are those that read as `value` |
-    | URI | text |
-    | COMPOSITE | one tuple of alternatives for each component |
-    | "chain", "has" | none: `inner` says what the other end of the reference must meet |
-    | "limits" | conjunctions of criteria, one of which must hold |
-    """
-
-    kind: str
-    numbers: tuple[int, ...]
-    values: tuple[Any, ...]
-    mode: Mode = Mode.IS
-    target: str = ""  # only references to this type (for MISSING and PRESENT)
-    is_indexed: bool = True  # else the bodies tell
-    places: tuple[Place, ...] = ()
-    inner: tuple[tuple[str, Criterion], ...] = ()
-    parts: tuple[tuple[tuple[str, ...], tuple[Part, ...]], ...] = ()
-
-    @property
-    def needs_body(self) -> bool:
-        """Whether the index alone cannot tell."""
-        return not self.is_indexed or self.mode in (Mode.EXACT, Mode.TEXT, Mode.OF_TYPE, Mode.IDENTIFIER)
-
-
-class Sort(Struct, frozen=True):
-    """One key. `number` is the parameter sorted by; 0 is the order of commits."""
-
-    number: int = 0
-    kind: Kind | None = None
-    is_descending: bool = False
-    is_ordering: bool = False  # by the date that orders the type
-
-
-class Inclusion(Struct, frozen=True):
-    """`Observation:subject`: follow these references of that type, to targets of `target` or any.
-
-    `type` "*" is every type, no `numbers` every reference. `again` (`:iterate`): from what was included, too.
-    """
-
-    type: str
-    numbers: tuple[int, ...]
-    target: str = ""
-    again: bool = False
 
 
 def criteria_of(query: Query) -> list[Criterion]:
@@ -139,15 +58,15 @@ def _over(type_: str, name: str, window: tuple[int, int]) -> Criterion:
 def term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
     """The criteria of some terms over one type; the same are not read twice."""
     is_long = any(len(term.values) > LONG for term in terms)
-    return _long_criteria(type_, terms) if is_long else _term_criteria(type_, terms)
+    return _read_long(type_, terms) if is_long else _read_short(type_, terms)
 
 
-@lru_cache(maxsize=1_024)
-def _term_criteria(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
+def _read(type_: str, terms: tuple[SearchTerm, ...]) -> tuple[Criterion, ...]:
     return tuple(_criterion(type_, term) for term in terms)
 
 
-_long_criteria = lru_cache(maxsize=64)(_term_criteria.__wrapped__)
+_read_short = lru_cache(maxsize=1_024)(_read)
+_read_long = lru_cache(maxsize=64)(_read)
 
 
 def limits_of(type_: str, limits: dict[str, Limits] | None) -> list[Criterion]:
@@ -171,46 +90,10 @@ def compartment_numbers(owner: str, type_: str) -> tuple[int, ...]:
     """The numbers of those parameters. Raises `search-parameter-unknown` for a type outside of the compartment."""
     names = definitions.compartment(owner).get(type_, ())
     parameters = [fhir.find_parameter(type_, name) for name in names]
-    numbers = [number for one in parameters if one is not None for number in _numbers(one)]
+    numbers = [number for one in parameters if one is not None for number in numbers_under(one)]
     if not numbers:
         raise unknown("compartment", f"{type_} is not part of the compartment of a {owner}")
     return tuple(dict.fromkeys(numbers))
-
-
-def sorts_of(query: Query) -> tuple[Sort, ...]:
-    """`_lastUpdated`, dates, strings, tokens, numbers and quantities. Raises `search-parameter-unknown`."""
-    if not query.sort:
-        return (Sort(),)
-    if len(query.sort) > MAX_SORTS:
-        raise unknown("_sort", f"sorting is by {MAX_SORTS} parameters at most")
-    return tuple(_sort(query.type, written) for written in query.sort)
-
-
-def _sort(type_: str, written: str) -> Sort:
-    name, is_descending = written.removeprefix("-"), written.startswith("-")
-    if name == "_lastUpdated":
-        return Sort(is_descending=is_descending)
-    one = fhir.find_parameter(type_, name)
-    if one is None or not one.is_indexed or one.kind in (Kind.REFERENCE, Kind.COMPOSITE):
-        raise unknown("_sort", f"{type_} cannot be sorted by this parameter")
-    return Sort(_numbers(one)[0], one.kind, is_descending, one.ordering)
-
-
-def inclusions_of(written: tuple[str, ...], location: str) -> list[Inclusion]:
-    """`Observation:subject`, `Observation:subject:Patient`, `iterate|...`. Raises `search-parameter-unknown`."""
-    return [_inclusion(one, location) for one in written]
-
-
-def _inclusion(written: str, location: str) -> Inclusion:
-    again = written.startswith("iterate|")
-    type_, _, rest = written.removeprefix("iterate|").partition(":")
-    name, _, target = rest.partition(":")
-    if type_ == "*" or name == "*":
-        return Inclusion(type_, (), target, again)
-    one = fhir.find_parameter(type_, name)
-    if one is None or one.kind is not Kind.REFERENCE or not one.is_indexed:
-        raise unknown(location, "no reference parameter of this name")
-    return Inclusion(type_, _numbers(one), target or one.target, again)
 
 
 def _criterion(type_: str, term: SearchTerm, depth: int = 0) -> Criterion:
@@ -258,7 +141,9 @@ def _of_parameter(one: Parameter, term: SearchTerm, written: str) -> Criterion:
         )
     if one.kind is Kind.TOKEN and mode in (Mode.IS, Mode.NOT):
         values = meant_tokens(one.type, one.places, values)
-    return Criterion(one.kind.value, _numbers(one), values, mode, target, one.is_indexed, _places(one), parts=one.parts)
+    return Criterion(
+        one.kind.value, numbers_under(one), values, mode, target, one.is_indexed, _places(one), parts=one.parts
+    )
 
 
 def _mode(one: Parameter, term: SearchTerm, written: str) -> Mode:
@@ -338,7 +223,7 @@ def _chain(type_: str, term: SearchTerm, written: str, depth: int) -> Criterion:
     inner = [(target, found) for target in types if (found := _step(target, rest, term, depth, written)) is not None]
     if not inner:
         raise unknown(written, "nothing that it points to has this parameter here")
-    return Criterion("chain", _numbers(one), (), inner=tuple(inner))
+    return Criterion("chain", numbers_under(one), (), inner=tuple(inner))
 
 
 def _step(type_: str, rest: str, term: SearchTerm, depth: int, written: str) -> Criterion | None:
@@ -371,12 +256,7 @@ def _reversed(type_: str, term: SearchTerm, depth: int) -> Criterion:
         raise unknown(written, f"{other}:{name} does not point to a {type_}")
     name, _, modifier = rest.partition(":")
     inner = _inner(other, SearchTerm(name, term.values, modifier), depth, written)
-    return Criterion("has", _numbers(one), (), inner=((other, inner),))
-
-
-def _numbers(one: Parameter) -> tuple[int, ...]:
-    found = (fhir.find_parameter(one.type, name) for name in one.found_under)
-    return tuple(other.number for other in found if other is not None)
+    return Criterion("has", numbers_under(one), (), inner=((other, inner),))
 
 
 def _places(one: Parameter) -> tuple[Place, ...]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from hilum.formats.fhir import Kind
 
-from .criteria import Criterion, Mode
+from .criterion import Criterion, Mode
 
 __all__ = ["without_implied"]
 

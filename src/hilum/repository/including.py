@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from hilum.errors import HilumError
 
-from .criteria import Inclusion
+from .arranging import Inclusion
 
 __all__ = ["Found", "include"]
 

@@ -16,20 +16,12 @@ from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.formats.fhir_version import serve, served_text
 
+from .arranging import Inclusion, Sort, inclusions_of, sorts_of
 from .bodies import near, needles, needs_body, numbers_of, subject_in
 from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
-from .criteria import (
-    Criterion,
-    Inclusion,
-    Mode,
-    Sort,
-    compartment_numbers,
-    criteria_of,
-    inclusions_of,
-    limits_of,
-    sorts_of,
-)
+from .criteria import compartment_numbers, criteria_of, limits_of
+from .criterion import Criterion, Mode
 from .cursor import read_cursor, write_cursor
 from .implied import without_implied
 from .including import include

@@ -15,7 +15,8 @@ from hilum.formats import fhir
 from hilum.formats.fhir import Fact, Kind, Part, Place, Prefix
 from hilum.formats.fhir_version import own_meta
 
-from .criteria import Criterion, Mode, term_criteria
+from .criteria import term_criteria
+from .criterion import Criterion, Mode
 from .seam import Limits, Stored
 
 __all__ = ["Subject", "is_within", "meets", "number_meets", "subject_of", "unit_meets"]

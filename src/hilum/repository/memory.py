@@ -16,7 +16,9 @@ from hilum.formats.fhir import Fact, Kind
 from hilum.formats.fhir_version import Record, meta_text, pack, serve, served_text, unpack
 from hilum.model import AuditEvent, Effects, Held
 
-from .criteria import Criterion, Inclusion, Sort, criteria_of, inclusions_of, limits_of, sorts_of
+from .arranging import Inclusion, Sort, inclusions_of, sorts_of
+from .criteria import criteria_of, limits_of
+from .criterion import Criterion
 from .cursor import read_cursor, write_cursor
 from .including import include
 from .links import MergeOp

@@ -21,7 +21,7 @@ from hilum.formats.fhir_version import served_text
 
 from .chunks import CHUNK, Texts
 from .clauses import Clause, date_conditions, number_condition
-from .criteria import Criterion, Mode
+from .criterion import Criterion, Mode
 from .keys import TYPE_NUMBERS
 from .sql import Row, as_json, many, row, rows
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind
 
-from .criteria import Sort
+from .arranging import Sort
 from .sql import Row
 
 __all__ = ["NO_NUMBER", "Order", "beyond", "order_of"]
