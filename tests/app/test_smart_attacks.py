@@ -247,6 +247,9 @@ CLAIMS: list[tuple[dict[str, Any], str]] = [
     ({"aud": f"{BASE}/fhir"}, "assertion-audience"),
     ({"aud": "https://other.example/smart/token"}, "assertion-audience"),
     ({"aud": [f"{BASE}/smart/token", "https://other.example"]}, "assertion-audience"),
+    ({"aud": [BASE, "https://other.example"]}, "assertion-audience"),
+    ({"aud": []}, "assertion-audience"),
+    ({"aud": [[BASE]]}, "assertion-audience"),
     ({"aud": None}, "assertion-audience"),
     ({"exp": 1}, "assertion-expired"),
     ({"exp": int(time.time()) + 3_600}, "assertion-expired"),
@@ -267,6 +270,11 @@ CLAIMS: list[tuple[dict[str, Any], str]] = [
 async def test_assertions_with_a_wrong_claim_are_refused(world: SmartWorld) -> None:
     for claims, code in CLAIMS:
         assert await refusal(world, **claims) == code
+
+
+@pytest.mark.parametrize("aud", [f"{BASE}/smart/token", [f"{BASE}/smart/token"], BASE, [BASE, f"{BASE}/smart/token"]])
+async def test_assertions_name_the_token_endpoint_or_the_issuer(world: SmartWorld, aud: Any) -> None:
+    assert (await world.backend("system/Patient.rs", aud=aud)).status_code == 200
 
 
 async def test_assertions_that_are_not_signed_by_the_app_are_refused(world: SmartWorld) -> None:

@@ -44,9 +44,11 @@ def issuer_of(text: str) -> str:
     return str(claims.get("iss", ""))
 
 
-def judge(text: str, *, client: str, audience: str, keys: Callable[[str], KeySet], now: float) -> Assertion:
+def judge(text: str, *, client: str, audiences: frozenset[str], keys: Callable[[str], KeySet], now: float) -> Assertion:
     """An assertion that is signed by a key of its app, for this server, and young. `keys` gives those with a kid.
 
+    `audiences` are the names of this server: SMART wants its token endpoint, RFC 7523 3 leaves it free, and libraries
+    that follow its revision (draft-ietf-oauth-rfc7523bis) name the issuer.
     Raises OAuthProblem `invalid_client`.
     """
     header = _part(text, 0)
@@ -56,7 +58,7 @@ def judge(text: str, *, client: str, audience: str, keys: Callable[[str], KeySet
     if not isinstance(kid, str) or not kid or "crit" in header:
         raise _refused("its header must name the key by kid, and have no crit", "assertion-key")
     claims = _proven(text, str(algorithm), [one for one in keys(kid).keys if one.kid == kid])
-    _check_claims(claims, client, audience, now)
+    _check_claims(claims, client, audiences, now)
     return Assertion(client, claims["jti"], int(claims["exp"]))
 
 
@@ -109,15 +111,16 @@ def _fits(key: Any, algorithm: str) -> bool:
     return isinstance(key, ECKey) and given.get("crv") == "P-384"
 
 
-def _check_claims(claims: dict[str, Any], client: str, audience: str, now: float) -> None:
-    told: Any = claims.get("aud")
+def _check_claims(claims: dict[str, Any], client: str, audiences: frozenset[str], now: float) -> None:
+    aud: Any = claims.get("aud")
+    told = aud if isinstance(aud, list) else [aud]
     jti: Any = claims.get("jti")
     expires: Any = claims.get("exp")
     issued: Any = claims.get("iat", now)
     begins: Any = claims.get("nbf", now)
     if claims.get("iss") != client or claims.get("sub") != client:
         raise _refused("iss and sub must both be the client_id", "assertion-issuer")
-    if told != audience and told != [audience]:
+    if not told or not all(isinstance(one, str) and one in audiences for one in told):
         raise _refused("aud must be the address of this token endpoint", "assertion-audience")
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in (expires, issued, begins)):
         raise _refused("exp is missing, or a time is no number", "assertion-expired")

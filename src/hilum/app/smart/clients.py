@@ -23,10 +23,10 @@ _NO_SECRET = bytes(32)
 
 
 class Clients:
-    """Proves apps. `token_url` is the audience of assertions."""
+    """Proves apps. `audiences` are what assertions may name this server."""
 
-    def __init__(self, apps: Apps, ledger: Ledger, keys: RemoteKeys, token_url: str) -> None:
-        self._apps, self._ledger, self._keys, self._token_url = apps, ledger, keys, token_url
+    def __init__(self, apps: Apps, ledger: Ledger, keys: RemoteKeys, audiences: frozenset[str]) -> None:
+        self._apps, self._ledger, self._keys, self._audiences = apps, ledger, keys, audiences
 
     async def prove(self, authorization: str, form: dict[str, str]) -> App:
         """The app behind a request, by the one way that it is registered with. Raises OAuthProblem `invalid_client`."""
@@ -75,7 +75,7 @@ class Clients:
         if app is None or app.kind is not Kind.KEYS or form.get("client_id", id_) != id_:
             raise _refused("the issuer of the assertion is no app that is registered with keys", "client-unproven")
         known = await self._keys_of(app, text)
-        assertion = judge(text, client=id_, audience=self._token_url, keys=lambda _: known, now=time.time())
+        assertion = judge(text, client=id_, audiences=self._audiences, keys=lambda _: known, now=time.time())
         await self._ledger.take_assertion(assertion)
         return app
 

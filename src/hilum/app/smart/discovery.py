@@ -66,7 +66,9 @@ def smart_configuration(at: Addresses) -> dict[str, Any]:
         "token_endpoint_auth_methods_supported": [*_METHODS, "none"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "introspection_endpoint_auth_methods_supported": list(_METHODS),
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),  # RFC 8414 2
         "revocation_endpoint_auth_methods_supported": [*_METHODS, "none"],
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "scopes_supported": [*PLAIN, "patient/*.rs", "patient/*.cruds", "user/*.rs", "user/*.cruds", "system/*.cruds"],
         "capabilities": list(_CAPABILITIES),
     }

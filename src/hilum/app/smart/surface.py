@@ -104,7 +104,7 @@ class Authorization:
         if provider is None and settings.provider is not None:
             provider = Provider(settings.provider, at.callback)
         seal = Seal(store.derive("smart-pages"))
-        clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), at.token)
+        clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), frozenset({at.token, at.issuer}))
         self._service = Service(at, self.apps, self.ledger, clients, signer, self._auditor, self.tokens, repository)
         window = Window(at.issuer, provider.origin if provider is not None else "")
         consents = Consents(store, journal)
