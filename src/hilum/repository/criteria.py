@@ -18,7 +18,17 @@ from hilum.formats.fhir import Kind, Parameter, Part, Place
 from .criterion import Criterion, Mode, numbers_under
 from .seam import Limits, Query, SearchTerm
 from .tokens import meant_tokens
-from .values import date_value, invalid, read_values, reference_values, split_at, token_value, unescape, unknown
+from .values import (
+    date_value,
+    invalid,
+    no_modifier,
+    read_values,
+    reference_values,
+    split_at,
+    token_value,
+    unescape,
+    unknown,
+)
 
 __all__ = ["compartment_numbers", "criteria_of", "limits_of", "term_criteria"]
 
@@ -108,7 +118,7 @@ def _criterion(type_: str, term: SearchTerm, depth: int = 0) -> Criterion:
         return _chain(type_, term, written, depth)
     if term.name in ("_id", "_lastUpdated"):
         if term.modifier:
-            raise unknown(written, "this parameter takes no modifier")
+            raise no_modifier(written, "this parameter takes no modifier")
         return _common(term)
     one = fhir.find_parameter(type_, term.name)
     if one is None:
@@ -147,7 +157,7 @@ def _of_parameter(one: Parameter, term: SearchTerm, written: str) -> Criterion:
 
 
 def _mode(one: Parameter, term: SearchTerm, written: str) -> Mode:
-    """What the modifier makes of it. Raises `search-parameter-unknown` with those that the kind takes."""
+    """What the modifier makes of it. Raises `search-modifier-unknown` with those that the kind takes."""
     allowed = _MODIFIERS[one.kind]
     if term.modifier == "missing":
         if term.values not in (("true",), ("false",)):
@@ -158,7 +168,7 @@ def _mode(one: Parameter, term: SearchTerm, written: str) -> Mode:
     if term.modifier not in allowed:
         names = ", ".join(f"`{name}`" for name in (*allowed, "missing"))
         also = " or a resource type" if one.kind is Kind.REFERENCE else ""
-        raise unknown(written, f"a {one.kind.fhir} takes the modifiers {names}{also}")
+        raise no_modifier(written, f"a {one.kind.fhir} takes the modifiers {names}{also}")
     return Mode(term.modifier)
 
 

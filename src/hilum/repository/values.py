@@ -53,7 +53,7 @@ def _string(text: str, written: str) -> tuple[str, str]:
 def date_value(text: str, written: str) -> tuple[Prefix, int, int]:
     """(prefix, first, after) in milliseconds; `ap` comes widened."""
     prefix, rest = fhir.split_prefix(text)
-    found = fhir.date_range(rest)
+    found = fhir.date_range(rest.replace(" ", "+"))  # a literal + in a URL arrives as a space
     if found is None:
         raise invalid(
             written,
@@ -127,8 +127,13 @@ def unescape(text: str) -> str:
 
 
 def unknown(location: str, why: str) -> HilumError:
-    """A parameter, modifier or key that is not offered."""
+    """A parameter or key that is not offered."""
     return HilumError(why, code="search-parameter-unknown", location=location)
+
+
+def no_modifier(location: str, why: str) -> HilumError:
+    """A modifier that a parameter does not take."""
+    return HilumError(why, code="search-modifier-unknown", location=location)
 
 
 def invalid(location: str, why: str) -> HilumError:

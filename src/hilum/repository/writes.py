@@ -146,7 +146,7 @@ def carry_out(
     ids = [targets.of(index, change) for index, change in enumerate(changes)]
     _check_overlaps(changes, ids)
     named = {name: f"{one.type}/{id_}" for one, id_ in zip(changes, ids, strict=True) for name in one.names if id_}
-    named |= _resolved(references, find)
+    named |= _resolved(references, find, changes)
     done: list[Done] = []
     for index, (change, id_) in enumerate(zip(changes, ids, strict=True)):
         writer = _Writer(planner, index, change, id_, first - len(done) // PER_CHUNK, targets.matched[index])
@@ -225,7 +225,7 @@ def _check_overlaps(changes: Sequence[Change], ids: Sequence[str]) -> None:
         seen.add(record)
 
 
-def _resolved(references: Mapping[str, Query], find: _find) -> dict[str, str]:
+def _resolved(references: Mapping[str, Query], find: _find, changes: Sequence[Change]) -> dict[str, str]:
     """R4 http.html#trules: a conditional reference must match exactly one."""
     named: dict[str, str] = {}
     for text, query in references.items():
@@ -235,10 +235,17 @@ def _resolved(references: Mapping[str, Query], find: _find) -> dict[str, str]:
             raise WriteRefused(
                 f"a conditional reference to {query.type} matches {many}: make it match exactly one",
                 code="reference-unresolved",
-                index=-1,
+                index=_index_of(text, changes),
             )
         named[text] = f"{query.type}/{found[0]}"
     return named
+
+
+def _index_of(reference: str, changes: Sequence[Change]) -> int:
+    """The first change in whose body this stands; -1 where it is written otherwise."""
+    quoted = msgspec.json.encode(reference)
+    found = (index for index, one in enumerate(changes) if any(quoted in bytes(raw) for raw in one.elements.values()))
+    return next(found, -1)
 
 
 class _Writer:
