@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 PDF = b"%PDF-1.4 a letter"
 AS_FHIR = {"Accept": "application/fhir+json"}
+_numbers = itertools.count()
 
 
 def binary(id_: str, context: str = "", **more: str) -> dict[str, Any]:
@@ -57,7 +59,7 @@ async def world(tmp_path: Path) -> AsyncIterator[SmartWorld]:
 
 
 def writer(world: SmartWorld) -> Any:
-    return world.client(world.own.create(f"w{id(object())}", Role.WRITER, 3600, by="test").text)
+    return world.client(world.own.create(f"w{next(_numbers)}", Role.WRITER, 3600, by="test").text)
 
 
 async def told(client: httpx2.AsyncClient, id_: str) -> int:

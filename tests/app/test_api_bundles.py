@@ -218,6 +218,46 @@ async def test_the_entries_of_a_batch_stand_alone() -> None:
     assert [row[1] for row in world.audited] == ["create", "create", "search", "read", "delete", "bundle"]
 
 
+async def test_an_entry_of_a_batch_that_cannot_be_read_is_answered_by_itself() -> None:
+    world = World()
+    sent = bundle(
+        "batch",
+        entry("GET", "https://other.example/fhir/Patient/1"),
+        entry("FOO", "Patient"),
+        {"resource": ADA},
+        entry("POST", "Patient", ADA),
+    )
+    async with writer(world) as client:
+        answer = (await client.post("/fhir", json=sent)).json()
+        together = await client.post("/fhir", json={**sent, "type": "transaction"})
+    assert statuses(answer) == ["400", "400", "400", "201"]
+    first = answer["entry"][0]["response"]["outcome"]["issue"][0]
+    assert first["expression"] == ["Bundle.entry[0]"]
+    assert together.status_code == 400
+
+
+async def test_an_error_of_a_conditional_reference_names_its_entry() -> None:
+    world = World()
+    nobody = {**LAB, "subject": {"reference": "Patient?identifier=urn:oid:1.2.3|nobody"}}
+    async with writer(world) as client:
+        answer = await client.post(
+            "/fhir", json=bundle("transaction", entry("POST", "Patient", ADA), entry("POST", "Observation", nobody))
+        )
+    assert answer.status_code == 412
+    assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[1]"]
+
+
+async def test_links_in_narratives_follow_a_transaction() -> None:
+    world = World()
+    mark = "urn:uuid:11111111-1111-4111-8111-111111111111"
+    div = f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{mark}">her</a> {mark}</div>'
+    told = {**LAB, "subject": {"reference": mark}, "text": {"status": "additional", "div": div}}
+    sent = bundle("transaction", entry("POST", "Patient", ADA, mark), entry("POST", "Observation", told))
+    async with writer(world, Prefer="return=representation") as client:
+        patient_, result = [one["resource"] for one in (await client.post("/fhir", json=sent)).json()["entry"]]
+    assert result["text"]["div"] == div.replace(f'"{mark}"', f'"Patient/{patient_["id"]}"')
+
+
 async def test_a_reader_may_batch_reads() -> None:
     world = World()
     async with world.client() as client:

@@ -97,3 +97,56 @@ async def test_versions_are_guarded_by_tags(tag: str, status: int) -> None:
         if status != 200:
             assert (await client.post("/fhir", json=sent)).status_code == status
     assert done.status_code == status
+
+
+async def test_an_indented_answer_says_the_same_with_the_same_numbers() -> None:
+    world = World()
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "valueQuantity": {"value": 1}}
+    raw = json.dumps(body).replace('"value": 1', '"value": 1.50').encode()
+    async with writer(world) as client:
+        id_ = (await client.post("/fhir/Observation", content=raw, headers=JSON)).json()["id"]
+        plain = await client.get(f"/fhir/Observation/{id_}")
+        lines = await client.get(f"/fhir/Observation/{id_}?_pretty=true")
+        head = await client.head(f"/fhir/Observation/{id_}?_pretty=true")
+        same = await client.get(f"/fhir/Observation/{id_}?_pretty=false")
+        found = await client.get("/fhir/Observation?_pretty=true", headers={"Prefer": "handling=strict"})
+        unchanged = await client.get(
+            f"/fhir/Observation/{id_}?_pretty=true", headers={"If-None-Match": plain.headers["etag"]}
+        )
+    assert lines.json() == plain.json()
+    assert b'\n    "value": 1.50\n' in lines.content
+    assert lines.headers["etag"] == plain.headers["etag"]
+    assert head.headers["content-length"] == str(len(lines.content))
+    assert same.content == plain.content
+    assert found.json()["total"] == 1
+    assert b"\n" in found.content
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.parametrize(("release", "status"), [("4.0", 201), ('"4.0.1"', 201), ("3.0", 415), ("5.0", 415)])
+async def test_bodies_of_another_release_are_refused(release: str, status: int) -> None:
+    world = World()
+    async with writer(world) as client:
+        media = {"Content-Type": f"application/fhir+json; fhirVersion={release}"}
+        answer = await client.post("/fhir/Patient", json=ADA, headers=media)
+    assert answer.status_code == status
+
+
+async def test_a_plus_that_arrives_as_a_space_is_part_of_a_time() -> None:
+    world = World()
+    await store(world.repository, patient("p1", "Adler"))
+    async with world.client() as client:
+        found = await client.get("/fhir/Patient?_lastUpdated=gt2001-01-01T00:00:00+02:00")
+        past = await client.get("/fhir/Patient/_history?_since=2001-01-01T00:00:00+02:00")
+        wrong = await client.get("/fhir/Patient?_lastUpdated=gt2001-01-01 00:00")
+    assert (found.json()["total"], past.status_code, wrong.status_code) == (1, 200, 400)
+
+
+@pytest.mark.parametrize("name", ["family:not", "gender:in", "birthdate:exact", "_id:exact"])
+async def test_a_modifier_that_is_not_offered_is_refused_though_handling_is_lenient(name: str) -> None:
+    world = World()
+    async with world.client(Prefer="handling=lenient") as client:
+        answer = await client.get(f"/fhir/Patient?{name}=x")
+        unknown = await client.get("/fhir/Patient?shoesize:exact=x")
+    assert (answer.status_code, code_of(answer)) == (400, "search-modifier-unknown")
+    assert unknown.status_code == 200

@@ -100,7 +100,7 @@ def test_a_query_that_cannot_be_honoured_is_refused_with_a_code(query: str, code
     assert problem_of(query).code == code
 
 
-@pytest.mark.parametrize("name", ["_text", "_contained", "_pretty"])
+@pytest.mark.parametrize("name", ["_text", "_contained", "_list"])
 def test_what_is_not_offered_is_told_as_ignored(name: str) -> None:
     assert [item.name for item in asked(f"{name}=x").ignored] == [name]
 
@@ -117,7 +117,7 @@ def test_a_paging_link_may_be_longer_than_a_search() -> None:
 
 def test_the_self_query_repeats_what_was_honoured() -> None:
     pairs = parse_pairs("name=Müller & Söhne&nonsense=1&code=http://loinc.org|1,2".encode())
-    assert self_query(pairs, ask("Patient", [("_pretty", "1")], max_count=5).ignored) == self_query(pairs, ())
+    assert self_query(pairs, ask("Patient", [("_list", "1")], max_count=5).ignored) == self_query(pairs, ())
     written = self_query([p for p in pairs if p[0] != "nonsense"], ())
     assert parse_pairs(written.encode()) == [p for p in pairs if p[0] != "nonsense"]
 

@@ -65,7 +65,8 @@ class Access:
         try:
             _check_length(scope)
             scope["path"] = _without_slash(scope["path"])
-            return await self._answer(scope, receive)
+            reply = await self._answer(scope, receive)
+            return reply.indented() if b"_pretty=true" in scope["query_string"] else reply
         except Problem as problem:
             return problem_reply(problem)
         except StoreError as error:

@@ -43,7 +43,7 @@ def care_of(given: Mapping[str, str]) -> tuple[int, int] | None:
 
 def range_of(name: str, value: str) -> tuple[int, int]:
     """A date or time as a range. Raises Problem 400 `parameter-invalid`."""
-    found = fhir.date_range(value)
+    found = fhir.date_range(value.replace(" ", "+"))  # a literal + in a URL arrives as a space
     if found is None:
         why = "is a date or time, as in 2026, 2026-01-31 or 2026-01-31T09:30:00Z"
         raise Problem("parameter-invalid", 400, "value", f"{name} {why}", parameter=name)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hilum import validation
+from hilum.app.api.negotiation import is_other_release
 from hilum.app.api.outcomes import Problem, issue
 from hilum.definitions import Definitions
 from hilum.errors import FormatError
@@ -68,6 +69,9 @@ def check_media(written: str, allowed: frozenset[str] = _JSON, name: str = "appl
     known = charset.get("charset", "utf-8").strip('"') in ("utf-8", "utf8", "us-ascii")
     if (kind.strip() and kind.strip().lower() not in allowed) or not known:
         raise Problem("media-unsupported", 415, "not-supported", f"send the body as {name} in UTF-8; XML is not taken")
+    if is_other_release(parameters.split(";")):
+        text = "this server takes R4: send the body as R4 has it, with fhirVersion=4.0 or without"
+        raise Problem("media-unsupported", 415, "not-supported", text)
 
 
 _BOM = b"\xef\xbb\xbf"

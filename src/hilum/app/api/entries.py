@@ -39,6 +39,7 @@ class Entry(Struct, frozen=True):
     full_url: str
     resource: Any
     conditions: dict[str, str]
+    problem: Problem | None = None  # of a batch: why it cannot be read
 
     @property
     def parts(self) -> list[str]:
@@ -55,7 +56,17 @@ def entries_of(bundle: Any, base: str) -> tuple[str, list[Entry]]:
     if len(given) > MOST_ENTRIES:
         text = f"a bundle has at most {MOST_ENTRIES} entries: send it in parts"
         raise Problem("bundle-too-large", 413, "too-costly", text)
-    return str(kind), [_entry(index, one, base) for index, one in enumerate(given)]
+    return str(kind), [_read(index, one, base, str(kind)) for index, one in enumerate(given)]
+
+
+def _read(index: int, given: Any, base: str, kind: str) -> Entry:
+    """One entry. Of a batch one that cannot be read is answered by itself (R4 http.html#brules), the others stand."""
+    try:
+        return _entry(index, given, base)
+    except Problem as problem:
+        if kind == "transaction":
+            raise
+        return Entry(index, "", "", "", "", None, {}, problem)
 
 
 def _entry(index: int, given: Any, base: str) -> Entry:

@@ -90,7 +90,7 @@ def _asked(record: str, pairs: Pairs, max_count: int) -> Asked:
                 raise Problem("parameter-invalid", 400, "value", "_type is a list of types of R4", parameter="_type")
         elif name == "_count":
             count = whole_number("_count", value, max_count)
-        elif name not in ("_format", "start", "end"):
+        elif name not in ("_format", "_pretty", "start", "end"):
             ignored.append(Ignored(name, _TAKES))
     query = Query("", terms, count, include=("*",), compartment=record, types=tuple(types), care=care_of(dict(pairs)))
     return Asked(query, tuple(ignored))

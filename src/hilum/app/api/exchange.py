@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from hilum.app.api.negotiation import FHIR_JSON, takes_gzip
@@ -148,6 +149,16 @@ class Reply:
             if body:
                 self.headers.append((b"content-type", content_type.encode()))
             self.headers.append((b"content-length", b"%d" % len(body)))
+
+    def indented(self) -> Reply:
+        """The same for people to read (R4 http.html#pretty); numbers keep their text. Itself when it is no JSON."""
+        if (b"content-type", FHIR_JSON.encode()) not in self.headers:
+            return self
+        body = msgspec.json.format(self.body, indent=2)
+        lines = Reply(self.status, body)
+        lines.headers = [one for one in self.headers if one[0] != b"content-length"]
+        lines.headers.append((b"content-length", b"%d" % len(body)))
+        return lines
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         body, headers = b"" if scope["method"] == "HEAD" else self.body, self.headers

@@ -32,7 +32,7 @@ Find = Callable[[str, str], dict[str, Any] | None]  # type and canonical URL -> 
 
 MOST = 10_000  # codes of one answer
 DEEPEST = 20  # value sets that include each other
-_TAKES = ("url", "filter", "count", "offset", "_format")
+_TAKES = ("url", "filter", "count", "offset", "_format", "_pretty")
 
 
 class Expanding:

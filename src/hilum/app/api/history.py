@@ -106,6 +106,7 @@ class History:
 
     def _read(self, past: Past, pairs: Pairs) -> Past:
         for name, value in pairs:
+            value = value.replace(" ", "+")  # a literal + in a URL arrives as a space
             if not value:
                 continue  # R4 search.html: what has no value is passed over
             if name == "_count":
@@ -125,7 +126,7 @@ class History:
         return past
 
 
-_KNOWN = frozenset({"_count", "_since", "_at", "_format"})
+_KNOWN = frozenset({"_count", "_since", "_at", "_format", "_pretty"})
 
 
 def _invalid(name: str, why: str) -> Problem:

@@ -6,11 +6,21 @@ R4 http.html 3.1.0.1.9 (content types), 3.1.0.1.11 (_format overrides Accept), 3
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from hilum.app.api.outcomes import Problem
 
-__all__ = ["FHIR_JSON", "JSON", "accepts_json", "check_format", "is_strict", "return_preference", "takes_gzip"]
+__all__ = [
+    "FHIR_JSON",
+    "JSON",
+    "accepts_json",
+    "check_format",
+    "is_other_release",
+    "is_strict",
+    "return_preference",
+    "takes_gzip",
+]
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 JSON = "application/json"
@@ -41,7 +51,7 @@ def accepts_json(accept: str) -> bool:
     best: dict[str, float] = {}
     for item in accept.split(","):
         name, *parameters = (part.strip() for part in item.split(";"))
-        if _is_other_release(parameters):
+        if is_other_release(parameters):
             continue
         best[name.lower()] = max(best.get(name.lower(), 0.0), _quality(parameters))
     named = [quality for name, quality in best.items() if name in _JSON_NAMES]
@@ -50,7 +60,8 @@ def accepts_json(accept: str) -> bool:
     return any(quality > 0 for name, quality in best.items() if name in _RANGES)
 
 
-def _is_other_release(parameters: list[str]) -> bool:
+def is_other_release(parameters: Sequence[str]) -> bool:
+    """Whether parameters of a media type name another release than R4 (R4 versioning.html#mt-version)."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "fhirversion":

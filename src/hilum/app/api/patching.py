@@ -61,5 +61,6 @@ def _meant(kind: str, operations: Any) -> _Apply:
 
 
 def _unsupported() -> Problem:
-    text = f"send a JSON Patch as {JSON_PATCH}, a FHIRPath Patch (Parameters) as {FHIRPATH_PATCH}, or a {MERGE_PATCH}"
+    known = f"JSON Patch as {JSON_PATCH}, FHIRPath Patch (Parameters) as {FHIRPATH_PATCH}, Merge Patch as {MERGE_PATCH}"
+    text = f"send one of: {known}"
     return Problem("media-unsupported", 415, "not-supported", text, headers={"Accept-Patch": ", ".join(PATCH_FORMATS)})

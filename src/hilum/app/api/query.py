@@ -51,7 +51,7 @@ _INCLUDE = re.compile(r"\*|[A-Za-z]+:[A-Za-z_*][A-Za-z0-9_-]*(?::[A-Za-z]+)?")
 _ELEMENT = re.compile("[A-Za-z][A-Za-z0-9]*")
 
 # They shape the answer in ways that hilum does not offer; an app that depends on one must be told.
-_NOT_OFFERED = frozenset({"_contained", "_containedType", "_pretty", "_text", "_content", "_filter", "_list", "_query"})
+_NOT_OFFERED = frozenset({"_contained", "_containedType", "_text", "_content", "_filter", "_list", "_query"})
 _ONCE = frozenset({"_count", "_sort", "_summary", "_elements", "_total", "_cursor", "_format"})
 
 
@@ -109,7 +109,7 @@ def ask(type_: str, pairs: Pairs, *, max_count: int) -> Asked:
         elif name in _SHAPES or name in _PARTS:
             query = _SHAPES[name](query, value, ignored) if name in _SHAPES else query
             projection = _PARTS[name](projection, value) if name in _PARTS else projection
-        elif name != "_format":
+        elif name not in ("_format", "_pretty"):
             query = replace(query, terms=(*query.terms, _term(name, value)))
     if query.count > max_count:
         query = replace(query, count=max_count)

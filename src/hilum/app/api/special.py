@@ -74,7 +74,7 @@ class Special:
         if not dict(given).get("patient"):
             raise Problem("parameter-missing", 400, "required", "$docref needs a patient", parameter="patient")
         pairs = [one for one in given if one[0] in ("patient", "type", "_count")]
-        known = ("patient", "type", "_count", "start", "end", "_format")
+        known = ("patient", "type", "_count", "start", "end", "_format", "_pretty")
         ignored = [
             Ignored(name, "$docref takes patient, start, end and type") for name, _ in given if name not in known
         ]

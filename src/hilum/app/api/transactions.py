@@ -96,6 +96,8 @@ class Transactions:
         ]
         headers.append((b"prefer", call.header("prefer").encode()))
         try:
+            if entry.problem is not None:
+                raise entry.problem
             body, media = body_of(entry)
             if body:
                 headers.append((b"content-type", media))

@@ -75,6 +75,10 @@ _LINK = re.compile(
 )
 
 
+# In a narrative, which is a text in JSON: its quotes are escaped (R4 http.html#trules: <a href> and <img src>).
+_ANCHOR = re.compile(rb"""((?:href|src)\s*=\s*(\\"|'))([^"'\\<>]+)(?=\2)""")
+
+
 def replace_references(body: bytes, targets: Mapping[str, str]) -> bytes:
     """The same JSON with references that are keys of `targets`, whatever their form, pointing to its values.
 
@@ -88,7 +92,14 @@ def replace_references(body: bytes, targets: Mapping[str, str]) -> bytes:
 
     if b'"reference"' not in body and b"urn:" not in body:
         return body
+
+    def lead(match: re.Match[bytes]) -> bytes:
+        target = targets.get(match[3].decode())
+        return match[0] if target is None else match[1] + target.encode()
+
     changed = _LINK.sub(point, body)
+    if b"href" in body or b"src" in body:
+        changed = _ANCHOR.sub(lead, changed)
     return body if changed == body else changed
 
 
