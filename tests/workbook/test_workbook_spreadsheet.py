@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from hilum.errors import ConfigError
@@ -96,6 +97,21 @@ def test_a_person_finds_frozen_headers_filters_drop_downs_and_colours() -> None:
     assert "phone number of a patient missing" in said
     owners = [[cell.value for cell in row[:2]] for row in book["owners"].iter_rows(min_row=2)]
     assert ["registration", 5] in owners
+
+
+def test_on_paper_a_wide_table_goes_over_pages_side_by_side_in_letters_that_can_be_read() -> None:
+    book = load_workbook(io.BytesIO(exported(review())))
+    rows, params = book["rows"], book["params"]
+    columns = columns_of("rows")
+    assert (rows.page_setup.orientation, rows.page_setup.scale, rows.page_setup.pageOrder) == (
+        "landscape", 60, "overThenDown",
+    )  # fmt: skip
+    assert (rows.print_title_rows, rows.print_title_cols) == ("$1:$1", "$A:$A")
+    assert [columns[one.id - 1] for one in rows.col_breaks.brk] == ["target", "origin"]
+    assert rows.print_area == f"'rows'!$A$1:${get_column_letter(len(columns))}${rows.max_row}"
+    assert (params.page_setup.fitToWidth, params.page_setup.fitToHeight) == (1, 0)
+    assert params.sheet_properties.pageSetUpPr.fitToPage
+    assert not params.col_breaks.brk
 
 
 def test_a_formula_like_text_is_a_text_in_the_file_itself() -> None:

@@ -151,9 +151,12 @@ def test_the_command_writes_drafts_once_and_says_when_there_are_none(
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["clean"], report["rows"], report["unreadable"]) == (1, 1, ["binary.csv"])
+    before = (target / "rows-v2.csv").read_bytes()
+    (target / "maps-v2.csv").unlink()  # as a kill between the files leaves it
+    assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 0
+    (target / "rows-v2.csv").write_text("worked on")
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 1
     assert "file-exists" in capsys.readouterr().err
-    before = (target / "rows-v2.csv").read_bytes()
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target), "--force"]) == 0
     assert (target / "rows-v2.csv").read_bytes() == before
 

@@ -22,6 +22,7 @@ from hilum.workbook import (
     read_approvals,
     read_pin,
     standings,
+    write_files,
     write_texts,
     write_whole,
 )
@@ -149,3 +150,19 @@ def test_drafts_that_a_killed_process_left_are_swept_away(tables: Path) -> None:
     (tables / f".rows.csv.{os.getpid() + 1}.new").write_text("half")
     write_texts(tables, {"maps.csv": "map\n"})
     assert sorted(path.name for path in tables.iterdir()) == ["maps.csv", "rows.csv"]
+
+
+def test_files_that_a_kill_cut_short_are_whole_or_absent_and_a_second_run_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = {"rows-v2.csv": b"row_id\n", "maps-v2.csv": b"map\n"}
+    for number in (1, 2):
+        with monkeypatch.context() as patched:
+            kill_at(patched, number)
+            with pytest.raises(Killed):
+                write_files(tmp_path, drafts)
+        there = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+        assert there == dict(list(drafts.items())[: number - 1])
+        assert list(tmp_path.glob(".*.new"))
+    write_files(tmp_path, drafts)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == drafts

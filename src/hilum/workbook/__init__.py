@@ -1,7 +1,8 @@
 """The workbook as people work on it: review, spreadsheets, checks, signatures, upgrades; tests, coverage, differences.
 
 `open_review` reads the tables of a folder; messages and files are handed over by those who have them. Nothing here
-writes but `write_texts` and `write_whole`. `export_xlsx` and `read_xlsx` load openpyxl when they are first used.
+writes but `write_files`, `write_texts` and `write_whole`. `export_xlsx` and `read_xlsx` load openpyxl when they are
+first used.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.v2_tables import V2Tables, read_v2_tables
 from hilum.workbook.verdicts import Check, TestReport, Verdict
 from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unset_params
-from hilum.workbook.writing import write_texts, write_whole
+from hilum.workbook.writing import write_files, write_texts, write_whole
 
 if TYPE_CHECKING:
     from hilum.workbook.export import export_xlsx
@@ -115,6 +116,7 @@ __all__ = [
     "to_junit",
     "unapproved",
     "unset_params",
+    "write_files",
     "write_texts",
     "write_whole",
 ]

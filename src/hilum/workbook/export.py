@@ -34,11 +34,11 @@ from hilum.workbook.styles import (
     TOP,
     TOP_WRAPPED,
     WHITE,
-    for_paper,
     height_of,
     is_formula_like,
     put_text,
     put_value,
+    table_for_paper,
 )
 
 __all__ = ["COMPUTED", "LISTS_SHEET", "MARK_SHEET", "export_xlsx"]
@@ -52,8 +52,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same tables give the same bytes
 _WIDTHS = {
     "row_id": 24, "applies": 22, "anchor": 11, "source": 26, "type": 7, "when": 34, "target": 40, "transform": 30,
     "map": 20, "missing": 12, "unmapped": 12, "repeats": 9, "owner": 13, "approver": 12, "status": 10, "origin": 24,
-    "sample": 30, "expect": 30, "recon": 8, "phi": 6, "note": 40, "param": 24, "value": 22, "inspection": 14,
-    "sender": 18, "authority": 24, "system": 46, "name": 22, "code": 16, "display": 32, "field": 12, "reason": 56,
+    "sample": 44, "expect": 44, "recon": 8, "phi": 6, "note": 40, "param": 24, "value": 22, "inspection": 14,
+    "sender": 18, "authority": 24, "system": 46, "name": 22, "code": 16, "display": 30, "field": 12, "reason": 56,
     "test_id": 22, "message": 28, "path": 30, "state": 30, "layer": 14, "file": 20,
 }  # fmt: skip
 _WIDTH = 20.0  # of a column that is not above
@@ -209,7 +209,8 @@ def _write_table(
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{max(last, 2)}"
     _colour(sheet, columns, last + SPARE)
     sheet.sheet_view.zoomScale = 90
-    for_paper(sheet)
+    widths = [_WIDTHS.get(name, _WIDTH) for name in columns]
+    table_for_paper(sheet, widths, keys=keys, own=len(COMPUTED))
 
 
 def _write_header(sheet: Worksheet, table: str, columns: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ that is killed gives it back.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from hilum.errors import ConfigError
 from hilum.mapping import table_text
 from hilum.workbook.documents import Document, parse_document
 
-__all__ = ["write_texts", "write_whole"]
+__all__ = ["write_files", "write_texts", "write_whole"]
 
 _DRAFT = ".new"
 
@@ -35,6 +36,18 @@ def write_texts(tables: Path, texts: Mapping[str, str], read: Mapping[str, Docum
         for left in tables.glob(f".*{_DRAFT}"):  # of a process that was killed: nobody else writes now
             left.unlink()
         return [write_whole(tables / name, text.encode()) for name, text in texts.items()]
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder in their order, each whole or not at all; drafts of runs that were killed go.
+
+    Raises OSError, also when the folder is not there.
+    """
+    with _alone_in(folder):
+        for name in contents:
+            for left in folder.glob(f".{glob.escape(name)}.*{_DRAFT}"):
+                left.unlink()
+        return [write_whole(folder / name, content) for name, content in contents.items()]
 
 
 def write_whole(path: Path, content: bytes) -> Path:

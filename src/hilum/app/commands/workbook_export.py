@@ -11,7 +11,7 @@ from hilum.app.arguments import Json, MaybeFolder
 from hilum.app.printing import print_json
 from hilum.app.reviewing import review_folder
 from hilum.errors import HilumError
-from hilum.workbook import export_xlsx, mark_of, pin_of, write_whole
+from hilum.workbook import export_xlsx, mark_of, pin_of, write_files
 
 __all__ = ["command"]
 
@@ -42,7 +42,7 @@ def command(
     title = f"{opened.use or folder.resolve().name}, on top of {base}" if folder else base
     mark = mark_of(opened.review, opened.use)
     content = export_xlsx(opened.review, opened.approvals, title=title, mark=mark)
-    write_whole(target, content)
+    write_files(target.parent, {target.name: content})
     lines = len(opened.review.merged)
     if json:
         print_json({"file": str(target), "lines": lines, "bytes": len(content)})

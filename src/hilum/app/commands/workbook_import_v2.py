@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from hilum.app.arguments import Json
 from hilum.app.printing import print_json, print_table
 from hilum.errors import ConfigError
-from hilum.workbook import V2Tables, read_v2_tables, write_whole
+from hilum.workbook import V2Tables, read_v2_tables, write_files
 
 __all__ = ["command"]
 
@@ -37,18 +37,23 @@ def command(
     if not tables.is_dir():
         print(f"hilum: {tables} is no folder", file=sys.stderr)
         return USAGE
-    there = [name for name in FILES if (output / name).exists()]
-    if there and not force:
-        message = f"{', '.join(there)} is in {output.name} already; --force replaces it"
-        raise ConfigError(message, code="file-exists")
     unread: list[str] = []
     result = read_v2_tables(_files(tables, unread))
     if result.row_count:
         output.mkdir(parents=True, exist_ok=True)
-        for name, text in zip(FILES, (result.rows, result.maps), strict=True):
-            write_whole(output / name, text.encode())
+        drafts = {name: text.encode() for name, text in zip(FILES, (result.rows, result.maps), strict=True)}
+        _refuse_others(output, () if force else drafts.items())
+        write_files(output, drafts)
     _tell(result, unread, output, as_json=json)
     return 0 if result.row_count else FINDINGS
+
+
+def _refuse_others(output: Path, drafts: Iterable[tuple[str, bytes]]) -> None:
+    """Drafts that somebody worked on stay; those of a run that was killed are the same as these."""
+    there = [name for name, text in drafts if (output / name).exists() and (output / name).read_bytes() != text]
+    if there:
+        message = f"{', '.join(there)} is in {output.name} already, and reads otherwise; --force replaces it"
+        raise ConfigError(message, code="file-exists")
 
 
 def _files(tables: Path, unread: list[str]) -> Iterator[tuple[str, str]]:
