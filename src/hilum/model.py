@@ -25,7 +25,6 @@ __all__ = [
     "Envelope",
     "ExceptionItem",
     "Finding",
-    "FoundBy",
     "Held",
     "Merge",
     "Message",
@@ -168,28 +167,13 @@ class AuditEvent(Struct, frozen=True):
     detail: str = ""  # counts, a stated reason
 
 
-class FoundBy(Struct, frozen=True, array_like=True, gc=False):
-    """What one resource is found by: the facts of `hilum.formats.fhir`, as they go into the index.
-
-    `ordering` is the date that orders its type (None: nothing orders it), which is not among `dates`.
-    """
-
-    tokens: list[tuple[int, str, str]]  # parameter, code, system
-    labels: list[tuple[int, str, str]]  # parameter, value, system
-    references: list[tuple[int, str]]  # parameter, `Type/id`
-    dates: list[tuple[int, int, int]]  # parameter, first millisecond, how many
-    quantities: list[tuple[int, float, str]]  # parameter, value, unit
-    ordering: tuple[int, int] | None = None  # first millisecond, how many
-
-
 class Ready(Struct, frozen=True, array_like=True, gc=False):
-    """What a draft comes to where nothing is stored of its resource: made where messages are mapped, not where saved.
+    """The text that is stored of a draft where nothing is stored of its resource yet.
 
     A draft that other messages hold as well, word for word, has a `number` among those of its translator; else 0.
     """
 
-    text: bytes  # as it is stored
-    found_by: FoundBy
+    text: bytes
     number: int = 0
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from msgspec import Raw
 
 from drafts import draft
-from hilum.mapping import Mapped
-from hilum.model import Draft, Effects, Envelope, Held, Message
-from hilum.translator import Translator, answers
+from hilum.model import Draft, Effects
+from hilum.translator import answers
 from hilum.translator.answers import AnswersFrom, AnswersTo
 from hilum.translator.readying import Readying
 
@@ -57,18 +54,8 @@ def test_the_number_of_a_draft_that_was_never_told_is_no_answer() -> None:
         AnswersFrom().read(writer.write(work[1:]))
 
 
-class BrokenPlan:
-    """Makes what is no JSON."""
-
-    def run(self, record: Any, context: Any) -> Mapped:
-        return Mapped([Draft("Patient", "p", {"name": Raw(b'[{"family":')})])
-
-    def sightings(self, record: Any, context: Any) -> tuple[str, ...]:
-        return ()
-
-
-def test_a_message_of_which_the_workbook_makes_no_json_is_held() -> None:
-    body = b"MSH|^~\\&|EHR|HOSP|HILUM|X|20260301120000+0000||ADT^A08|M1|P|2.5.1\r"
-    held = Translator(BrokenPlan(), lambda *_: (), {"adt": "reg"}).turn(Message(1, 0, Envelope("adt", 1), body))
-    assert isinstance(held, Held)
-    assert (held.code, held.owner) == ("mapping-crashed", "reg")
+def test_what_is_no_json_is_no_answer() -> None:
+    broken = Draft("Patient", "p", {"name": Raw(b'[{"family":')})
+    body = AnswersTo().write([Effects(1, 0, 1, drafts=[Readying().of(broken)])])
+    with pytest.raises(msgspec.MsgspecError):
+        AnswersFrom().read(body)

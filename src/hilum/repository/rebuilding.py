@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import apsw
+import hashlib
 
+import apsw
+import msgspec
+
+from hilum import definitions
 from hilum.formats import fhir
-from hilum.formats.fhir_version import definition_digest, found_by
 from hilum.store import Store
 
 from .chunks import CHUNK, Texts
@@ -16,7 +19,14 @@ from .sql import rows
 
 __all__ = ["ensure_facts", "rebuild_facts"]
 
+FACTS_VERSION = 3  # raise it when facts are read differently though the table of parameters is the same
 BATCH = 500
+
+
+def definition_digest() -> str:
+    """Stands for the search parameters, their numbers and how facts are read."""
+    table = msgspec.json.encode((FACTS_VERSION, fhir.PARAMETERS, definitions.version()))
+    return hashlib.sha256(table).hexdigest()[:16]
 
 
 def ensure_facts(store: Store) -> None:
@@ -39,8 +49,7 @@ def rebuild_facts(connection: apsw.Connection, digest: str) -> None:
     while batch := rows(connection, _BATCH, (after, BATCH)):
         found = per_kind()
         for rid, type_, *where in batch:
-            facts = found_by(fhir.RESOURCE_TYPES[type_ - 1], texts.text(connection, *where))
-            date = index(facts, rid, numbers, found)
+            date = index(fhir.RESOURCE_TYPES[type_ - 1], texts.text(connection, *where), rid, numbers, found)
             first, span = date or (None, None)
             connection.execute("UPDATE resource SET first = ?, span = ? WHERE rid = ?", (first, span, rid))
         insert_rows(connection, found)

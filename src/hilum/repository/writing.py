@@ -8,8 +8,8 @@ import apsw
 from msgspec import Struct, field
 
 from hilum import store
-from hilum.formats.fhir_version import PLAIN, Overlay, Record, Stated, found_by, pack
-from hilum.model import Accounting, FoundBy
+from hilum.formats.fhir_version import PLAIN, Overlay, Record, Stated, pack
+from hilum.model import Accounting
 
 from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
@@ -98,20 +98,14 @@ def _place(chunks: Chunks, seq: int, said_by: int, said_at: int, text: bytes) ->
 def _fact_changes(live: Live, text: bytes, rid: int, numbers: Numbers, rows: Rows) -> Dated:
     """Rows of facts that are new and of those that are gone; returns the ordering date."""
     if live.found is None or not live.found.text:
-        return index(_found_by(live, text), rid, numbers, rows.facts) if text else None
+        return index(live.type, text, rid, numbers, rows.facts) if text else None
     before, after = per_kind(), per_kind()
-    index(found_by(live.type, live.found.text), rid, numbers, before)
-    date = index(_found_by(live, text), rid, numbers, after) if text else None
+    index(live.type, live.found.text, rid, numbers, before)
+    date = index(live.type, text, rid, numbers, after) if text else None
     for kind in range(len(before)):
         rows.gone[kind].extend(set(before[kind]) - set(after[kind]))
         rows.facts[kind].extend(set(after[kind]) - set(before[kind]))
     return date
-
-
-def _found_by(live: Live, text: bytes) -> FoundBy:
-    """What its text is found by: text and facts come of one draft, or of neither."""
-    ready = live.stated.ready
-    return found_by(live.type, text) if ready is None or live.overlay is not PLAIN else ready.found_by
 
 
 _HISTORY = (

@@ -177,7 +177,7 @@ class _Line:
                 raise _NoAnswer("mapping-crashed", "the process that maps ended over it") from None
             except msgspec.MsgspecError:
                 self.end()
-                raise _NoAnswer("mapping-crashed", "the process that maps gave an answer that is none") from None
+                raise _NoAnswer("mapping-crashed", "the workbook made of it what is no JSON") from None
             except BaseException:  # asked no more: what comes now would be taken for the next answer
                 self.end()
                 raise

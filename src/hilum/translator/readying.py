@@ -1,4 +1,4 @@
-"""Drafts made ready to be saved: text and search facts, made here rather than on the loop that answers senders."""
+"""Drafts made ready to be saved: their text is made here rather than on the loop that answers senders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Readying:
         self._count = 0
 
     def of(self, draft: Draft) -> Draft:
-        """The same with `ready`. Raises msgspec.MsgspecError or FormatError for an element that is no JSON."""
+        """The same with `ready`."""
         name = (draft.type, draft.id)
         kept = self._kept.get(name)
         if kept is not None and _says_the_same(kept, draft):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct, structs
 
 from hilum import mapping
@@ -59,6 +58,7 @@ class Translator:
             record = read_stored(message.body, message.envelope.charset)
             context = mapping.Context.of(message.envelope)
             mapped = self._plan.run(record, context)
+            drafts = [self._readying.of(one) for one in mapped.drafts] if mapped.held is None else []
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)
         except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
@@ -74,16 +74,12 @@ class Translator:
             text = f"{faults[0].code}: {faults[0].message}; {len(faults)} such findings in all"
             return structs.replace(self._held(message, "resource-invalid", text, faults[0].location), sighted=sighted)
         is_decision = message.envelope.source == DECISIONS  # it says that two are two, and nothing else of them
-        try:
-            drafts = [self._readying.of(one) for one in mapped.drafts if not (is_decision and one.type == "Patient")]
-        except (msgspec.MsgspecError, HilumError):
-            return self._held(message, "mapping-crashed", "the workbook made of it what is no JSON")
         return Effects(
             seq=message.seq,
             partition=message.partition,
             at=mapped.at or message.envelope.received_at,
             key=message.envelope.key,
-            drafts=drafts,
+            drafts=[one for one in drafts if one.type != "Patient"] if is_decision else drafts,
             merges=mapped.merges,
             exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
             outgoing=tuple(self._route(message, record, mapped)),

@@ -9,7 +9,7 @@ import struct
 
 import msgspec
 
-from hilum.formats.fhir_version import definition_digest
+from hilum import __version__
 from hilum.model import Message
 
 __all__ = ["HEADER", "frame", "is_ready", "length_of", "messages_from", "messages_to"]
@@ -30,8 +30,8 @@ def length_of(header: bytes) -> int:
 
 
 def is_ready() -> bytes:
-    """What a translator says first. What it makes ready goes into an index, whose rules must be those of its engine."""
-    return b"ready " + definition_digest().encode()
+    """What a translator says first. What it makes is stored by its engine, which must be of the same release."""
+    return b"ready " + __version__.encode()
 
 
 messages_to = msgspec.msgpack.Encoder().encode

@@ -1,10 +1,9 @@
-"""A version of a FHIR resource as it is stored: what messages stated, its text, and what it is found by. No I/O."""
+"""A version of a FHIR resource as it is stored: what messages stated, and its text. No I/O."""
 
 from __future__ import annotations
 
-from .finding import definition_digest, found_by, make_ready
 from .patch import DEFAULTED, NOTHING, Slots, Stated, patch
-from .text import PLAIN, Overlay, Record, meta_text, own_meta, pack, serve, served_text, unpack
+from .text import PLAIN, Overlay, Record, make_ready, meta_text, own_meta, pack, serve, served_text, unpack
 
 __all__ = [
     "DEFAULTED",
@@ -14,8 +13,6 @@ __all__ = [
     "Record",
     "Slots",
     "Stated",
-    "definition_digest",
-    "found_by",
     "make_ready",
     "meta_text",
     "own_meta",

@@ -41,7 +41,7 @@ class Stated(Struct, frozen=True):
     times: dict[str, int] = {}
     gone: frozenset[str] = frozenset()
     slots: dict[str, Slots] = {}
-    ready: Ready | None = None  # its text and facts, where a draft that says all of it brought them
+    ready: Ready | None = None  # its text, where a draft that says all of it brought it
 
 
 NOTHING = Stated()

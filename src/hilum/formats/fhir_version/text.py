@@ -13,10 +13,22 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hilum.formats import fhir
+from hilum.model import Draft, Ready
 
-from .patch import Slots, Stated
+from .patch import NOTHING, Slots, Stated, patch
 
-__all__ = ["PLAIN", "Overlay", "Record", "meta_text", "own_meta", "pack", "parts_of", "serve", "served_text", "unpack"]
+__all__ = [
+    "PLAIN",
+    "Overlay",
+    "Record",
+    "make_ready",
+    "meta_text",
+    "own_meta",
+    "pack",
+    "serve",
+    "served_text",
+    "unpack",
+]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -53,11 +65,6 @@ _from_json = msgspec.json.Decoder(dict[str, Raw]).decode
 
 def pack(record: Record) -> bytes:
     """A record -> its stored text (not compressed)."""
-    return b"\0".join((record.id.encode(), *parts_of(record)))
-
-
-def parts_of(record: Record) -> tuple[bytes, bytes, bytes]:
-    """What comes after the id: meta, elements, extra."""
     stated, overlay = record.stated, record.overlay
     rest, meta_text = stated.elements, b""
     if "meta" in rest:
@@ -66,7 +73,12 @@ def parts_of(record: Record) -> tuple[bytes, bytes, bytes]:
     extra = b""
     if stated.times or stated.gone or stated.slots or overlay is not PLAIN:
         extra = _to_extra(_Extra(stated.times, tuple(sorted(stated.gone)), stated.slots, overlay))
-    return meta_text, _to_json(rest), extra
+    return b"\0".join((record.id.encode(), meta_text, _to_json(rest), extra))
+
+
+def make_ready(draft: Draft) -> Ready:
+    """The text of a draft where nothing is stored of its resource, whenever it was said."""
+    return Ready(pack(Record(draft.id, patch(NOTHING, draft, 0))))
 
 
 @lru_cache(maxsize=1_024)  # a ward or a physician is in every other message
