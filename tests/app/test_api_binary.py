@@ -17,6 +17,8 @@ from hilum.config import InCare, Tie
 
 pytestmark = pytest.mark.anyio
 
+_numbers = itertools.count()
+
 PDF = b"%PDF-1.4 a letter"
 AS_FHIR = {"Accept": "application/fhir+json"}
 _numbers = itertools.count()
