@@ -151,6 +151,16 @@ def test_a_number_that_was_a_text_with_zeros_is_named_with_its_cell() -> None:
     assert "007" in next(one.message for one in plan.findings if one.code == "cell-number")
 
 
+def test_a_number_in_the_key_of_a_new_line_is_compared_with_lines_of_its_own_table_alone() -> None:
+    def change(book: Any) -> None:
+        rows = book["rows"]
+        rows.delete_rows(2)  # a line is missing that has no column `code`
+        cell = at(book["maps"], "007", "code")
+        cell.value, cell.number_format = 1e25, "General"
+
+    assert ("cell-number", "maps!C3") in found(planned(change))
+
+
 @pytest.mark.parametrize(
     ("value", "code"),
     [

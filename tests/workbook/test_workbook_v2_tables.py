@@ -120,6 +120,17 @@ def test_a_slip_of_the_pen_is_repaired_and_said(slip: str, repair: str) -> None:
     assert repair in reason.split(", ")
 
 
+def test_a_step_that_was_left_out_and_a_letter_case_are_repaired_where_they_can_mean_one_thing_only() -> None:
+    mime = line("PID-3", "ST", "photo.contenttype", "code")
+    assert lint(mime) == [("repaired", "item-named, name-corrected, code-without-map")]
+    other = NAME.replace("PID[Patient]", "PID[DocumentReference]")
+    text = HEAD + line("PID-3", "FT", "content[2].data", "base64Binary")
+    found = read_v2_tables([(other, text)])
+    assert [one.reason for one in found.lint] == ["step-put-in"]
+    assert "DocumentReference.content[i2].attachment.data" in found.rows
+    assert lint(line("PID-3", "ST", "maritalStatus.coding.value", "string")) == [("left-out", "target-unknown")]
+
+
 def test_an_extension_of_another_resource_takes_the_url_of_its_own_line() -> None:
     named = "generalPractitioner(Practitioner.extension[1]"
     url = line("PID-3", "ST", f"{named}.uri)", "uri", assignment='"http://example.org/x"')

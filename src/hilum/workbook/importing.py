@@ -189,7 +189,8 @@ class _Planner:
             return self.merged[key].cells[cell.column]
         if cell.column not in key_columns(key[0]):
             return ""
-        lost = (self.merged[other].cells[cell.column] for other in self.merged if other not in self.sheets.lines)
+        gone = (other for other in self.merged if other[0] == key[0] and other not in self.sheets.lines)
+        lost = (self.merged[other].cells[cell.column] for other in gone)
         return next((text for text in lost if _same_number(text, cell.shown)), "")
 
 

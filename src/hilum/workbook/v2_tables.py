@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field, structs
 
-from hilum.definitions import element
+from hilum.definitions import children, element
 from hilum.errors import ConfigError
 from hilum.mapping import columns_of, compile_workbook, read_workbook
 from hilum.workbook.v2_conditions import Untranslatable, translate_condition
@@ -52,6 +52,7 @@ _BY_FHIR = {
     "positiveInt": dict.fromkeys(("NM", "SI"), "integer"),
     "unsignedInt": dict.fromkeys(("NM", "SI"), "integer"),
     "decimal": {"NM": "decimal", "varies": "decimal"},
+    "base64Binary": dict.fromkeys(("ST", "TX", "FT"), "data"),
     "uri": dict.fromkeys(("ST", "HD", "ID", "CWE"), "uri"),
     "url": dict.fromkeys(("ST", "HD"), "url"),
     "Reference": dict.fromkeys(("XCN", "XON", "PL", "CWE", "HD", "XPN", "CNN"), "display"),
@@ -312,7 +313,17 @@ def _target(line: _Line, type_: str, resource: str, urls: Mapping[str, str], rep
             continue
         found = element(type_, path)
         if found is None:
-            raise _LeftOut("target-unknown", f"R4 has no {type_}.{path}")
+            between, right = _meant(type_, path.rpartition(".")[0], name)
+            if not right:
+                raise _LeftOut("target-unknown", f"R4 has no {type_}.{path}")
+            repairs.append("step-put-in" if between else "name-corrected")
+            if between and (above := element(type_, path := f"{path.rpartition('.')[0]}.{between}")) is not None:
+                text += f".{between}" + (f"[{_item(None, line.source)}]" if above.is_list else "")
+            else:
+                path = path.rpartition(".")[0]
+            name, path = right, f"{path}.{right}".removeprefix(".")
+            found = element(type_, path)
+            assert found is not None
         leaf = found.types[0].code if len(found.types) == 1 else line.fhir
         text += f".{name}"
         if found.is_list:
@@ -322,6 +333,29 @@ def _target(line: _Line, type_: str, resource: str, urls: Mapping[str, str], rep
         elif item:
             repairs.append("index-dropped")
     return text, leaf
+
+
+def _meant(type_: str, path: str, name: str) -> tuple[str, str]:
+    """(step that was left out, name) of an element that R4 has not: one letter case off, or one level further down.
+
+    Only what can be meant alone: `occurrenceTIming`, and `content.data` for `content.attachment.data`. ("", "") else.
+    """
+    known = [one for one in _named(type_, path) if one not in ("extension", "modifierExtension")]
+    cased = [one for one in known if one.casefold() == name.casefold()]
+    if len(cased) == 1:
+        return "", cased[0]
+    below = [step for step in known if path and element(type_, f"{path}.{step}.{name}") is not None]
+    return (below[0], name) if len(below) == 1 else ("", "")
+
+
+def _named(type_: str, path: str) -> Iterator[str]:
+    """The children of an element as paths name them: a choice by each of its types."""
+    for name, child in children(type_, path).items():
+        base = name.removesuffix("[x]")
+        codes = [one.code for one in child.types] if base != name else []
+        yield from (f"{base}{code[0].upper()}{code[1:]}" for code in codes)
+        if base == name:
+            yield name
 
 
 def _item(item: str | None, source: str) -> str:
