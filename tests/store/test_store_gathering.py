@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from hilum.store.gathering import MOST, QUIET_TURNS, Gathering
+from hilum.store import gathering as module
+from hilum.store.gathering import MOST, QUIET_SECONDS, QUIET_TURNS, Gathering
 
 pytestmark = pytest.mark.anyio
 
@@ -75,3 +76,23 @@ async def test_nobody_waits_for_more_than_the_most() -> None:
     queue = list(range(MOST))
     await gathering.gather(queue)
     assert len(queue) == MOST
+
+
+async def test_nobody_is_waited_for_while_other_work_makes_the_turns_of_the_loop_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += QUIET_SECONDS
+        return now
+
+    monkeypatch.setattr(module, "monotonic", clock)
+    gathering = Gathering()
+    gathering.end([1, 2], [])
+    queue = [1]
+    coming = asyncio.create_task(come(queue, 1, 3))
+    await gathering.gather(queue)
+    assert queue == [1]
+    await coming

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sized
+from time import monotonic
 
 __all__ = ["Gathering"]
 
 MOST = 64  # nobody waits for more than these
 QUIET_TURNS = 8  # of the event loop, some microseconds each: after so many without anybody new, nobody is waited for
+QUIET_SECONDS = 0.005  # the same, where other work makes the turns long
 
 
 class Gathering:
@@ -24,11 +26,12 @@ class Gathering:
 
     async def gather(self, queue: Sized) -> None:
         """Return once all who were there last time are in `queue`, or nobody came for some turns of the loop."""
-        seen = quiet = 0
-        while len(queue) < self._expected and quiet < QUIET_TURNS:
-            quiet = quiet + 1 if len(queue) == seen else 0
-            seen = len(queue)
+        seen, quiet, last = len(queue), 0, monotonic()
+        while len(queue) < self._expected and quiet < QUIET_TURNS and monotonic() - last < QUIET_SECONDS:
             await asyncio.sleep(0)
+            quiet += 1
+            if len(queue) > seen:
+                seen, quiet, last = len(queue), 0, monotonic()
 
     def end(self, taken: Sized, queue: Sized) -> None:
         """A group was committed, and so many wait already: all of these may come again together."""
