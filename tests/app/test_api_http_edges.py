@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from typing import Any
 
 import pytest
 from api_support import World, code_of, patient, store
 from test_api_writes import ADA, writer
+
+from hilum.app.api.writing import WritingRules
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +153,23 @@ async def test_a_modifier_that_is_not_offered_is_refused_though_handling_is_leni
         unknown = await client.get("/fhir/Patient?shoesize:exact=x")
     assert (answer.status_code, code_of(answer)) == (400, "search-modifier-unknown")
     assert unknown.status_code == 200
+
+
+async def test_large_bodies_are_judged_beside_the_event_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    def judge(_: bytes) -> tuple[()]:
+        threads.append(threading.current_thread())
+        return ()
+
+    world = World(writing=WritingRules(validate=judge))
+    large = {**ADA, "name": [{"family": "x" * 200} for _ in range(1_000)]}
+    async with writer(world) as client:
+        id_ = (await client.post("/fhir/Patient", json=large)).json()["id"]
+        await client.put(f"/fhir/Patient/{id_}", json={**large, "id": id_, "active": True})
+        await client.post("/fhir/Patient/$validate", json=large)
+        await client.get(f"/fhir/Patient/{id_}/$validate")
+        patch = [{"op": "add", "path": "/gender", "value": "male"}]
+        await client.patch(f"/fhir/Patient/{id_}", json=patch, headers={"Content-Type": "application/json-patch+json"})
+    assert len(threads) == 5
+    assert threading.main_thread() not in threads

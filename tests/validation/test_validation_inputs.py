@@ -45,6 +45,27 @@ def test_bundles_in_bundles_end() -> None:
     assert "resource-too-deep" in {one.code for one in VALIDATOR.validate(bundle)}
 
 
+def test_of_a_body_of_nothing_but_faults_the_first_thousand_are_told() -> None:
+    one = {"resourceType": "Patient"} | {f"x{number}": 1 for number in range(700)}
+    for body, count in (
+        (one, 700),
+        ({"resourceType": "Bundle", "type": "batch", "entry": [{"resource": one}] * 4}, 1000),
+    ):
+        codes = [each.code for each in VALIDATOR.validate(body)]
+        assert codes.count("element-unknown") == count
+        assert codes.count("faults-untold") == (count == 1000)
+
+
+@pytest.mark.parametrize("given_", [1, "x"])
+def test_of_a_vast_resource_the_first_fault_is_told(given_: Any) -> None:
+    report = VALIDATOR.validate(
+        {"resourceType": "Patient", "name": [{"given": ["x"]}] * 30_000 + [{"given": [given_]}]}
+    )
+    assert [(one.code, one.location) for one in report] == [("type-wrong", "Patient.name[30000].given[0]")] * (
+        given_ == 1
+    )
+
+
 @settings(max_examples=150, deadline=None)
 @given(name=st.sampled_from(sorted(GOOD)), key=st.data(), value=VALUES)
 def test_any_value_in_any_place_gets_an_answer(name: str, key: st.DataObject, value: Any) -> None:

@@ -33,6 +33,9 @@ _FORMS = {
 }
 
 
+LONGEST_NAME = 64  # that is compared with the known ones
+
+
 def explain(
     definitions: Definitions,
     schema: Json,
@@ -141,7 +144,7 @@ def _missing(holder: Any, name: str, at: Callable[[str], str]) -> Iterator[Findi
 
 def _unknown(holder: Any, name: str, at: Callable[[str], str]) -> Finding:
     known = list(holder.get("properties", {})) if isinstance(holder, dict) else []
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, known, n=1) if len(name) <= LONGEST_NAME else []
     hint = f"did you mean `{close[0]}`?" if close else "what R4 does not know goes into an extension"
     return finding("element-unknown", "R4 knows no such element here", at(name), hint=hint)
 

@@ -16,6 +16,8 @@ from .where import Where
 
 __all__ = ["Shapes"]
 
+VAST = 20_000  # parts of a value
+
 Json = dict[str, Any]
 
 
@@ -31,10 +33,14 @@ class Shapes:
         return self._of(structure)[0].is_valid(value)
 
     def faults(self, structure: Structure, value: Any, where: Where) -> Iterator[Finding]:
-        """What is wrong, each thing once."""
+        """What is wrong, each thing once; of a vast value the first alone, as the engine finds all at once.
+
+        A body of a million faults would else hold everybody up for half a minute.
+        """
         validator, schema = self._of(structure)
+        errors = _first(validator, value) if _is_vast(value) else validator.iter_errors(value)
         said: set[tuple[str, str, str]] = set()
-        for one in explain(self._definitions, schema, validator.iter_errors(value), where):
+        for one in explain(self._definitions, schema, errors, where):
             key = (one.code, one.location, one.message)
             if key not in said:
                 said.add(key)
@@ -49,3 +55,21 @@ class Shapes:
             compiled = jsonschema_rs.Draft202012Validator(schema, pattern_options=options, validate_formats=False)
             found = self._compiled[structure.name] = (compiled, schema)
         return found
+
+
+def _first(validator: jsonschema_rs.Draft202012Validator, value: Any) -> Iterator[jsonschema_rs.ValidationError]:
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        yield error
+
+
+def _is_vast(value: Any) -> bool:
+    """Whether it has more parts than that; counted no further."""
+    count, left = 0, [value]
+    while left and count <= VAST:
+        one = left.pop()
+        if isinstance(one, dict | list):
+            count += len(one)
+            left.extend(one.values() if isinstance(one, dict) else one[:VAST])
+    return count > VAST

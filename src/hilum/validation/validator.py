@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ __all__ = ["Report", "Validator"]
 
 Json = dict[str, Any]
 MOST_DEPTH = 8  # bundles in bundles in bundles
+MOST_FAULTS = 1_000  # of shape that are told of one resource and all that is in it
 
 
 class Report(Struct, frozen=True):
@@ -117,6 +119,7 @@ class _Pass:
     def __init__(self, validator: Validator, seen: Seen) -> None:
         self._of, self._seen = validator, seen
         self.count = 0
+        self._left = MOST_FAULTS
 
     def top(self, resource: Any, profiles: Sequence[str], type_: str) -> None:
         if not isinstance(resource, dict):
@@ -144,7 +147,7 @@ class _Pass:
         if fits:
             walk(self._of._plans.plan(structure), resource, where, run)
         else:
-            self._seen.findings.extend(self._of._shapes.faults(structure, resource, where))
+            self._faults(structure, resource, where)
             run.nested.extend(inside_by_hand(resource, where))
         if run.nested:
             self._inside(resource, where, run, depth, fits=fits)
@@ -197,4 +200,14 @@ class _Pass:
         if self._of._shapes.fits(profile, resource):
             self._of._rules(profile, resource, where, Run(self._seen, resource))
         else:
-            self._seen.findings.extend(self._of._shapes.faults(profile, resource, where))
+            self._faults(profile, resource, where)
+
+    def _faults(self, structure: Structure, resource: Json, where: Where) -> None:
+        """What does not fit, as far as anybody reads it: a body of nothing but faults costs no more than others."""
+        if self._left < 0:
+            return
+        found = list(islice(self._of._shapes.faults(structure, resource, where), self._left + 1))
+        self._seen.findings.extend(found[: self._left])
+        self._left -= len(found)
+        if self._left < 0:
+            self._seen.report("faults-untold", f"more is wrong than the first {MOST_FAULTS} faults", where)

@@ -42,6 +42,7 @@ ISSUE_TYPES = {
     "reference-dangling": "not-found",
     "reference-wrong-type": "value",
     "resource-too-deep": "too-long",
+    "faults-untold": "too-long",
     "resource-type-unknown": "not-supported",
     "slice-many": "structure",
     "slice-missing": "required",

@@ -22,7 +22,16 @@ from hilum.errors import FormatError
 from hilum.formats import fhir
 from hilum.formats.fhir import Issue, IssueSeverity
 
-__all__ = ["Content", "Validator", "by_definitions", "check_media", "content_of", "decode_json", "r4_validator"]
+__all__ = [
+    "LARGE",
+    "Content",
+    "Validator",
+    "by_definitions",
+    "check_media",
+    "content_of",
+    "decode_json",
+    "r4_validator",
+]
 
 Validator = Callable[[bytes], Sequence[Issue]]
 
@@ -47,6 +56,7 @@ def r4_validator() -> Validator:
 
 _JSON = frozenset({"application/fhir+json", "application/json", "text/json"})
 MOST_ISSUES = 50
+LARGE = 128 * 1024  # bytes of a body that is read and validated beside the event loop
 # an empty text, one that begins with white space or with what may be some, an empty array or object
 _EMPTY = re.compile(rb'"["\x00-\x20\x80-\xff\\]|\[\]|\{\}')
 _members = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from hilum.app.api.auth import forbidden
 from hilum.app.api.bundles import instant
-from hilum.app.api.contents import Content, check_media, content_of, decode_json
+from hilum.app.api.contents import LARGE, Content, check_media, content_of, decode_json
 from hilum.app.api.entries import CONDITIONS, Entry, answer_of, at_entry, body_of, entries_of, phrase, response_of
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply, problem_reply
 from hilum.app.api.negotiation import check_format, return_preference
@@ -35,7 +35,6 @@ from hilum.repository import Change, Did, Query, Repository, Stored, Verb, Write
 __all__ = ["Dispatch", "Transactions"]
 
 STEP = 100  # answers that are written before others get their turn
-LARGE = 128 * 1024  # bytes of a bundle that is read beside the event loop
 
 Dispatch = Callable[[str, str, list[tuple[bytes, bytes]], bytes, Call], Awaitable[Reply]]
 

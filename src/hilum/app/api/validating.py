@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from hilum.app.api.contents import by_definitions, check_media, content_of, decode_json
+from hilum.app.api.contents import LARGE, by_definitions, check_media, content_of, decode_json
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.negotiation import check_format
 from hilum.app.api.outcomes import Problem, issue
@@ -30,8 +31,13 @@ class Validation:
         """`POST [base]/[type]/$validate` with the resource, or with Parameters that hold it."""
         type_ = self._type(call)
         check_media(call.header("content-type"))
-        resource, profiles = _asked(decode_json(await call.body(MAX_RESOURCE)))
-        return self._judge(resource, type_, (*self._profiles(call), *profiles))
+        body, named = await call.body(MAX_RESOURCE), self._profiles(call)
+
+        def judged() -> Reply:
+            resource, profiles = _asked(decode_json(body))
+            return self._judge(resource, type_, (*named, *profiles))
+
+        return await asyncio.to_thread(judged) if len(body) > LARGE else judged()
 
     async def of_stored(self, call: Call) -> Reply:
         """`GET [base]/[type]/[id]/$validate`: what is stored."""
@@ -40,7 +46,12 @@ class Validation:
         stored = seen(self._repository, call.sight, type_, call.params["id"])
         if stored is None or stored.deleted:
             raise Problem("resource-unknown", 404, "not-found", f"there is no {type_} with this id")
-        return self._judge(fhir.decode(stored.body), type_, self._profiles(call))
+        body, named = stored.body, self._profiles(call)
+
+        def judged() -> Reply:
+            return self._judge(fhir.decode(body), type_, named)
+
+        return await asyncio.to_thread(judged) if len(body) > LARGE else judged()
 
     def _type(self, call: Call) -> str:
         type_: str = call.params["type"]

@@ -5,6 +5,7 @@ A change is answered after its commit; its audit row is part of that commit.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum.app.api.binaries import is_raw, resource_of
-from hilum.app.api.contents import Content, Validator, check_media, content_of, decode_json, r4_validator
+from hilum.app.api.contents import LARGE, Content, Validator, check_media, content_of, decode_json, r4_validator
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.identities import with_identities
 from hilum.app.api.negotiation import check_format, return_preference
@@ -240,6 +241,11 @@ class Writing:
         else:
             check_media(kind)
             body = await call.body(MAX_RESOURCE)
+        if len(body) > LARGE:
+            return await asyncio.to_thread(self._read, body, type_)
+        return self._read(body, type_)
+
+    def _read(self, body: bytes, type_: str) -> Content:
         return content_of(decode_json(body), self._rules.validate, type_)
 
     def _condition(self, call: Call, type_: str) -> Query:
@@ -293,7 +299,8 @@ class Writing:
             if asked.if_absent or (asked.if_versions is not None and stored.version not in asked.if_versions):
                 text = f"it is version {stored.version}, not the one that was asked for: read it again"
                 raise Problem("version-conflict", 412, "conflict", text)
-            content = self.patched(stored, patch)
+            is_large = len(stored.body) > LARGE
+            content = await asyncio.to_thread(self.patched, stored, patch) if is_large else self.patched(stored, patch)
             change = Change(Verb.UPDATE, stored.type, stored.id, content.elements, if_versions=(stored.version,))
             try:
                 return await self._write(call, change, content)
