@@ -17,6 +17,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "monotonic", lambda: 0.0)
+
+
 async def come(queue: list[int], count: int, turns: int) -> None:
     """One after the other, so many turns of the loop apart."""
     for n in range(count):
