@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import structs
 
 from hilum.formats.fhir_version import make_ready
@@ -44,10 +46,14 @@ class Readying:
 
 
 def _says_the_same(one: Draft, other: Draft) -> bool:
-    """In the same order, too: what is stored does not depend on what was remembered."""
     return (
-        (one.elements is other.elements or list(one.elements.items()) == list(other.elements.items()))
-        and list(one.defaults.items()) == list(other.defaults.items())
+        _is_same(one.elements, other.elements)
+        and _is_same(one.defaults, other.defaults)
         and one.cleared == other.cleared
-        and list(one.slots.items()) == list(other.slots.items())
+        and _is_same(one.slots, other.slots)
     )
+
+
+def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """In the same order, too: what is stored does not depend on what was remembered."""
+    return one is other or (one == other and list(one) == list(other))
