@@ -225,11 +225,15 @@ def test_check_writes_the_schemas_again(tmp_path: Path, hilum_: Call) -> None:
     assert len(json.loads(done.stdout)["files"]) == len(list((tmp_path / "schemas").glob("*.schema.json"))) == 6
 
 
-def test_a_pipe_that_nobody_reads_ends_quietly() -> None:
+@pytest.mark.parametrize("words", [["--help"], ["map"]])
+def test_a_pipe_that_nobody_reads_ends_quietly(words: list[str], tmp_path: Path) -> None:
+    message = tmp_path / "admit.hl7"
+    message.write_bytes(b"MSH|^~\\&|E|H|||20260302083000-0500||ADT^A01|1|P|2.5.1\rPID|1||1^^^H^MR||Li^Ann\rPV1|1|I\r")
     reading, writing = os.pipe()
     os.close(reading)
+    arguments = [*words, *([str(message)] * 20 if words == ["map"] else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "hilum.app.cli", "--help"], stdout=writing, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-m", "hilum.app.cli", *arguments], stdout=writing, stderr=subprocess.PIPE, check=False
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")

@@ -113,6 +113,18 @@ def test_an_explanation_takes_a_folder_without_a_path(folder: Path, call: Call) 
     assert len(without_path["values"]) > 3
 
 
+def test_an_explanation_names_no_row_that_came_after_the_version_was_made(folder: Path, call: Call) -> None:
+    one = f"Patient/{patient_id(folder)}"
+    before = call.json("explain", one, folder)["values"]
+    tables = folder / "workbook"
+    tables.mkdir(exist_ok=True)
+    late = "row_id,anchor,source,type,target,transform\nsite-late,PID,PID-5.1,ST,Patient.contact[+].name.text,text\n"
+    (tables / "rows-late.csv").write_text(late)
+    assert call.json("explain", one, folder)["values"] == before
+    assert call("explain", one, "contact", folder) == 1
+    assert "value-unexplained" in call.err
+
+
 def test_a_folder_with_findings_tells_each_once(folder: Path, call: Call) -> None:
     (folder / "integration.yaml").write_text("use: x\nownrs: {}\n")
     assert call("messages", "list", folder) == 1

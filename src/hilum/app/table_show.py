@@ -59,6 +59,8 @@ def show_table(
         context = mapping.Context("map", receiver if "|" in receiver else f"{receiver}|", time.time_ns() // 1000)
         found = (one for file in files for one in _lines(plan, file, context, others, trace=trace))
         return _show(plan, found, as_json=as_json)
+    except BrokenPipeError:  # who read what is printed has gone: the file is fine
+        raise
     except OSError as error:
         print(f"hilum: {error.filename} cannot be read: {error.strerror}", file=sys.stderr)
     return USAGE

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 from msgspec import Raw, Struct
 
@@ -84,7 +86,12 @@ def _explain(opened: Opened, type_: str, id_: str, path: str) -> list[_Found]:
         if version.seq <= 0:
             continue
         message = opened.journal.get(version.seq)
-        traces = [trace for trace in _traces(plan, message, type_, id_) if _is_under(trace.path, path)]
+        there = set(_paths(msgspec.json.decode(version.body))) if version.body else set()
+        traces = [
+            trace
+            for trace in _traces(plan, message, type_, id_)
+            if _is_under(trace.path, path) and _plain(trace.path) in there
+        ]
         fresh = [trace for trace in traces if _element(trace.path) not in seen]
         if fresh:
             found.append(_Found(version.version, message, fresh))
@@ -100,6 +107,23 @@ def _traces(plan: Plan, message: Message, type_: str, id_: str) -> list[Trace]:
     record = read_stored(message.body, message.envelope.charset)
     traces = plan.trace(record, Context.of(message.envelope))
     return [trace for trace in traces if (trace.type, trace.id) == (type_, id_)]
+
+
+def _paths(value: Any, at: str = "") -> Iterator[str]:
+    """Every element of a stored version without indices: rows that came later wrote nothing into it."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _paths(one, at)
+        return
+    yield at
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _paths(inner, f"{at}.{name.removeprefix('_')}".removeprefix("."))
+
+
+def _plain(path: str) -> str:
+    """A traced path as `_paths` says it."""
+    return ".".join(step.removeprefix("_") for step in _INDEX.sub("", path).split("."))
 
 
 def _is_under(traced: str, asked: str) -> bool:

@@ -173,6 +173,8 @@ def _map_file(plan: mapping.Plan, file: Path, folder: Path | None, source: str, 
         with opened(file, described) as content:
             found = map_records(plan, content, described, trace=trace)
             return _show((_of_record(str(file), one) for one in found), as_json=as_json)
+    except BrokenPipeError:  # who read what is printed has gone: the file is fine
+        raise
     except OSError as error:
         print(f"hilum: {file} cannot be read: {error.strerror}", file=sys.stderr)
     except ConfigError as error:

@@ -92,6 +92,8 @@ def _validate(validator: Validator, name: str, profiles: list[str], totals: _Tot
             report = validator.report(raw, profiles=profiles)
             totals.add(report)
             _print(place, report, as_json=as_json)
+    except BrokenPipeError:  # who read what is printed has gone: the file is fine
+        raise
     except OSError as error:
         print(f"hilum: {name} cannot be read: {error.strerror}", file=sys.stderr)
         return False

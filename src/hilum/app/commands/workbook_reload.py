@@ -27,5 +27,8 @@ def command(folder: Folder = Path(), *, environment: Environment = None, json: J
     if json:
         print_json({"asked": True})
     else:
-        print("asked: a running hilum takes the workbook within a second; one that starts later takes it anyway")
+        print(
+            "asked: a running hilum takes the workbook once it has compiled it, and its log says so; "
+            "one that starts later takes it anyway"
+        )
     return 0
