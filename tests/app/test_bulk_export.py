@@ -175,6 +175,21 @@ async def test_exports_of_patients_and_groups_keep_to_compartments(world: World)
         answer = await client.post("/fhir/Patient/$export", json=body, headers=ASYNC)
         manifest = (await finished(client, answer.headers["content-location"])).json()
         assert [(one["type"], one["count"]) for one in manifest["output"]] == [("Observation", 4)]
+        assert manifest["error"] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "why"), [("Patient", "are not here"), ("Group/g1", "are no members of this group")]
+)
+async def test_patients_that_are_asked_for_and_not_there_are_told(world: World, address: str, why: str) -> None:
+    await fill(world)
+    asked = [{"name": "patient", "valueReference": {"reference": f"Patient/{one}"}} for one in ("p1", "nobody")]
+    async with world.client() as client:
+        body = {"resourceType": "Parameters", "parameter": asked}
+        answer = await client.post(f"/fhir/{address}/$export", json=body, headers=ASYNC)
+        manifest = (await finished(client, answer.headers["content-location"])).json()
+        told = await client.get(manifest["error"][0]["url"])
+    assert f"1 of those that were asked for {why}: Patient/nobody" in told.text
 
 
 async def test_types_filters_elements_and_times_narrow_an_export(world: World) -> None:

@@ -21,8 +21,8 @@ from hilum.app.api.bundles import instant
 from hilum.app.api.exchange import Call, Handler, Reply
 from hilum.app.api.negotiation import JSON, check_format, is_strict, takes_gzip
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.sight import EVERYTHING, seen
-from hilum.app.bulk.asking import Export, asked_for
+from hilum.app.api.sight import EVERYTHING, Sight, seen
+from hilum.app.bulk.asking import Export, absent_note, asked_for
 from hilum.app.bulk.exporting import FAILED, ExportFile, ExportJob
 from hilum.formats import fhir
 from hilum.repository import Repository
@@ -126,10 +126,16 @@ class BulkExport:
         if not types or (hidden and is_strict(call.header("prefer"))):
             raise out_of_scope((hidden or ["Patient"])[0])
         notes = (*asked.notes, *(f"_type: no scope of this token allows to search {one}" for one in hidden))
+        if patients is None and asked.patients is not None and sight.sees_type("Patient"):
+            notes += absent_note([one for one in asked.patients if not self._is_here(sight, one)], "are not here")
         asked = msgspec.structs.replace(asked, types=types, limits=limits, notes=notes)
         job = await self._exports.take(call.actor, asked)
         call.detail = f"export={job.id} types={len(types)}"
         return Reply(202, b"", {"Content-Location": f"{self._base}/$export-status/{job.id}"})
+
+    def _is_here(self, sight: Sight, id_: str) -> bool:
+        stored = seen(self._repository, sight, "Patient", id_)
+        return stored is not None and not stored.deleted
 
     def _members(self, call: Call, id_: str) -> list[str]:
         """R4 group.html: members of the Group that are patients and not inactive.

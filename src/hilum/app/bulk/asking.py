@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from hilum.formats import fhir
 from hilum.repository import Limits, SearchTerm, Stored, is_within
 from hilum.safeguards import SUPPORTING_TYPES
 
-__all__ = ["Export", "asked_for"]
+__all__ = ["Export", "absent_note", "asked_for"]
 
 FORMATS = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
 _NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]*\?)")
@@ -24,6 +24,7 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+
 _ELEMENT = re.compile("(?:([A-Z][A-Za-z]*)\\.)?([a-z][A-Za-z0-9]*)")
 _NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 MOST_FILTERS = 100
+MOST_NAMED = 20  # patients in one note
 
 
 class Export(Struct, frozen=True):
@@ -49,6 +50,7 @@ def asked_for(
     """Read the parameters. Raises Problem 400: `export-format-unsupported`, `parameter-invalid`, `-unsupported`."""
     reader = _Reader(strict=strict)
     chosen = list(patients) if patients is not None else None
+    absent: tuple[str, ...] = ()
     for name, value in pairs:
         if name in _READ:
             _READ[name](reader, value)
@@ -60,6 +62,7 @@ def asked_for(
             reader.ignore(name, "this server does not offer it")
     if patients is not None and reader.picked:
         chosen = [one for one in patients if one in set(reader.picked)]
+        absent = absent_note(set(reader.picked) - set(patients), "are no members of this group")
     types = reader.types or [one for one in fhir.RESOURCE_TYPES if one not in _NOT_STORED]
     if is_of_patients:
         types = [one for one in types if one in OF_PATIENTS or one in SUPPORTING_TYPES]
@@ -74,7 +77,7 @@ def asked_for(
         None,
         is_of_patients,
         tuple(dict.fromkeys(chosen)) if chosen is not None else None,
-        tuple(f"{one.name} was ignored: {one.why}" for one in reader.ignored),
+        (*(f"{one.name} was ignored: {one.why}" for one in reader.ignored), *absent),
     )
 
 
@@ -170,3 +173,13 @@ def _patient(value: str) -> str:
 
 def _invalid(name: str, why: str) -> Problem:
     return Problem("parameter-invalid", 400, "value", f"{name} cannot be used: {why}", parameter=name)
+
+
+def absent_note(ids: Collection[str], why: str) -> tuple[str, ...]:
+    """What the error file says of patients that are asked for and not exported (Bulk Data IG 2.0, `patient`)."""
+    if not ids:
+        return ()
+    named = ", ".join(f"Patient/{one}" for one in sorted(ids)[:MOST_NAMED])
+    return (
+        f"patient: {len(ids)} of those that were asked for {why}: {named}{' ...' if len(ids) > MOST_NAMED else ''}",
+    )
