@@ -45,7 +45,9 @@ def _remembered(generator: Shaping) -> int:
 _ARGUMENTS = "i, slot, L, S, F, I, R, W, C, D, X"
 
 
-def _segment_unit(generator: Shaping) -> tuple[tuple[str, ...], tuple[tuple[str, int, bool], ...]]:
+def _segment_unit(
+    generator: Shaping, made: frozenset[str] | None
+) -> tuple[tuple[str, ...], tuple[tuple[str, int, bool], ...]]:
     code = generator.code
     opened = [resource for resource in _resources(generator.everything, "key") if generator.key_lines(resource)]
     for at, resource in enumerate(opened):
@@ -66,7 +68,8 @@ def _segment_unit(generator: Shaping) -> tuple[tuple[str, ...], tuple[tuple[str,
     for at, resource in enumerate(dict.fromkeys((*_resources(everything, "key"), *_resources(everything, "element")))):
         elements = generator.element_lines(resource)
         own = resource in generator.opened
-        if resource in opened or (elements and not own):
+        is_made = resource in opened and (made is None or resource in made)
+        if is_made or (elements and not own):
             late = any(line.rule.transform.name == "targets" for line in elements)
             _put_fill(generator, at, resource, elements, own=own)
             fills.append((resource, at, late))
@@ -264,8 +267,11 @@ def generate(
     trace: bool = False,
     base: Unit | None = None,
     special: Special | None = None,
+    made: frozenset[str] | None = None,
 ) -> Unit:
     """The unit of one place; with `special`, made for messages of which that much is known (`base`: the general unit).
+
+    `made`: the only resources that drafts are made of; None: all.
 
     Raises ShapeProblem when two rows want an element to be two things.
     """
@@ -287,7 +293,7 @@ def generate(
     if place.field:
         _field_unit(generator)
     else:
-        opens, fills = _segment_unit(generator)
+        opens, fills = _segment_unit(generator, made)
         merges = _put_merges(generator)
     return Unit(
         place,

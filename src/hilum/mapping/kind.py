@@ -21,9 +21,15 @@ class Library:
     """Generated code of one workbook. Kinds whose rows at a place are the same share it."""
 
     def __init__(
-        self, params: dict[str, str], slotted: set[tuple[str, str]], choices: dict[tuple[str, str], tuple[str, ...]]
+        self,
+        params: dict[str, str],
+        slotted: set[tuple[str, str]],
+        choices: dict[tuple[str, str], tuple[str, ...]],
+        *,
+        made: frozenset[str] | None = None,
     ) -> None:
-        self.params, self._slotted, self._choices = params, slotted, choices
+        """`made`: the only resources that are made of their key rows; None: all."""
+        self.params, self._slotted, self._choices, self._made = params, slotted, choices, made
         self._units: dict[tuple[object, ...], tuple[Unit, CodeType]] = {}
         self._next = 0
 
@@ -49,6 +55,7 @@ class Library:
                 trace=trace,
                 base=base,
                 special=special,
+                made=self._made,
             )
             self._next += len(rules)
             where = f"{place.segment}-{place.field}" if place.field else place.segment
@@ -65,11 +72,10 @@ def _names_kind(rule: Rule) -> bool:
 class Kind:
     """The rows of one kind, and the code generated for the places where they run."""
 
-    def __init__(self, library: Library, kind: str, rules: list[Rule]) -> None:
-        self._library, self.kind, self.rules = library, kind, rules
-        self.has_rows = any(rule.target.role == "key" and kind in rule.applies for rule in rules)
-        if not self.has_rows:
-            self.rules = []
+    def __init__(self, library: Library, kind: str, rules: list[Rule], *, has_rows: bool) -> None:
+        """Without `has_rows` (no key row names the kind) nothing runs."""
+        self._library, self.kind, self.has_rows = library, kind, has_rows
+        self.rules = rules if has_rows else []
         self.anchors = list(dict.fromkeys(anchor for rule in self.rules for anchor in rule.anchors))
         self.segments = {anchor.segment for anchor in self.anchors}
         self.opened = {rule.target.resource for rule in self.rules if rule.target.role == "key"}

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from msgspec import structs
 
 from hilum.mapping.accounting import FieldFates
 from hilum.mapping.binding import Call
-from hilum.mapping.columns import (
-    MARKS,
-    Columns,
-    Table,
-    Tabular,
-    is_record_kind,
-    is_resource_kind,
-    named_column,
-    record_of_kind,
-)
-from hilum.mapping.elements import choice_of, shape
+from hilum.mapping.columns import MARKS, Columns, Table, Tabular, is_record_kind, is_resource_kind, record_of_kind
 from hilum.mapping.kind import Kind, Library
 from hilum.mapping.mapped import Context, Mapped, Record, Trace
 from hilum.mapping.resource_elements import Elements, Left, Resource
 from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.state import State
-from hilum.mapping.syntax import Literal, walk_paths
+from hilum.mapping.surveys import choices_written, columns_read, kinds_named, lists_fed
 from hilum.mapping.tables import Workbook
 from hilum.mapping.tracing import traces
-from hilum.mapping.tree import Node, ShapeProblem, grow, top_name
+from hilum.mapping.tree import Node, ShapeProblem, grow
 from hilum.model import Finding, Severity
 
 __all__ = ["Plan", "checked_rules", "compile_workbook"]
@@ -43,10 +33,21 @@ class Plan:
     Code is generated when a kind of message is first seen, lookups are prepared when a sender is; `warm` does it now.
     """
 
-    def __init__(self, book: Workbook, rules: Sequence[Rule], findings: Sequence[Finding], to: str = "") -> None:
-        """`to` is the kind of table that the rows write (`csv:worklist`); else they make resources."""
+    def __init__(
+        self,
+        book: Workbook,
+        rules: Sequence[Rule],
+        findings: Sequence[Finding],
+        to: str = "",
+        whole: tuple[frozenset[str], frozenset[str]] | None = None,
+    ) -> None:
+        """`to` is the kind of table that the rows write (`csv:worklist`); else they make resources.
+
+        `whole`, where these are some rows of a plan: the kinds that have rows, and the resources to be made.
+        """
         self.book, self.findings, self._to = book, tuple(findings), to
         self._rules = tuple(rules)
+        self._named, made = whole if whole is not None else (kinds_named(rules), None)
         self._by_kind: dict[str, Kind] = {}
         self._states: dict[tuple[str, ...], State] = {}
         self._traced: dict[tuple[str, ...], State] = {}
@@ -55,9 +56,9 @@ class Plan:
             self.params["unknown_namespace"] = "local"
         self.params.setdefault("unknown_namespace", "hold")
         self.params.setdefault("default_authority", "MSH-4")
-        self.tables = _tables(rules, book)
+        self.tables = columns_read(rules, book)
         self._numbers = {name: table.numbers for name, table in self.tables.items()}
-        self._library = Library(self.params, _slotted(self._rules), _choices(self._rules))
+        self._library = Library(self.params, lists_fed(self._rules), choices_written(self._rules), made=made)
 
     def has_rows(self, kind: str) -> bool:
         """Whether some key row names this kind."""
@@ -65,8 +66,12 @@ class Plan:
 
     def kinds(self) -> tuple[str, ...]:
         """Every kind that a key row names, sorted."""
-        named = {kind for rule in self._rules if rule.target.role == "key" for kind in rule.applies}
-        return tuple(sorted(kind for kind in named if "*" not in kind))
+        return tuple(sorted(kind for kind in self._named if "*" not in kind))
+
+    def part(self, rows: Collection[str], made: frozenset[str]) -> Plan:
+        """A plan of these rows alone (ids), for `make`; of resources with key rows in it only those `made` are."""
+        rules = [rule for rule in self._rules if rule.row.row_id in rows]
+        return Plan(self.book, rules, (), self._to, (self._named, made))
 
     def warm(self) -> None:
         """Generate the code of every kind that has rows, for its most common anchors, before the first message."""
@@ -76,6 +81,13 @@ class Plan:
     def run(self, record: Record | Tabular | Resource, context: Context) -> Mapped:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
         return self._ran(record, context)[0]
+
+    def make(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
+        """What the rows make of a message, not accounted for; for each segment a bit per field that a row wrote for.
+
+        Segments that no row reads are not looked at.
+        """
+        return self._state(record, record.kind, context, self._states, trace=False).make(record, context)
 
     def account(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
@@ -155,7 +167,8 @@ class Plan:
         if found is None:
             if len(self._by_kind) > KNOWN_STATES:  # kinds come from messages
                 self._by_kind.clear()
-            found = self._by_kind[kind] = Kind(self._library, kind, [rule for rule in self._rules if rule.covers(kind)])
+            rules = [rule for rule in self._rules if rule.covers(kind)]
+            found = self._by_kind[kind] = Kind(self._library, kind, rules, has_rows=kind in self._named)
         return found
 
     def _state(
@@ -178,63 +191,6 @@ class Plan:
                 known.clear()
             state = known[key] = State(self.book, self.params, self._kind(kind), context, key[3:], trace=trace)
         return state
-
-
-def _tables(rules: Sequence[Rule], book: Workbook) -> dict[str, Table]:
-    """Of each record the columns that rows read and ignores name, with what cuts their texts."""
-    found: dict[str, Table] = {}
-    for rule in rules:
-        named = dict(rule.transform.named)
-        for at, path in enumerate(walk_paths((*rule.alternatives, rule.when, rule.transform))):
-            if not path.column:
-                continue
-            table = found.setdefault(path.segment, Table({}))
-            table.numbers[path.column] = path.field
-            for name, cuts in (("split", table.splits), ("parts", table.parts)):
-                value = named.get(name)
-                if at == 0 and isinstance(value, Literal):
-                    cuts[path.column] = value.text
-    types = {record_of_kind(kind) for rule in rules for kind in rule.applies if is_resource_kind(kind)}
-    for line in book.ignores:
-        column = named_column(line.field)
-        if column is not None and column[1] != "*" and column[0] not in types:  # elements have no numbers of their own
-            numbers = found.setdefault(column[0], Table({})).numbers
-            numbers.setdefault(column[1], max(numbers.values(), default=0) + 1)
-    return found
-
-
-def _slotted(rules: Sequence[Rule]) -> set[tuple[str, str]]:
-    """Lists that more than one source field feeds: (resource, element)."""
-    fields: dict[tuple[str, str], set[str]] = {}
-    for rule in rules:
-        target = rule.target
-        if not target.steps:
-            continue
-        name = top_name(target.steps)
-        known = shape(target.type)
-        is_list = target.steps[0].item is not None or target.steps[0].name == "extension"
-        if is_list and (known is None or target.steps[0].name in known.lists):
-            fields.setdefault((target.resource, name), set()).add(rule.field or rule.row.row_id)
-    return {key for key, names in fields.items() if len(names) > 1}
-
-
-def _choices(rules: Sequence[Rule]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """For each choice element of each resource, the members that rows may write."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for rule in rules:
-        if not rule.target.steps:
-            continue
-        name = rule.target.steps[0].name
-        choice = choice_of(rule.target.type, name)
-        if not choice:
-            continue
-        names = found.setdefault((rule.target.resource, choice), {})
-        if name.endswith("[x]"):
-            suffixes = ["Quantity", "CodeableConcept", "String", "Range", "Ratio", "DateTime", "Time"]
-            names.update(dict.fromkeys(f"{choice}{suffix}" for suffix in suffixes))
-        else:
-            names[name] = None
-    return {key: tuple(names) for key, names in found.items()}
 
 
 def compile_workbook(workbook: Workbook, *, params: Mapping[str, str | int | float | bool] | None = None) -> Plan:

@@ -33,6 +33,7 @@ class Shape(Struct, frozen=True):
     slots: int
     widths: tuple[int, ...]  # fields that every segment must offer
     tables: tuple[Fates | ElementFates, ...]
+    needed: tuple[int, ...]  # segments that some row reads
 
 
 _BITS: dict[bytes, int] = {}
@@ -78,6 +79,12 @@ class Program:
         self.parts: list[Part] = []
         self.variants: dict[Any, Variant] = {}
         self.seen: dict[Any, int] = {}
+
+    def reads(self) -> set[int]:
+        """The segments that its rows look at."""
+        foreign = (at for part in self.parts for at in part.segments)
+        inner = (one for at in foreign for one in (at if isinstance(at, tuple) else (at,)))
+        return {self.index} | {at for at in inner if at >= 0}
 
     def finish(self) -> None:
         """Once all parts are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hilum.mapping import join
@@ -30,6 +30,7 @@ KNOWN_NAMES = 512
 OFTEN = 24  # so many sightings make a pattern of fields worth code of its own
 MOST_SPECIAL = 600  # units made for patterns, per sender and kind
 _PADDING = [[""] * width for width in range(512)]
+_ABSENT = _PADDING[511]
 
 
 class State:
@@ -142,6 +143,7 @@ class State:
             count,
             tuple(reads.get(name, 0) + 1 for name in names),
             tuple(self._table(name) for name in names),
+            tuple(sorted({at for program in programs.values() for at in program.reads()})),
         )
         if len(names) <= 200:
             if len(self.shapes) >= KNOWN_SHAPES:
@@ -187,12 +189,32 @@ class State:
 
     def run(self, record: Record, context: Context) -> tuple[Mapped, Call]:
         """Map one record. Raises nothing for any record."""
-        env = self.env
-        env.unescape = record.unescape
-        env.pending.clear()
-        shape = self.shapes.get(record.names) or self._shape(record)
-        patterns, padded = self._read(record, shape)
+        shape = self._begin(record)
+        patterns, padded = self._read(record, shape, range(len(shape.widths)))
         call = self._call = Call(context)
+        drafts, written = self._written(shape, patterns, padded, call)
+        merges = _merges(call)
+        call.fields = (patterns, written, shape.tables)
+        return self._result(context, patterns, written, shape, drafts, merges), call
+
+    def make(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
+        """The same without accounting, and the bits of the fields that rows wrote for; what no row reads is not cut."""
+        shape = self._begin(record)
+        patterns, padded = self._read(record, shape, shape.needed)
+        call = self._call = Call(context)
+        drafts, written = self._written(shape, patterns, padded, call)
+        items, held = self._items(()) if self.env.pending else ((), None)
+        return Mapped(drafts, _merges(call), context.sent_at, exceptions=items, held=held), written
+
+    def _begin(self, record: Record) -> Shape:
+        self.env.unescape = record.unescape
+        self.env.pending.clear()
+        return self.shapes.get(record.names) or self._shape(record)
+
+    def _written(
+        self, shape: Shape, patterns: list[bytes], padded: list[list[str]], call: Call
+    ) -> tuple[list[Draft], list[int]]:
+        """The drafts, and for each segment a bit per field that a row wrote for."""
         ids: list[str | None] = [None] * (shape.slots + 1)
         references = [b""] * (shape.slots + 1)
         drafts: list[Draft | None] = [None] * shape.slots
@@ -216,29 +238,27 @@ class State:
             function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
         if parts:
             join.join_parts(drafts, parts)
-        made = join.drafts_of(drafts, call)
-        merges = tuple(Merge(type_, kept, gone, undo) for type_, kept, gone, undo in call.merged if kept != gone)
-        call.fields = (patterns, written, shape.tables)
-        return self._result(context, patterns, written, shape, made, merges), call
+        return join.drafts_of(drafts, call), written
 
-    def _read(self, record: Record, shape: Shape) -> tuple[list[bytes], list[list[str]]]:
-        """For each segment one byte per field (whether it holds more than delimiters), and its fields, padded.
+    def _read(self, record: Record, shape: Shape, which: Iterable[int]) -> tuple[list[bytes], list[list[str]]]:
+        """For each of these segments one byte per field (does it hold more than delimiters), and its fields, padded.
 
         Fields of delimiters alone are empty there. The last entry of the fields is a segment that is not there.
         """
-        patterns, padded = [], []
+        widths, segments = shape.widths, record.segments
+        patterns, padded = [b""] * len(widths), [_ABSENT] * (len(widths) + 1)
         hollow, delimiters, starts = self.hollow, self.delimiters, self.starts
-        for segment, width in zip(record.segments, shape.widths, strict=True):
+        for at in which:
+            segment = segments[at]
             fields = segment.fields
             raw = segment.raw
             if (starts[0] in raw or starts[1] in raw or starts[2] in raw) and hollow(raw):
                 fields = [text if text.strip(delimiters) else "" for text in fields]
-            patterns.append(bytes(map(bool, fields)))
-            short = width - len(fields)
+            patterns[at] = bytes(map(bool, fields))
+            short = widths[at] - len(fields)
             if short > 0:
                 fields = fields + (_PADDING[short] if short < 512 else [""] * short)
-            padded.append(fields)
-        padded.append(_PADDING[511])
+            padded[at] = fields
         return patterns, padded
 
     def _result(
@@ -286,6 +306,10 @@ class State:
                 said.setdefault(item.group, item)
         pending.clear()
         return tuple(said.values()), held
+
+
+def _merges(call: Call) -> tuple[Merge, ...]:
+    return tuple(Merge(type_, kept, gone, undo) for type_, kept, gone, undo in call.merged if kept != gone)
 
 
 def _shown(kind: str) -> str:

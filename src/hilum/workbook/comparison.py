@@ -17,7 +17,7 @@ from hilum.workbook.difference import (
     resource_changes,
     stripped,
 )
-from hilum.workbook.excerpt import Field, excerpt_of_holds
+from hilum.workbook.excerpt import Field, rows_that_hold
 from hilum.workbook.masking import shape_of
 from hilum.workbook.narrowing import Narrowing, Touch
 from hilum.workbook.table_changes import TableChange, table_changes
@@ -28,6 +28,7 @@ __all__ = ["Comparison"]
 
 TRACED_EACH = 3  # messages traced for a kind of difference, in each part; others like them are told by these
 Param = str | int | float | bool
+_Pair = tuple[Plan, Plan]
 _Likeness = tuple[str, str, str, str]  # kind of message, kind of change, type, path
 
 
@@ -53,11 +54,14 @@ class Comparison:
         rules = (read_rules(books[0])[0], read_rules(books[1])[0])
         self.changes: list[TableChange] = table_changes(*books)
         self.narrowing = Narrowing(*books, rules, self.changes)
-        self._holds = compile_workbook(excerpt_of_holds(books[0], rules[0]))
+        self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
+        self._both = (*rules[0], *rules[1])
+        self._holds = self._parts(rows_that_hold(rules[0]))[0]
         self._lines = TableLines.of(books[0], params[0]), TableLines.of(books[1], params[1])
         self._writes_tables = any(lines.plans for lines in self._lines)
         self._times: frozenset[Field] = frozenset()  # fields that had a local time so far
-        self._small = self._excerpts()
+        self._lean, self._full = self._excerpts()
+        self._unfaithful: set[str] = set()  # kinds of messages in which rows wrote for other fields
         self._show_values = show_values
         self._affected = self._affected_rows()
         cells = {rule.row.row_id for rule in (*rules[0], *rules[1]) if rule.target.is_cell}
@@ -71,9 +75,16 @@ class Comparison:
         done, self.tally, self._told = self.tally, Tally(), {}
         return done
 
-    def _excerpts(self) -> tuple[Plan, Plan] | None:
+    def _excerpts(self) -> tuple[_Pair | None, _Pair | None]:
+        """What runs while rows write for the same fields, and what tells the fates of others."""
         found = self.narrowing.excerpts(self._times)
-        return (compile_workbook(found[0]), compile_workbook(found[1])) if found else None
+        if found is None:
+            return None, None
+        return self._parts(found.writers) if found.writers else None, self._parts(found.readers)
+
+    def _parts(self, rows: frozenset[str]) -> _Pair:
+        made = frozenset(rule.target.resource for rule in self._both if rule.row.row_id in rows and rule.element)
+        return self._plans[0].part(rows, made), self._plans[1].part(rows, made)
 
     # -- one message -------------------------------------------------------------------------------------------
 
@@ -108,7 +119,7 @@ class Comparison:
                 return
             if not touch.times <= self._times:
                 self._times |= touch.times
-                self._small = self._excerpts()
+                self._lean, self._full = self._excerpts()
             before, after = self._pair(record, context, whole=touch.whole)
             if before is after or is_same(before, after):
                 tally.same += 1
@@ -122,16 +133,27 @@ class Comparison:
 
     def _pair(self, record: Stored, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
         """What both make of a message, as far as they can differ; twice the same value where they do not."""
-        if not whole and self._small is not None and not self._writes_tables:
-            before, after = self._small[0].run(record, context), self._small[1].run(record, context)
+        if not whole and isinstance(record, Hl7Message) and not self._writes_tables:
+            before, after = self._excerpted(record, context)
             if is_same(before, after):
                 return before, before
             unheld = before.held is None and after.held is None and _same_reports(before, after)
-            if unheld and self._holds.run(record, context).held is None:  # nor by a row that did not change
+            if unheld and self._holds.make(record, context)[0].held is None:  # nor by a row that did not change
                 return before, after
         self.tally.whole += 1
         before, after = self._plans[0].run(record, context), self._plans[1].run(record, context)
         return self._lines[0].beside(before), self._lines[1].beside(after)
+
+    def _excerpted(self, record: Hl7Message, context: Context) -> tuple[Mapped, Mapped]:
+        """What both make of a message by the rows that can make it differ."""
+        if self._lean is not None and record.kind not in self._unfaithful:
+            before, wrote = self._lean[0].make(record, context)
+            after, writes = self._lean[1].make(record, context)
+            if wrote == writes:
+                return before, after
+            self._unfaithful.add(record.kind)
+        assert self._full is not None
+        return self._full[0].run(record, context), self._full[1].run(record, context)
 
     def _unreadable(self, at: int, name: str, code: str) -> None:
         self.tally.unreadable[code] = self.tally.unreadable.get(code, 0) + 1
@@ -163,7 +185,6 @@ class Comparison:
 
     def _writers_of(self, rules: tuple[list[Rule], list[Rule]]) -> dict[tuple[str, str], tuple[str, ...]]:
         """(type, top element) to the affected rows that write it."""
-        self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
         found: dict[tuple[str, str], set[str]] = {}
         for rule in (*rules[0], *rules[1]):
             if self._affected is None or rule.row.row_id in self._affected:

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from hilum.mapping import Literal, Param, Record, Rule, Word, Workbook, params_asked, sender_rank, walk, zone_of
-from hilum.workbook.excerpt import Field, excerpts, fields_of
+from hilum.mapping import Literal, Param, Record, Rule, Word, Workbook, params_asked, sender_rank, walk
+from hilum.workbook.excerpt import Field, fields_of, readers, writers
 from hilum.workbook.local_times import LocalTimes
 from hilum.workbook.table_changes import TableChange
 
-__all__ = ["Narrowing", "Reach", "Touch"]
+__all__ = ["Excerpts", "Narrowing", "Reach", "Touch"]
 
 _UNNAMED = frozenset({"unknown_namespace", "default_authority"})  # used by rows that do not name them
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]*")
@@ -54,6 +54,13 @@ class Touch(Struct, frozen=True):
     times: frozenset[Field] = frozenset()
 
 
+class Excerpts(Struct, frozen=True):
+    """Rows (ids) of both workbooks that tell a difference: `writers` while fates are the same, else `readers`."""
+
+    writers: frozenset[str]  # empty: fates change whatever rows do
+    readers: frozenset[str]
+
+
 class Narrowing:
     """What of two workbooks must run for which message. `reaches` stand beside `changes`."""
 
@@ -64,7 +71,7 @@ class Narrowing:
         rules: tuple[Sequence[Rule], Sequence[Rule]],
         changes: Sequence[TableChange],
     ) -> None:
-        self._books, self._rules = (current, candidate), rules
+        self._rules = rules
         both = [*rules[0], *rules[1]]
         self._literals = _literals(both, (current, candidate))
         self._by_row: dict[str, list[Rule]] = {}
@@ -72,7 +79,6 @@ class Narrowing:
             self._by_row.setdefault(rule.row.row_id, []).append(rule)
         self.reaches = [self._reach(change) for change in changes]
         self._tests: dict[tuple[str, str], tuple[_Test, ...]] = {}
-        self._keeps_fates = all(zone_of(book.param("zone")) is not None for book in self._books)
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -110,21 +116,21 @@ class Narrowing:
             touched = True
         return Touch(touched, False, frozenset(times))
 
-    def excerpts(self, times: frozenset[Field]) -> tuple[Workbook, Workbook] | None:
+    def excerpts(self, times: frozenset[Field]) -> Excerpts | None:
         """What must run of both where these fields have a time without an offset; None: the whole workbooks."""
         reaches = [reach for reach in self.reaches if not reach.whole]
         if not reaches:
             return None
         changed = [rule for reach in reaches if not reach.times for rule in self._rules_of(reach)]
         fates = [field for rule in changed for field in fields_of(rule)]
-        fates += [field for reach in reaches for field in reach.fields]
+        ignored = [field for reach in reaches for field in reach.fields]
         for reach in reaches:
             if reach.times:
                 moved = [rule for rule in self._rules_of(reach) if not times.isdisjoint(fields_of(rule))]
                 changed += moved
-                if not self._keeps_fates:
-                    fates += [field for rule in moved for field in fields_of(rule)]
-        return excerpts(self._books, self._rules, changed, fates)
+                fates += [field for rule in moved for field in fields_of(rule)]
+        both = [*self._rules[0], *self._rules[1]]
+        return Excerpts(frozenset() if ignored else writers(both, changed), readers(both, changed, [*fates, *ignored]))
 
     def _ask(self, kind: str, sender: str) -> Iterable[_Test]:
         for reach in self.reaches:
