@@ -7,6 +7,7 @@ import pytest
 
 from hilum import mapping
 from hilum.errors import ConfigError
+from hilum.model import Draft
 
 ENC = "enc-key,ADT^A01|A08,PV1,PV1-19[1],CX,,Encounter.id,key,,skip,,,reg,,"
 CLASS = "enc-class,,PV1,PV1-2,IS,,Encounter.class,coding,Class,exception,exception,,reg,,"
@@ -22,7 +23,7 @@ VALUE = (
 )
 
 
-def draft(mapped: mapping.Mapped, type_: str) -> object:
+def draft(mapped: mapping.Mapped, type_: str) -> Draft:
     return next(draft for draft in mapped.drafts if draft.type == type_)
 
 
@@ -409,3 +410,17 @@ def test_a_plan_that_cannot_run_is_not_made() -> None:
     with pytest.raises(ConfigError) as caught:
         kit.plan("a,,PID,PID-8,IS,,Patient.nope,text,,,,,,,")
     assert caught.value.code == "workbook-invalid"
+
+
+def test_a_part_of_a_plan_makes_what_its_rows_make_in_the_whole_and_says_which_fields_they_wrote_for() -> None:
+    compiled = kit.plan(ENC, CLASS, STATUS, SUBJECT)
+    record = kit.message(kit.PID, PV1)
+    whole = compiled.run(record, kit.context(record))
+    part = compiled.part({"enc-key", "enc-class"}, frozenset({"Encounter"}))
+    made, written = part.make(record, kit.context(record))
+    (draft_,) = made.drafts
+    assert (draft_.type, draft_.id) == ("Encounter", draft(whole, "Encounter").id)
+    assert draft_.elements == {"class": draft(whole, "Encounter").elements["class"]}
+    assert made.held is None
+    assert [bits.bit_count() for bits in written[:3]] == [0, 0, 2]  # PV1-2 and PV1-19
+    assert part.make(kit.message(PV1, kind="ADT^A99"), kit.context(record))[0].drafts == []

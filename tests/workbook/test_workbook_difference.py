@@ -263,6 +263,13 @@ def test_what_is_left_out_is_the_same(edits: list[tuple[str, str]], lines: dict[
     assert found == wanted, [str(one) for one in table_changes(SMALL, candidate)]
 
 
+@pytest.mark.parametrize("edit", [("acct-visit", "retire"), ("pat-birth", "source")])
+def test_rows_that_are_left_out_beside_a_changed_one_make_no_difference(edit: tuple[str, str]) -> None:
+    """A resource of which only key rows are left is still made; a field that another row reads is still mapped."""
+    candidate = edited([edit], {})
+    assert said_by(compare(candidate, SMALL)) == brute_force(candidate, SMALL)
+
+
 @pytest.mark.parametrize(
     ("lines", "zone"),
     [

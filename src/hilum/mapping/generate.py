@@ -93,7 +93,6 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
     key: list[str] = []
     if steady:
         generator.deps = set()
-        start = len(code.lines)
         code.open(f"def steady_{at}(key, rid, i, L, S, f, F, I, R, C):")
         code.put("e, d, clr, sl, w, M = {}, {}, (), {}, 0, []")
         code.put("before = len(PENDING)")
@@ -110,7 +109,6 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
         key = sorted(generator.deps)
         generator.deps = None
         generator.bindings[f"MEMO_{at}"] = Binding("memo")
-        assert len(code.lines) > start
     code.open(f"def fill_{at}({_ARGUMENTS}):")
     code.put("rid = I[slot]")
     code.put("if rid is None: return")
@@ -120,12 +118,9 @@ def _put_fill(generator: Shaping, at: int, resource: str, lines: list[Line], *, 
         call = f"steady_{at}(key, rid, i, L, S, f, F, I, R, C)"
         code.put(f"t = {call}" if generator.trace else f"t = MEMO_{at}.get(key) or {call}")
         code.put("e, w, d, clr, sl, reports, marks = t")
-        if fleeting:
-            code.put("e = e.copy()")
-            if any(line.rule.target.default for line in fleeting):
-                code.put("d = d.copy()")
-        else:
-            code.put("e = e.copy()")
+        code.put("e = e.copy()")
+        if any(line.rule.target.default for line in fleeting):
+            code.put("d = d.copy()")
         code.put("if reports: PENDING.extend(reports)")
         single = all(occurrence >= 0 for _, occurrence in generator.foreign)
         code.open("for at, bit in marks:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hilum.mapping import join
@@ -15,11 +15,10 @@ from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
 from hilum.mapping.mapped import Context, Mapped, Problem, Record
 from hilum.mapping.program import Part, Program, Shape, Step, Variant, variant_of
 from hilum.mapping.resource_elements import ElementFates, Elements
-from hilum.mapping.rows import Rule
 from hilum.mapping.structure import Tree
-from hilum.mapping.syntax import Path
+from hilum.mapping.surveys import key_specs
 from hilum.mapping.tables import Workbook
-from hilum.mapping.transforms import Env, Spec
+from hilum.mapping.transforms import Env
 from hilum.mapping.unit import Line, Place, Special, Unit
 from hilum.model import Accounting, Draft, ExceptionItem, Merge
 
@@ -75,7 +74,7 @@ class State:
             "source": context.source,
         }
         self.ignored = ignored_fields(book.ignores, kind.kind, sender, numbers)
-        self.keys = _key_specs(kind.rules)
+        self.keys = key_specs(kind.rules)
         self.shapes: dict[tuple[str, ...], Shape] = {}
         self.special: dict[tuple[Place, Special], tuple[Unit, dict[str, Any]]] = {}
         self.bound: dict[Place, tuple[Unit, dict[str, Any]]] = {}
@@ -320,24 +319,3 @@ def _shown(kind: str) -> str:
 
 def _slot_at(slots: dict[str, list[tuple[int, int]]], resource: str, index: int) -> int:
     return next((slot for segment, slot in slots.get(resource, []) if segment == index), -1)
-
-
-def _key_specs(rules: Sequence[Rule]) -> dict[tuple[str, str], Spec]:
-    """How key rows read a datatype, for references that name the same thing: (resource, datatype) to the row's Spec."""
-    found: dict[tuple[str, str], Spec] = {}
-    for rule in rules:
-        if rule.target.role == "key" and any(isinstance(one, Path) for one in rule.alternatives):
-            row = rule.row
-            type_ = row.type or "ST"
-            spec = Spec(
-                row.row_id,
-                row.owner,
-                rule.field,
-                type_,
-                "key",
-                rule.transform.args,
-                rule.transform.named,
-                resource=rule.target.resource,
-            )
-            found.setdefault((rule.target.resource, type_), spec)
-    return found

@@ -1,4 +1,4 @@
-"""What all rows of a plan say together: kinds that have rows, columns that are read, lists and choices of elements."""
+"""What all rows of a plan say together: kinds that have rows, columns read, lists, choices, how keys are read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from hilum.mapping.columns import Table, is_resource_kind, named_column, record_of_kind
 from hilum.mapping.elements import choice_of, shape
 from hilum.mapping.rows import Rule
-from hilum.mapping.syntax import Literal, walk_paths
+from hilum.mapping.syntax import Literal, Path, walk_paths
 from hilum.mapping.tables import Workbook
+from hilum.mapping.transforms import Spec
 from hilum.mapping.tree import top_name
 
-__all__ = ["choices_written", "columns_read", "kinds_named", "lists_fed"]
+__all__ = ["choices_written", "columns_read", "key_specs", "kinds_named", "lists_fed"]
 
 
 def kinds_named(rules: Iterable[Rule]) -> frozenset[str]:
@@ -74,3 +75,24 @@ def choices_written(rules: Sequence[Rule]) -> dict[tuple[str, str], tuple[str, .
         else:
             names[name] = None
     return {key: tuple(names) for key, names in found.items()}
+
+
+def key_specs(rules: Sequence[Rule]) -> dict[tuple[str, str], Spec]:
+    """How key rows read a datatype, for references that name the same thing: (resource, datatype) to the row's Spec."""
+    found: dict[tuple[str, str], Spec] = {}
+    for rule in rules:
+        if rule.target.role == "key" and any(isinstance(one, Path) for one in rule.alternatives):
+            row = rule.row
+            type_ = row.type or "ST"
+            spec = Spec(
+                row.row_id,
+                row.owner,
+                rule.field,
+                type_,
+                "key",
+                rule.transform.args,
+                rule.transform.named,
+                resource=rule.target.resource,
+            )
+            found.setdefault((rule.target.resource, type_), spec)
+    return found

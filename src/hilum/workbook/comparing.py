@@ -34,22 +34,22 @@ class Discrepancy(Struct, frozen=True):
     got: str = ""
 
 
+_read = json.JSONDecoder(parse_float=Number, parse_int=Number).decode
+_text = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def decode(text: str | bytes) -> Any:
     """JSON to Python, numbers as they are written. Raises ValueError."""
-    return json.loads(text, parse_float=Number, parse_int=Number)
+    return _read(text if isinstance(text, str) else text.decode())
 
 
 def shown(value: Any) -> str:
     """JSON of a decoded value, on one line, numbers as they were written."""
     if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {shown(one)}" for name, one in value.items())
-            + "}"
-        )
+        return "{" + ", ".join(f"{_text(name)}: {shown(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return str(value) if type(value) is Number else json.dumps(value, ensure_ascii=False)
+    return str(value) if type(value) is Number else _text(value)
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

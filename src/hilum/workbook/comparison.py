@@ -17,7 +17,7 @@ from hilum.workbook.difference import (
     resource_changes,
     stripped,
 )
-from hilum.workbook.excerpt import Field, rows_that_hold
+from hilum.workbook.excerpted import Excerpted
 from hilum.workbook.masking import shape_of
 from hilum.workbook.narrowing import Narrowing, Touch
 from hilum.workbook.table_changes import TableChange, table_changes
@@ -28,7 +28,6 @@ __all__ = ["Comparison"]
 
 TRACED_EACH = 3  # messages traced for a kind of difference, in each part; others like them are told by these
 Param = str | int | float | bool
-_Pair = tuple[Plan, Plan]
 _Likeness = tuple[str, str, str, str]  # kind of message, kind of change, type, path
 
 
@@ -55,18 +54,16 @@ class Comparison:
         self.changes: list[TableChange] = table_changes(*books)
         self.narrowing = Narrowing(*books, rules, self.changes)
         self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
-        self._both = (*rules[0], *rules[1])
-        self._holds = self._parts(rows_that_hold(rules[0]))[0]
         self._lines = TableLines.of(books[0], params[0]), TableLines.of(books[1], params[1])
         self._writes_tables = any(lines.plans for lines in self._lines)
-        self._times: frozenset[Field] = frozenset()  # fields that had a local time so far
-        self._lean, self._full = self._excerpts()
-        self._unfaithful: set[str] = set()  # kinds of messages in which rows wrote for other fields
+        self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
+        self._excerpts = Excerpted(self._plans, rules, self.narrowing)
         self._show_values = show_values
         self._affected = self._affected_rows()
         cells = {rule.row.row_id for rule in (*rules[0], *rules[1]) if rule.target.is_cell}
         self._tables_differ = bool(cells) and (self._affected is None or not cells.isdisjoint(self._affected))
         self._writers = self._writers_of(rules)
+        self._by_path: dict[tuple[str, str], tuple[str, ...]] = {}
         self.tally = Tally()
         self._told: dict[_Likeness, tuple[int, tuple[str, ...]]] = {}
 
@@ -74,17 +71,6 @@ class Comparison:
         """The tally so far; a new one is begun, and nothing is remembered: the same parts give the same tallies."""
         done, self.tally, self._told = self.tally, Tally(), {}
         return done
-
-    def _excerpts(self) -> tuple[_Pair | None, _Pair | None]:
-        """What runs while rows write for the same fields, and what tells the fates of others."""
-        found = self.narrowing.excerpts(self._times)
-        if found is None:
-            return None, None
-        return self._parts(found.writers) if found.writers else None, self._parts(found.readers)
-
-    def _parts(self, rows: frozenset[str]) -> _Pair:
-        made = frozenset(rule.target.resource for rule in self._both if rule.row.row_id in rows and rule.element)
-        return self._plans[0].part(rows, made), self._plans[1].part(rows, made)
 
     # -- one message -------------------------------------------------------------------------------------------
 
@@ -117,10 +103,7 @@ class Comparison:
             if not touch.touched:
                 tally.untouched += 1
                 return
-            if not touch.times <= self._times:
-                self._times |= touch.times
-                self._lean, self._full = self._excerpts()
-            before, after = self._pair(record, context, whole=touch.whole)
+            before, after = self._pair(record, context, touch)
             if before is after or is_same(before, after):
                 tally.same += 1
                 return
@@ -131,29 +114,15 @@ class Comparison:
         except Exception as error:  # noqa: BLE001 - one message that breaks a workbook is counted, the others are compared
             self._unreadable(at, name, f"mapping-crashed {type(error).__name__}")
 
-    def _pair(self, record: Stored, context: Context, *, whole: bool) -> tuple[Mapped, Mapped]:
+    def _pair(self, record: Stored, context: Context, touch: Touch) -> tuple[Mapped, Mapped]:
         """What both make of a message, as far as they can differ; twice the same value where they do not."""
-        if not whole and isinstance(record, Hl7Message) and not self._writes_tables:
-            before, after = self._excerpted(record, context)
-            if is_same(before, after):
-                return before, before
-            unheld = before.held is None and after.held is None and _same_reports(before, after)
-            if unheld and self._holds.make(record, context)[0].held is None:  # nor by a row that did not change
-                return before, after
+        if not touch.whole and isinstance(record, Hl7Message) and not self._writes_tables:
+            found = self._excerpts.run(record, context, touch.times)
+            if found is not None:
+                return found
         self.tally.whole += 1
         before, after = self._plans[0].run(record, context), self._plans[1].run(record, context)
         return self._lines[0].beside(before), self._lines[1].beside(after)
-
-    def _excerpted(self, record: Hl7Message, context: Context) -> tuple[Mapped, Mapped]:
-        """What both make of a message by the rows that can make it differ."""
-        if self._lean is not None and record.kind not in self._unfaithful:
-            before, wrote = self._lean[0].make(record, context)
-            after, writes = self._lean[1].make(record, context)
-            if wrote == writes:
-                return before, after
-            self._unfaithful.add(record.kind)
-        assert self._full is not None
-        return self._full[0].run(record, context), self._full[1].run(record, context)
 
     def _unreadable(self, at: int, name: str, code: str) -> None:
         self.tally.unreadable[code] = self.tally.unreadable.get(code, 0) + 1
@@ -174,6 +143,14 @@ class Comparison:
         """The row as the candidate has it, else as the current workbook has it."""
         return self._rules.get(row)
 
+    def writers_of(self, type_: str, path: str) -> tuple[str, ...]:
+        """The affected rows that write the top element of a path."""
+        known = self._by_path.get((type_, path))
+        if known is None:
+            element = path.split(".", 1)[0].split(" ")[0].split("#")[0].rstrip("?").lstrip("_")
+            known = self._by_path[type_, path] = self._writers.get((type_, element), ())
+        return known
+
     def _affected_rows(self) -> frozenset[str] | None:
         """Rows that some change speaks through; None is all."""
         found: set[str] = set()
@@ -191,11 +168,6 @@ class Comparison:
                 element = rule.target.steps[0].name if rule.target.steps else ""
                 found.setdefault((rule.target.type, element), set()).add(rule.row.row_id)
         return {key: tuple(sorted(rows)) for key, rows in found.items()}
-
-
-def _same_reports(before: Mapped, after: Mapped) -> bool:
-    """Whether rows reported the same. If not, only the whole workbooks tell which rows report it first."""
-    return not any(not code.startswith("field-un") for code, _, _ in items_of(before) ^ items_of(after))
 
 
 class _Notes:
@@ -267,8 +239,7 @@ class _Notes:
         self, key: tuple[str, str, str], resource: str, field: FieldChange | None, change: ResourceChange | None
     ) -> tuple[str, ...]:
         """The rows behind one difference: the only changed row that writes the element, else told by tracing."""
-        element = key[2].split(".", 1)[0].split(" ")[0].split("#")[0].rstrip("?").lstrip("_")
-        writers = self._whole._writers.get((key[1], element), ())
+        writers = self._whole.writers_of(key[1], key[2])
         if len(writers) == 1:
             return writers
         likeness: _Likeness = (self._record.kind, *key)
