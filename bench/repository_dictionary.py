@@ -14,7 +14,8 @@ from bench.samples import messages
 
 from hilum import mapping
 from hilum.formats import hl7v2
-from hilum.formats.fhir_version import NOTHING, Record, pack, patch
+from hilum.repository.body import Record, pack
+from hilum.repository.patch import NOTHING, patch
 
 MESSAGES = 1_500
 SIZE = 64 * 1024

@@ -30,7 +30,6 @@ __all__ = [
     "Message",
     "Outgoing",
     "Part",
-    "Ready",
     "Receipt",
     "Severity",
     "Sighted",
@@ -167,16 +166,6 @@ class AuditEvent(Struct, frozen=True):
     detail: str = ""  # counts, a stated reason
 
 
-class Ready(Struct, frozen=True, array_like=True, gc=False):
-    """The text that is stored of a draft where nothing is stored of its resource yet.
-
-    A draft that other messages hold as well, word for word, has a `number` among those of its translator; else 0.
-    """
-
-    text: bytes
-    number: int = 0
-
-
 class Draft(Struct):
     """One resource as one message states it: a partial snapshot, patched over what is stored.
 
@@ -193,7 +182,6 @@ class Draft(Struct):
     defaults: dict[str, Raw] = {}
     cleared: tuple[str, ...] = ()
     slots: dict[str, tuple[tuple[str, int], ...]] = {}
-    ready: Ready | None = None  # nobody made it: it is made when it is saved
 
 
 class Merge(Struct, frozen=True):

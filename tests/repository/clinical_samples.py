@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from drafts import draft, raw
 from hilum.model import Accounting, Draft, Effects, ExceptionItem, Held, Merge, Outgoing
 from hilum.repository import Query, SearchTerm, Stored
 
@@ -17,6 +16,23 @@ __all__ = ["MR", "Feed", "body", "draft", "find", "held", "lab", "patient", "raw
 MR = "urn:oid:2.16.840.1.113883.19.5"
 LOINC = "http://loinc.org"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+
+
+def raw(value: Any) -> Raw:
+    return Raw(msgspec.json.encode(value))
+
+
+def draft(
+    type_: str, id_: str, /, *, cleared: tuple[str, ...] = (), defaults: Any = None, slots: Any = None, **elements: Any
+) -> Draft:
+    return Draft(
+        type_,
+        id_,
+        {name.rstrip("_"): raw(value) for name, value in elements.items()},
+        {name: raw(value) for name, value in (defaults or {}).items()},
+        cleared,
+        slots or {},
+    )
 
 
 def patient(id_: str, family: str = "Aldermann", given: str = "Åsa", **more: Any) -> Draft:

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from hilum.formats.fhir_version import NOTHING, Stated, patch
 from hilum.model import Draft
+from hilum.repository.patch import NOTHING, Stated, patch
 
 
 def visit(cleared: tuple[str, ...] = (), **elements: Any) -> Draft:

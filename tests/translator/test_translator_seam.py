@@ -259,13 +259,3 @@ async def test_a_recipe_that_no_process_can_use_leaves_the_one_before(
         with pytest.raises(HilumError):
             await one_process.use(recipe())
     assert isinstance((await one_process.turn(0, MESSAGES[:1]))[0], Effects)
-
-
-async def test_a_process_of_another_hilum_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "is_ready", lambda: b"ready as another version is")
-    made = Processes(recipe(), 1)
-    await made.start()
-    with pytest.raises(HilumError, match="start it again") as caught:
-        await made.turn(0, MESSAGES)
-    assert caught.value.code == "translator-unavailable"
-    await made.close()

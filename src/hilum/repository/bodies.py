@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind
-from hilum.formats.fhir_version import meta_text, served_text
 
+from .body import meta_text, served_text
 from .criterion import Criterion, Mode
 from .matching import Subject
 

@@ -12,9 +12,9 @@ import apsw
 from msgspec import Struct
 
 from hilum.formats import fhir
-from hilum.formats.fhir_version import serve
 from hilum.store import Store
 
+from .body import serve
 from .chunks import CHUNK, Texts
 from .keys import TYPE_NUMBERS
 from .names import find_rids

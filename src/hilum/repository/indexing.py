@@ -7,8 +7,8 @@ import apsw
 from hilum import store
 from hilum.formats import fhir
 from hilum.formats.fhir import OTHER_REFERENCE
-from hilum.formats.fhir_version import meta_text, served_text
 
+from .body import meta_text, served_text
 from .names import Numbers
 from .sql import Row, many
 

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from hilum import definitions
 from hilum.errors import HilumError
 from hilum.formats import fhir
-from hilum.formats.fhir_version import serve, served_text
 
 from .arranging import Inclusion, Sort, inclusions_of, sorts_of
 from .bodies import near, needles, needs_body, numbers_of, subject_in
+from .body import serve, served_text
 from .chunks import CHUNK, Texts
 from .clauses import Clause, clause_of, date_conditions
 from .criteria import compartment_numbers, criteria_of, limits_of

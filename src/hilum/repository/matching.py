@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from hilum.formats import fhir
 from hilum.formats.fhir import Fact, Kind, Part, Place, Prefix
-from hilum.formats.fhir_version import own_meta
 
+from .body import own_meta
 from .criteria import term_criteria
 from .criterion import Criterion, Mode
 from .seam import Limits, Stored

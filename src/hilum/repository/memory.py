@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
 from hilum.formats.fhir import Fact, Kind
-from hilum.formats.fhir_version import Record, meta_text, pack, serve, served_text, unpack
 from hilum.model import AuditEvent, Effects, Held
 
 from .arranging import Inclusion, Sort, inclusions_of, sorts_of
+from .body import Record, meta_text, pack, serve, served_text, unpack
 from .criteria import criteria_of, limits_of
 from .criterion import Criterion
 from .cursor import read_cursor, write_cursor

@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Raw
 
 from hilum.formats import fhir
-from hilum.formats.fhir_version import NOTHING, Slots, Stated
 from hilum.model import Draft, ExceptionItem
+
+from .patch import NOTHING, Slots, Stated
 
 __all__ = ["CLOSED", "OWNED", "is_shared", "refusal", "rewritten", "without_owned"]
 

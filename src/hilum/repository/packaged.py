@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from hilum.formats import fhir
 from hilum.formats.fhir import Kind, Parameter
-from hilum.formats.fhir_version import served_text
 
+from .body import served_text
 from .chunks import CHUNK, Texts
 from .clauses import Clause, date_conditions, number_condition
 from .criterion import Criterion, Mode

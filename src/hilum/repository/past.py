@@ -13,8 +13,8 @@ import apsw
 from msgspec import Struct
 
 from hilum.formats import fhir
-from hilum.formats.fhir_version import serve
 
+from .body import serve
 from .chunks import CHUNK, Texts
 from .keys import TYPE_NUMBERS
 from .matching import is_within

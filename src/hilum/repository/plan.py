@@ -13,11 +13,12 @@ from msgspec import Struct
 
 from hilum.errors import MappingError
 from hilum.formats import fhir
-from hilum.formats.fhir_version import DEFAULTED, NOTHING, PLAIN, Overlay, Stated, patch, unpack
 from hilum.model import Accounting, Draft, Effects, ExceptionItem, Held, Merge, Outgoing, Sighted
 
+from .body import PLAIN, Overlay, unpack
 from .links import MergeOp, fold, root
 from .ownership import CLOSED, OWNED, is_shared, refusal, without_owned
+from .patch import DEFAULTED, NOTHING, Stated, patch
 from .repointing import with_moved
 from .seam import HoldState
 

@@ -9,11 +9,11 @@ import apsw
 from msgspec import Struct
 
 from hilum.formats import fhir
-from hilum.formats.fhir_version import DEFAULTED
 
 from .chunks import CHUNK
 from .links import MergeOp
 from .names import Numbers, Remembered, find_rids
+from .patch import DEFAULTED
 from .plan import Found
 from .seam import HoldState
 from .sql import Row, row, rows

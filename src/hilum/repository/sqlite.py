@@ -17,10 +17,10 @@ from msgspec import Struct
 
 from hilum.errors import NotFound, StoreError
 from hilum.formats import fhir
-from hilum.formats.fhir_version import serve
 from hilum.model import AuditEvent, Effects, Held
 from hilum.store import Schema, Store, fault
 
+from .body import serve
 from .chunks import CHUNK, Texts
 from .desk import Desk, record_work
 from .lookup import search, versions

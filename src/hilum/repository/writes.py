@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from hilum.errors import HilumError
 from hilum.formats import fhir
-from hilum.formats.fhir_version import NOTHING, Record, Stated, own_meta, pack, serve, served_text
 from hilum.model import AuditEvent, Outgoing
 
+from .body import Record, own_meta, pack, serve, served_text
 from .ownership import CLOSED, OWNED, rewritten
+from .patch import NOTHING, Stated
 from .plan import Live, Planner
 from .seam import Query, Stored
 

@@ -8,13 +8,14 @@ import apsw
 from msgspec import Struct, field
 
 from hilum import store
-from hilum.formats.fhir_version import PLAIN, Overlay, Record, Stated, pack
 from hilum.model import Accounting
 
+from .body import Record, pack
 from .chunks import Chunks, first_chunk
 from .indexing import Dated, PerKind, delete_rows, index, insert_rows, per_kind
 from .keys import TYPE_NUMBERS
 from .names import Numbers
+from .patch import Stated
 from .plan import Live, Plan
 from .sql import Row, many
 
@@ -43,20 +44,13 @@ def rows_of(lives: Iterable[Live], numbers: Numbers, rows: Rows) -> None:
         if not live.versions and live.found is not None and _is_repetition(live.stored, live.stated):
             rows.retimed.append((live.stated.at, rid))
             continue
-        text = b"" if live.is_deleted else _text(live.id, live.stated, live.overlay)
+        text = b"" if live.is_deleted else pack(Record(live.id, live.stated, live.overlay))
         if live.versions:
             date = _fact_changes(live, text, rid, numbers, rows)
             _version_rows(live, rid, date, text, rows)
         elif live.found is not None and text != live.found.text:
             where = rows.chunks.add(live.said_by, live.said_at, text)
             rows.restated.append((_at(live), *where, rid))
-
-
-def _text(id_: str, stated: Stated, overlay: Overlay) -> bytes:
-    """The text of a version: the one that its draft brought, if nothing came to it."""
-    if stated.ready is not None and overlay is PLAIN:
-        return stated.ready.text
-    return pack(Record(id_, stated, overlay))
 
 
 def _is_repetition(before: Stated, after: Stated) -> bool:
@@ -77,7 +71,7 @@ def _version_rows(live: Live, rid: int, date: Dated, text: bytes, rows: Rows) ->
         rows.changed.append(row)
         rows.superseded.append((rid, live.found.version))
     for version in live.versions[:-1]:
-        text = b"" if version.is_deleted else _text(live.id, version.stated, version.overlay)
+        text = b"" if version.is_deleted else pack(Record(live.id, version.stated, version.overlay))
         place = _place(rows.chunks, version.seq, version.seq, version.at, text)
         rows.skipped.append((rid, version.number, version.seq, *place))
 

@@ -9,13 +9,12 @@ import socket
 import sys
 from contextlib import suppress
 
-from hilum.translator.answers import AnswersTo
 from hilum.translator.recipe import translator_of
-from hilum.translator.wire import HEADER, frame, is_ready, length_of, messages_from
+from hilum.translator.wire import HEADER, READY, answers_to, frame, length_of, messages_from
 
 __all__ = ["main", "serve"]
 
-THRESHOLDS = (50_000, 20, 50)
+THRESHOLDS = (50_000, 20, 50)  # of the collections of objects; see `gc.set_threshold`
 
 
 def main() -> None:
@@ -31,15 +30,14 @@ def serve(line: socket.socket) -> None:
     if recipe is None:
         return
     translator = translator_of(pickle.loads(recipe))  # noqa: S301 - the engine that started this process wrote it
-    answers = AnswersTo()
     _settle_memory()
-    line.sendall(frame(is_ready()))
+    line.sendall(frame(READY))
     while (asked := _take(line)) is not None:
-        line.sendall(frame(answers.write([translator.turn(message) for message in messages_from(asked)])))
+        line.sendall(frame(answers_to([translator.turn(message) for message in messages_from(asked)])))
 
 
 def _settle_memory() -> None:
-    """What was compiled stays; messages make many short-lived containers and no cycles (hilum.app.loop)."""
+    """What was compiled stays; messages make many short-lived containers and no cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

@@ -15,10 +15,9 @@ import structlog
 
 from hilum.errors import HilumError, Outcome
 from hilum.model import Effects, Held, Message
-from hilum.translator.answers import AnswersFrom
 from hilum.translator.recipe import Recipe
 from hilum.translator.translate import hold
-from hilum.translator.wire import HEADER, frame, is_ready, length_of, messages_to
+from hilum.translator.wire import HEADER, READY, answers_from, frame, length_of, messages_to
 
 __all__ = ["Processes", "process_count"]
 
@@ -135,7 +134,6 @@ class _Line:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._answers = AnswersFrom()
         self._is_ready = False
 
     async def start(self) -> None:
@@ -152,7 +150,7 @@ class _Line:
             except OSError as error:
                 ours.close()
                 raise _unavailable() from error
-        self._is_ready, self._answers = False, AnswersFrom()
+        self._is_ready = False
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=4 * BUFFER)
         self._writer.write(frame(self._recipe))
 
@@ -167,7 +165,7 @@ class _Line:
             seconds = ANSWER_WITHIN + SECONDS_A_MEGABYTE * sum(len(one.body) for one in messages) / 1e6
             try:
                 async with asyncio.timeout(seconds):
-                    answers = self._answers.read(await self._exchange(messages_to(list(messages))))
+                    answers = answers_from(await self._exchange(messages_to(list(messages))))
             except TimeoutError:
                 self.end()
                 text = f"the workbook was not done with it after {seconds:.0f} seconds"
@@ -176,7 +174,6 @@ class _Line:
                 self.end()
                 raise _NoAnswer("mapping-crashed", "the process that maps ended over it") from None
             except msgspec.MsgspecError:
-                self.end()
                 raise _NoAnswer("mapping-crashed", "the workbook made of it what is no JSON") from None
             except BaseException:  # asked no more: what comes now would be taken for the next answer
                 self.end()
@@ -198,14 +195,11 @@ class _Line:
             return
         try:
             async with asyncio.timeout(READY_WITHIN):
-                said = await self._read()
+                self._is_ready = await self._read() == READY
         except (TimeoutError, OSError, EOFError):
             self.end()
-            raise _unavailable() from None
-        self._is_ready = said == is_ready()
-        if not self._is_ready:  # started of what was installed meanwhile
-            self.end()
-            raise _unavailable("hilum was changed on the disk while it ran: start it again")
+        if not self._is_ready:
+            raise _unavailable()
 
     async def _exchange(self, body: bytes) -> bytes:
         assert self._writer is not None
@@ -228,7 +222,6 @@ class _Line:
         self._process = self._reader = self._writer = None
 
 
-def _unavailable(
-    text: str = "the process that maps messages does not start: look at the log, then start hilum again",
-) -> HilumError:
+def _unavailable() -> HilumError:
+    text = "the process that maps messages does not start: look at the log, then start hilum again"
     return HilumError(text, code="translator-unavailable", outcome=Outcome.STOP)

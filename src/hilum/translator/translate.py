@@ -1,4 +1,4 @@
-"""Parse -> map -> make ready -> route. The same message gives the same effects, as often as it is run."""
+"""Parse -> map -> route. The same message gives the same effects, as often as it is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hilum import mapping
 from hilum.errors import HilumError
 from hilum.formats.stored import Stored, read_stored
 from hilum.model import DECISIONS, Effects, ExceptionItem, Finding, Held, Message, Outgoing
-from hilum.translator.readying import Readying
 from hilum.translator.sightings import Sightings
 
 __all__ = ["Judge", "Mapper", "Route", "Translator", "hold"]
@@ -50,7 +49,6 @@ class Translator:
         """`owners` says who looks after what each source sends, where no row names somebody."""
         self._plan, self._route, self._owners, self._judge = plan, route, owners, judge
         self._sightings = Sightings(owners, learn_days)
-        self._readying = Readying()
 
     def turn(self, message: Message) -> Effects | Held:
         """What one message does, or why a person must look at it first. Raises nothing for any message."""
@@ -58,7 +56,6 @@ class Translator:
             record = read_stored(message.body, message.envelope.charset)
             context = mapping.Context.of(message.envelope)
             mapped = self._plan.run(record, context)
-            drafts = [self._readying.of(one) for one in mapped.drafts] if mapped.held is None else []
         except HilumError as error:
             return self._held(message, error.code, error.message, error.location)
         except Exception as error:  # noqa: BLE001 - a defect in a row holds one message, it never stops the feed
@@ -79,7 +76,7 @@ class Translator:
             partition=message.partition,
             at=mapped.at or message.envelope.received_at,
             key=message.envelope.key,
-            drafts=[one for one in drafts if one.type != "Patient"] if is_decision else drafts,
+            drafts=[one for one in mapped.drafts if one.type != "Patient"] if is_decision else mapped.drafts,
             merges=mapped.merges,
             exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
             outgoing=tuple(self._route(message, record, mapped)),

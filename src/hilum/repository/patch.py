@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw, Struct
 
-from hilum.model import Draft, Ready
+from hilum.model import Draft
 
 __all__ = ["NOTHING", "Stated", "patch"]
 
@@ -41,7 +41,6 @@ class Stated(Struct, frozen=True):
     times: dict[str, int] = {}
     gone: frozenset[str] = frozenset()
     slots: dict[str, Slots] = {}
-    ready: Ready | None = None  # its text, where a draft that says all of it brought it
 
 
 NOTHING = Stated()
@@ -51,11 +50,8 @@ def patch(stated: Stated, draft: Draft, at: int) -> Stated:
     """The resource after a message of time `at` (microseconds). The same message again changes nothing."""
     if stated is NOTHING:
         return _first(draft, at)
-    if _states_all(stated, draft):
-        if at < stated.at and not stated.times and stated.elements == draft.elements:
-            return stated  # wards and clinicians: another message said the same later
-        if at >= stated.at:
-            return Stated(draft.elements, at, slots=draft.slots, ready=draft.ready)
+    if at >= stated.at and _states_all(stated, draft):
+        return Stated(draft.elements, at, slots=draft.slots)
     work = _Patch(stated, at)
     for name in draft.cleared:
         work.clear(name)
@@ -78,7 +74,7 @@ def _first(draft: Draft, at: int) -> Stated:
             if name not in draft.cleared:
                 times[name] = DEFAULTED
             elements = {**elements, name: raw}
-    return Stated(elements, at, times, frozenset(draft.cleared), draft.slots, draft.ready)
+    return Stated(elements, at, times, frozenset(draft.cleared), draft.slots)
 
 
 def _states_all(stated: Stated, draft: Draft) -> bool:

@@ -13,22 +13,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hilum.formats import fhir
-from hilum.model import Draft, Ready
 
-from .patch import NOTHING, Slots, Stated, patch
+from .patch import Slots, Stated
 
-__all__ = [
-    "PLAIN",
-    "Overlay",
-    "Record",
-    "make_ready",
-    "meta_text",
-    "own_meta",
-    "pack",
-    "serve",
-    "served_text",
-    "unpack",
-]
+__all__ = ["PLAIN", "Overlay", "Record", "meta_text", "own_meta", "pack", "serve", "served_text", "unpack"]
 
 
 class Overlay(Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -74,11 +62,6 @@ def pack(record: Record) -> bytes:
     if stated.times or stated.gone or stated.slots or overlay is not PLAIN:
         extra = _to_extra(_Extra(stated.times, tuple(sorted(stated.gone)), stated.slots, overlay))
     return b"\0".join((record.id.encode(), meta_text, _to_json(rest), extra))
-
-
-def make_ready(draft: Draft) -> Ready:
-    """The text of a draft where nothing is stored of its resource, whenever it was said."""
-    return Ready(pack(Record(draft.id, patch(NOTHING, draft, 0))))
 
 
 @lru_cache(maxsize=1_024)  # a ward or a physician is in every other message

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from typing import Any
 
 import msgspec
-import pytest
+from clinical_samples import draft, raw
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drafts import draft, raw
-from hilum.formats.fhir_version import NOTHING, Stated, patch
 from hilum.model import Draft
+from hilum.repository.patch import NOTHING, Stated, patch
 
 
 def elements(stated: Stated) -> dict[str, Any]:
@@ -162,12 +160,3 @@ def test_the_same_message_again_changes_nothing(messages: list[dict[str, str]]) 
     once = after(*drafts)
     assert after(*drafts, drafts[-1]).elements == once.elements
     assert after(*drafts, *drafts).elements == once.elements
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), MESSAGE), min_size=1, max_size=6))
-def test_the_short_ways_give_what_the_long_way_gives(messages: list[tuple[int, dict[str, str]]]) -> None:
-    drafts = [(at, as_draft(said)) for at, said in messages]
-    with pytest.MonkeyPatch.context() as patched:
-        short = after(*drafts)
-        patched.setattr(sys.modules[patch.__module__], "_states_all", lambda *_: False)
-        assert after(*drafts) == short
