@@ -417,10 +417,26 @@ def test_a_part_of_a_plan_makes_what_its_rows_make_in_the_whole_and_says_which_f
     record = kit.message(kit.PID, PV1)
     whole = compiled.run(record, kit.context(record))
     part = compiled.part({"enc-key", "enc-class"}, frozenset({"Encounter"}))
-    made, written = part.make(record, kit.context(record))
-    (draft_,) = made.drafts
+    made = part.make(record, kit.context(record))
+    (draft_,) = made.mapped.drafts
     assert (draft_.type, draft_.id) == ("Encounter", draft(whole, "Encounter").id)
     assert draft_.elements == {"class": draft(whole, "Encounter").elements["class"]}
-    assert made.held is None
-    assert [bits.bit_count() for bits in written[:3]] == [0, 0, 2]  # PV1-2 and PV1-19
-    assert part.make(kit.message(PV1, kind="ADT^A99"), kit.context(record))[0].drafts == []
+    assert made.mapped.held is None
+    assert [bits.bit_count() for bits in made.written[:3]] == [0, 0, 2]  # PV1-2 and PV1-19
+    assert part.make(kit.message(PV1, kind="ADT^A99"), kit.context(record)).mapped.drafts == []
+
+
+def test_a_part_that_is_given_the_ids_of_another_part_makes_the_same_without_looking_for_them_again() -> None:
+    compiled = kit.plan(ENC, CLASS, STATUS, SUBJECT)
+    record = kit.message(kit.PID, PV1)
+    made = frozenset({"Encounter"})
+    few = compiled.part({"enc-key", "enc-class"}, made).make(record, kit.context(record))
+    more = compiled.part({rule.row.row_id for rule in compiled._rules}, made)
+    alone = more.make(record, kit.context(record))
+    shared = compiled.part({rule.row.row_id for rule in compiled._rules}, made).make(
+        record, kit.context(record), few.opened
+    )
+    assert (shared.mapped, shared.written) == (alone.mapped, alone.written)
+    assert set(few.opened.shape.opened) < set(alone.opened.shape.opened)
+    few.opened.ids[0] = "given"
+    assert more.make(record, kit.context(record), few.opened).mapped.drafts[-1].id == "given"

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
+from hilum.app.loop import settle_memory
 from hilum.app.opening import Opened, open_folder
 from hilum.app.record_show import RecordSource, record_source
 from hilum.app.record_show import opened as opened_records
@@ -232,6 +233,7 @@ _HERE: dict[str, Any] = {}  # of a process that takes parts: its work and its op
 def _begin(feed: Feed, work: Work[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the first process, which ends the others
     work.prepare()
+    settle_memory()
     stack = ExitStack()
     _HERE.update(work=work, opened=stack.enter_context(_opened(feed)))
     Finalize(None, stack.close, exitpriority=10)  # a process does not end while the store's threads run

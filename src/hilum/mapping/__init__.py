@@ -12,6 +12,7 @@ from hilum.mapping.identity import resource_id
 from hilum.mapping.lookup import sender_rank
 from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
 from hilum.mapping.plan import Plan, compile_workbook
+from hilum.mapping.program import Opened
 from hilum.mapping.record_conditions import compile_condition
 from hilum.mapping.rows import COMBINATORS, Rule, read_rules
 from hilum.mapping.syntax import (
@@ -66,6 +67,7 @@ __all__ = [
     "Membership",
     "Namespace",
     "Negation",
+    "Opened",
     "Param",
     "ParamLine",
     "Path",

@@ -21,7 +21,7 @@ from hilum.mapping.unit import Binding, Line, Unit
 from hilum.model import Draft, ExceptionItem
 from hilum.safeguards import SHARED_TYPES
 
-__all__ = ["Call", "bind_unit"]
+__all__ = ["Binder", "Call", "bind_unit"]
 
 # type, id, elements, defaults, cleared, slots, and the reference to it
 LooseDraft = tuple[
@@ -41,6 +41,15 @@ class Call:
         self.counts: dict[str, int] = {}
         self.trace: list[tuple[int, Any, int, str]] = []
         self.fields: tuple[list[bytes], list[int], tuple[Any, ...]] = ([], [], ())  # valued, written, fates by segment
+
+
+_Told = tuple[int, int, str, str]  # a row at a place: identity of its rule, alternative, mode, location
+
+
+def _told(binding: Binding) -> _Told:
+    line = binding.line
+    assert line is not None
+    return id(line.rule), binding.at, line.mode, line.spec.location
 
 
 # A ward and a physician are in every other message: their provenance would be a list of the traffic.
@@ -93,18 +102,20 @@ def _each(call: Call, type_: str, id_: str) -> str:
     return id_ if number == 1 else resource_id(type_, id_, f"#{number}")
 
 
-class _Binder:
+class Binder:
+    """Gives the names of units their values, for one kind from one sender. Units of one row share its functions."""
+
     def __init__(self, env: Env, keys: dict[tuple[str, str], Spec], words: dict[str, str]) -> None:
         self.env, self.keys, self.words = env, keys, words
-        self.memories: dict[tuple[int, int], dict[str, Any]] = {}
-        self.makers: dict[str, Callable[[Binding], Any]] = {
+        self._memories: dict[_Told, dict[str, Any]] = {}
+        self._evaluators: dict[tuple[_Told, bool], Callable[..., Any]] = {}
+        self._keys: dict[_Told, Callable[..., str | None]] = {}
+        self._firsts: dict[Path, Callable[[str], str]] = {}
+        self._makers: dict[str, Callable[[Binding], Any]] = {
             "value": lambda binding: binding.value,
             "memo": lambda _: {},
             "memory": self._memory,
-            "evaluator": self._evaluator,
-            "key": lambda binding: key_function(
-                self._line(binding).rule, binding.at, self._line(binding).spec, env, words
-            ),
+            "key": self._key,
             "missing": self._missing,
             "default": lambda binding: self._value(binding, default_json),
             "const": lambda binding: self._value(binding, constant_json),
@@ -117,9 +128,15 @@ class _Binder:
             "incomplete": self._incomplete,
         }
 
-    def bind(self, unit: Unit) -> dict[str, Any]:
-        ordered = sorted(unit.bindings.items(), key=lambda item: item[1].kind != "memory")
-        return {name: self.makers[binding.kind](binding) for name, binding in ordered}
+    def values(self, unit: Unit) -> dict[str, Any]:
+        """A value for every name that the unit's source holds."""
+        remembered = {_told(binding) for binding in unit.bindings.values() if binding.kind == "memory"}
+        return {
+            name: self._evaluator(binding, remembered=_told(binding) in remembered)
+            if binding.kind == "evaluator"
+            else self._makers[binding.kind](binding)
+            for name, binding in unit.bindings.items()
+        }
 
     @staticmethod
     def _line(binding: Binding) -> Line:
@@ -127,16 +144,27 @@ class _Binder:
         return binding.line
 
     def _memory(self, binding: Binding) -> Any:
-        memory: dict[str, Any] = {}
-        self.memories[self._line(binding).number, binding.at] = memory
-        return memory.get
+        return self._memories.setdefault(_told(binding), {}).get
 
-    def _evaluator(self, binding: Binding) -> Callable[..., Any]:
-        line = self._line(binding)
-        alternative = line.rule.alternatives[binding.at]
-        made = evaluator(line.rule, alternative, line.spec, self.env, self.keys, self.words, line.mode)
-        memory = self.memories.get((line.number, binding.at))
-        return made if memory is None else remembering(made, memory, self.env)
+    def _evaluator(self, binding: Binding, *, remembered: bool) -> Callable[..., Any]:
+        told = _told(binding)
+        found = self._evaluators.get((told, remembered))
+        if found is None:
+            line = self._line(binding)
+            alternative = line.rule.alternatives[binding.at]
+            found = evaluator(line.rule, alternative, line.spec, self.env, self.keys, self.words, line.mode)
+            if remembered:
+                found = remembering(found, self._memories.setdefault(told, {}), self.env)
+            self._evaluators[told, remembered] = found
+        return found
+
+    def _key(self, binding: Binding) -> Callable[..., str | None]:
+        told = _told(binding)
+        found = self._keys.get(told)
+        if found is None:
+            line = self._line(binding)
+            found = self._keys[told] = key_function(line.rule, binding.at, line.spec, self.env, self.words)
+        return found
 
     def _value(self, binding: Binding, make: Callable[[Any, Env], bytes]) -> Any:
         line = self._line(binding)
@@ -161,8 +189,11 @@ class _Binder:
 
     def _first(self, binding: Binding) -> Callable[[str], str]:
         assert isinstance(binding.value, Path)
-        pick, env = first_text(binding.value, self.env), self.env
-        return lambda raw: env.text(pick(raw))
+        found = self._firsts.get(binding.value)
+        if found is None:
+            pick, text = first_text(binding.value, self.env), self.env.text
+            found = self._firsts[binding.value] = lambda raw: text(pick(raw))
+        return found
 
     def _counter(self, binding: Binding) -> Callable[[str], int]:
         env, path = self.env, binding.value
@@ -231,14 +262,10 @@ class _Binder:
 
 
 def bind_unit(
-    unit: Unit,
-    code: CodeType,
-    env: Env,
-    keys: dict[tuple[str, str], Spec],
-    words: dict[str, str],
-    trace: Callable[[int, Any, int, str], None] | None = None,
+    unit: Unit, code: CodeType, binder: Binder, trace: Callable[[int, Any, int, str], None] | None = None
 ) -> dict[str, Any]:
     """Run the unit's code object with its names bound; the functions are in the result."""
+    env = binder.env
 
     def first(raw: str) -> str:
         return env.first(raw.split(env.repetition, 1)[0]) if raw != '""' else ""
@@ -261,11 +288,11 @@ def bind_unit(
         "RECEIVED": _received,
         "EACH": _each,
         "SENDER": env.sender,
-        "SOURCE": words["source"],
+        "SOURCE": binder.words["source"],
         "PENDING": env.pending,
         "REPETITION": env.repetition,
         "TRACE": trace,
-        **_Binder(env, keys, words).bind(unit),
+        **binder.values(unit),
     }
     exec(code, namespace)  # noqa: S102 - source written by generate.py: names of ours, no text of the workbook
     return namespace

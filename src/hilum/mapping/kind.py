@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import CodeType
 
 from hilum.mapping.accounting import read_fields
@@ -9,7 +10,7 @@ from hilum.mapping.generate import generate
 from hilum.mapping.places import Anchor
 from hilum.mapping.rows import Rule
 from hilum.mapping.structure import Tree, matching
-from hilum.mapping.syntax import Word, walk
+from hilum.mapping.syntax import Expression, Word, walk
 from hilum.mapping.unit import Place, Special, Unit
 
 __all__ = ["Kind", "Library"]
@@ -37,7 +38,7 @@ class Library:
         self, place: Place, rules: list[Rule], kind: str, *, trace: bool = False, special: Special | None = None
     ) -> tuple[Unit, CodeType]:
         """The code of one place, generated when first asked for."""
-        about = kind if any(map(_names_kind, rules)) else ""
+        about = kind if any(_names_kind((*rule.alternatives, rule.transform, rule.when)) for rule in rules) else ""
         key = (place, tuple(rule.row.row_id for rule in rules), about, trace, special)
         found = self._units.get(key)
         if found is None:
@@ -63,9 +64,9 @@ class Library:
         return found
 
 
-def _names_kind(rule: Rule) -> bool:
-    """Whether code for the row depends on the kind of message."""
-    expressions = (*rule.alternatives, rule.transform, rule.when)
+@lru_cache(8192)
+def _names_kind(expressions: tuple[Expression | None, ...]) -> bool:
+    """Whether what these make depends on the kind of message."""
     return any(isinstance(part, Word) and part.name in ("kind", "event") for one in expressions for part in walk(one))
 
 
@@ -76,7 +77,11 @@ class Kind:
         """Without `has_rows` (no key row names the kind) nothing runs."""
         self._library, self.kind, self.has_rows = library, kind, has_rows
         self.rules = rules if has_rows else []
-        self.anchors = list(dict.fromkeys(anchor for rule in self.rules for anchor in rule.anchors))
+        self._anchored: dict[Anchor, list[int]] = {}  # numbers of the rules that run there
+        for number, rule in enumerate(self.rules):
+            for anchor in rule.anchors:
+                self._anchored.setdefault(anchor, []).append(number)
+        self.anchors = list(self._anchored)
         self.segments = {anchor.segment for anchor in self.anchors}
         self.opened = {rule.target.resource for rule in self.rules if rule.target.role == "key"}
         self.read = read_fields(self.rules)
@@ -106,8 +111,8 @@ class Kind:
         """The code of one place."""
         rules = self._at.get(place)
         if rules is None:
-            rules = [rule for rule in self.rules if any(anchor in place.anchors for anchor in rule.anchors)]
-            self._at[place] = rules
+            numbers = {number for anchor in place.anchors for number in self._anchored.get(anchor, ())}
+            rules = self._at[place] = [self.rules[number] for number in sorted(numbers)]
         return self._library.unit(place, rules, self.kind, trace=trace, special=special)
 
 

@@ -12,7 +12,9 @@ from hilum.mapping.accounting import FieldFates
 from hilum.mapping.binding import Call
 from hilum.mapping.columns import MARKS, Columns, Table, Tabular, is_record_kind, is_resource_kind, record_of_kind
 from hilum.mapping.kind import Kind, Library
+from hilum.mapping.lookup import CodeMaps
 from hilum.mapping.mapped import Context, Mapped, Record, Trace
+from hilum.mapping.program import Made, Opened
 from hilum.mapping.resource_elements import Elements, Left, Resource
 from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.state import State
@@ -49,6 +51,7 @@ class Plan:
         self._rules = tuple(rules)
         self._named, made = whole if whole is not None else (kinds_named(rules), None)
         self._by_kind: dict[str, Kind] = {}
+        self._maps: dict[str, CodeMaps] = {}  # by sender
         self._states: dict[tuple[str, ...], State] = {}
         self._traced: dict[tuple[str, ...], State] = {}
         self.params = {line.param: book.param(line.param) for line in book.params}
@@ -82,12 +85,12 @@ class Plan:
         """What the record says, as drafts, merges, exceptions and accounting. Raises nothing for any record."""
         return self._ran(record, context)[0]
 
-    def make(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
-        """What the rows make of a message, not accounted for; for each segment a bit per field that a row wrote for.
+    def make(self, record: Record, context: Context, opened: Opened | None = None) -> Made:
+        """What the rows make of a message, not accounted for. Segments that no row reads are not looked at.
 
-        Segments that no row reads are not looked at.
+        `opened`: the ids that a plan with the same key rows, or some of them, gave to resources of this message.
         """
-        return self._state(record, record.kind, context, self._states, trace=False).make(record, context)
+        return self._state(record, record.kind, context, self._states, trace=False).make(record, context, opened)
 
     def account(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""
@@ -157,8 +160,9 @@ class Plan:
                 columns = Elements(name, table, Left.of(self.book.ignores, name, kinds, context.sender))
             marks = (MARKS.component, MARKS.repetition, MARKS.escape, MARKS.subcomponent, MARKS.field)
             kind = self._kind(record.kind)
+            maps = self._maps_of(context.sender)
             state = known[key] = State(
-                self.book, self.params, kind, context, marks, trace=trace, columns=columns, numbers=self._numbers
+                self.book, self.params, kind, context, marks, maps, trace=trace, columns=columns, numbers=self._numbers
             )
         return state
 
@@ -189,8 +193,17 @@ class Plan:
         if state is None:
             if len(known) >= KNOWN_STATES:
                 known.clear()
-            state = known[key] = State(self.book, self.params, self._kind(kind), context, key[3:], trace=trace)
+            maps = self._maps_of(context.sender)
+            state = known[key] = State(self.book, self.params, self._kind(kind), context, key[3:], maps, trace=trace)
         return state
+
+    def _maps_of(self, sender: str) -> CodeMaps:
+        found = self._maps.get(sender)
+        if found is None:
+            if len(self._maps) >= KNOWN_STATES:  # senders come from messages
+                self._maps.clear()
+            found = self._maps[sender] = CodeMaps(self.book.maps, sender)
+        return found
 
 
 def compile_workbook(workbook: Workbook, *, params: Mapping[str, str | int | float | bool] | None = None) -> Plan:

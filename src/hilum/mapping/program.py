@@ -9,10 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from hilum.mapping.accounting import Fates
+from hilum.mapping.mapped import Mapped
 from hilum.mapping.resource_elements import ElementFates
+from hilum.mapping.transforms import Report
 from hilum.mapping.unit import Place, Special, Unit
 
-__all__ = ["Part", "Program", "Shape", "Step", "Variant", "bits_of", "variant_of"]
+__all__ = ["Made", "Opened", "Part", "Program", "Shape", "Step", "Variant", "bits_of", "variant_of"]
 
 # (function, segment, slot, slots of its scope, segments of its lookups)
 Step = tuple[Callable[..., None], int, int, tuple[int, ...], tuple[Any, ...]]
@@ -29,11 +31,43 @@ class Variant(Struct, frozen=True):
 class Shape(Struct, frozen=True):
     """All that runs for messages with one sequence of segment names."""
 
+    names: tuple[str, ...]
     programs: tuple[Program, ...]
     slots: int
     widths: tuple[int, ...]  # fields that every segment must offer
     tables: tuple[Fates | ElementFates, ...]
     needed: tuple[int, ...]  # segments that some row reads
+    opened: dict[tuple[int, str], int]  # slot of each (segment, resource)
+
+
+class Opened:
+    """What was read of one message, and the ids that its key rows gave: what `fill` functions start from."""
+
+    __slots__ = ("counts", "ids", "padded", "patterns", "references", "reports", "shape", "variants", "written")
+
+    def __init__(self, shape: Shape, patterns: list[bytes], padded: list[list[str]]) -> None:
+        self.shape, self.patterns, self.padded = shape, patterns, padded
+        self.ids: list[str | None] = [None] * (shape.slots + 1)
+        self.references = [b""] * (shape.slots + 1)
+        self.written = [0] * len(padded)
+        self.variants: list[Variant] = []
+        self.counts: dict[str, int] = {}  # of the call
+        self.reports: tuple[Report, ...] = ()
+
+    def keep(self, counts: dict[str, int], reports: list[Report]) -> Opened:
+        """A copy that is not changed by what runs next: for another plan."""
+        kept = Opened(self.shape, self.patterns, self.padded)
+        kept.ids, kept.references, kept.written = self.ids, self.references, self.written.copy()
+        kept.counts, kept.reports = counts.copy(), tuple(reports)
+        return kept
+
+
+class Made(Struct, frozen=True):
+    """What `make` gives."""
+
+    mapped: Mapped  # its accounting is empty
+    written: list[int]  # for each segment a bit per field that a row wrote for
+    opened: Opened  # for another plan with the same key rows
 
 
 _BITS: dict[bytes, int] = {}

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hilum.mapping import join
 from hilum.mapping.accounting import Fates, Ignored, ignored_fields
-from hilum.mapping.binding import Call, bind_unit
+from hilum.mapping.binding import Binder, Call, bind_unit
 from hilum.mapping.columns import Columns, is_record_kind
+from hilum.mapping.cutting import Cutter
 from hilum.mapping.kind import Kind
 from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
 from hilum.mapping.mapped import Context, Mapped, Problem, Record
-from hilum.mapping.program import Part, Program, Shape, Step, Variant, variant_of
+from hilum.mapping.outcome import accounted, said
+from hilum.mapping.program import Made, Opened, Part, Program, Shape, Step, Variant, variant_of
 from hilum.mapping.resource_elements import ElementFates, Elements
 from hilum.mapping.structure import Tree
 from hilum.mapping.surveys import key_specs
 from hilum.mapping.tables import Workbook
 from hilum.mapping.transforms import Env
 from hilum.mapping.unit import Line, Place, Special, Unit
-from hilum.model import Accounting, Draft, ExceptionItem, Merge
+from hilum.model import Draft, Merge
 
 __all__ = ["State"]
 
 KNOWN_SHAPES = 2048
+LONGEST_SHAPE = 200  # segments; what is longer is not remembered
 KNOWN_NAMES = 512
 OFTEN = 24  # so many sightings make a pattern of fields worth code of its own
 MOST_SPECIAL = 600  # units made for patterns, per sender and kind
-_PADDING = [[""] * width for width in range(512)]
-_ABSENT = _PADDING[511]
+_NONE: dict[int, int] = {}
 
 
 class State:
@@ -42,6 +43,7 @@ class State:
         kind: Kind,
         context: Context,
         marks: tuple[str, ...],
+        maps: CodeMaps,
         *,
         trace: bool,
         columns: Columns | Elements | None = None,
@@ -55,27 +57,24 @@ class State:
         self.env = Env(
             delimiters=(component, repetition, escape, subcomponent),
             sender=sender,
-            maps=CodeMaps(book.maps, sender),
+            maps=maps,
             codesystems=CodeSystems(book.codesystems, facility or app),
             namespaces=Namespaces(book.namespaces, sender),
             params=params,
         )
         if trace:
             self.env.entries = []
-        self.delimiters = component + repetition + subcomponent
-        self.starts = tuple(field + mark for mark in self.delimiters)
-        inside = f"[{re.escape(self.delimiters)}]+"
-        bar = re.escape(field)
-        self.hollow = re.compile(f"{bar}{inside}(?:{bar}|$)").search
-        self.words = {
+        self.cutter = Cutter(field, component + repetition + subcomponent)
+        words = {
             "kind": kind.kind,
             "event": kind.kind.partition("^")[2],
             "sender": sender,
             "source": context.source,
         }
+        self.binder = Binder(self.env, key_specs(kind.rules), words)
         self.ignored = ignored_fields(book.ignores, kind.kind, sender, numbers)
-        self.keys = key_specs(kind.rules)
         self.shapes: dict[tuple[str, ...], Shape] = {}
+        self.taken: dict[tuple[tuple[str, ...], tuple[tuple[int, str], ...]], dict[int, int] | None] = {}
         self.special: dict[tuple[Place, Special], tuple[Unit, dict[str, Any]]] = {}
         self.bound: dict[Place, tuple[Unit, dict[str, Any]]] = {}
         self.tables: dict[str, Fates | ElementFates] = {}
@@ -89,7 +88,7 @@ class State:
         if found is None:
             unit, code = self.kind.unit(place, trace=self.trace)
             self.lines.update((line.number, line) for line in unit.lines)
-            namespace = bind_unit(unit, code, self.env, self.keys, self.words, self._note if self.trace else None)
+            namespace = bind_unit(unit, code, self.binder, self._note if self.trace else None)
             found = self.bound[place] = (unit, namespace)
         return found
 
@@ -138,13 +137,15 @@ class State:
         for program in programs.values():
             program.finish()
         made = Shape(
+            names,
             tuple(programs.values()),
             count,
             tuple(reads.get(name, 0) + 1 for name in names),
             tuple(self._table(name) for name in names),
             tuple(sorted({at for program in programs.values() for at in program.reads()})),
+            {(index, resource): slot for resource, found in slots.items() for index, slot in found},
         )
-        if len(names) <= 200:
+        if len(names) <= LONGEST_SHAPE:
             if len(self.shapes) >= KNOWN_SHAPES:
                 self.shapes.clear()
             self.shapes[names] = made
@@ -179,7 +180,7 @@ class State:
             found = self.special.get((part.place, known))
             if found is None:
                 unit, code = self.kind.unit(part.place, special=known)
-                found = self.special[part.place, known] = (unit, bind_unit(unit, code, self.env, self.keys, self.words))
+                found = self.special[part.place, known] = (unit, bind_unit(unit, code, self.binder))
             parts.append(Part(part.place, *found, part.index, part.scope, part.segments, part.slots))
         made = program.variants[key] = variant_of(parts)
         return made
@@ -189,47 +190,70 @@ class State:
     def run(self, record: Record, context: Context) -> tuple[Mapped, Call]:
         """Map one record. Raises nothing for any record."""
         shape = self._begin(record)
-        patterns, padded = self._read(record, shape, range(len(shape.widths)))
+        patterns, padded = self.cutter.cut(record, shape, range(len(shape.widths)))
         call = self._call = Call(context)
-        drafts, written = self._written(shape, patterns, padded, call)
+        opened = self._open(shape, patterns, padded, call)
+        drafts = self._fill(opened, call)
         merges = _merges(call)
-        call.fields = (patterns, written, shape.tables)
-        return self._result(context, patterns, written, shape, drafts, merges), call
+        call.fields = (patterns, opened.written, shape.tables)
+        return self._result(context, patterns, opened.written, shape, drafts, merges), call
 
-    def make(self, record: Record, context: Context) -> tuple[Mapped, list[int]]:
-        """The same without accounting, and the bits of the fields that rows wrote for; what no row reads is not cut."""
+    def make(self, record: Record, context: Context, before: Opened | None = None) -> Made:
+        """The same without accounting; what no row reads is not cut. `before`: of a plan with the same key rows."""
         shape = self._begin(record)
-        patterns, padded = self._read(record, shape, shape.needed)
+        known = self._known(shape, before) if before is not None else None
+        before = before if known is not None else None
+        patterns, padded = self.cutter.cut(record, shape, shape.needed, before)
         call = self._call = Call(context)
-        drafts, written = self._written(shape, patterns, padded, call)
-        items, held = self._items(()) if self.env.pending else ((), None)
-        return Mapped(drafts, _merges(call), context.sent_at, exceptions=items, held=held), written
+        opened = self._open(shape, patterns, padded, call, before, known or {})
+        kept = before or opened.keep(call.counts, self.env.pending)
+        drafts = self._fill(opened, call)
+        items, held = said(self.env.pending, ()) if self.env.pending else ((), None)
+        mapped = Mapped(drafts, _merges(call), context.sent_at, exceptions=items, held=held)
+        return Made(mapped, opened.written, kept)
 
     def _begin(self, record: Record) -> Shape:
         self.env.unescape = record.unescape
         self.env.pending.clear()
         return self.shapes.get(record.names) or self._shape(record)
 
-    def _written(
-        self, shape: Shape, patterns: list[bytes], padded: list[list[str]], call: Call
-    ) -> tuple[list[Draft], list[int]]:
-        """The drafts, and for each segment a bit per field that a row wrote for."""
-        ids: list[str | None] = [None] * (shape.slots + 1)
-        references = [b""] * (shape.slots + 1)
-        drafts: list[Draft | None] = [None] * shape.slots
-        written = [0] * len(padded)
-        parts: list[join.Part] = []
-        chosen = []
+    def _open(
+        self,
+        shape: Shape,
+        patterns: list[bytes],
+        padded: list[list[str]],
+        call: Call,
+        before: Opened | None = None,
+        known: Mapping[int, int] = _NONE,
+    ) -> Opened:
+        """Run the key rows. `known`: slots that were opened `before`, with their slots there."""
+        opened = Opened(shape, patterns, padded)
+        ids, references, written = opened.ids, opened.references, opened.written
+        if before is not None:
+            for slot, at in known.items():
+                ids[slot], references[slot] = before.ids[at], before.references[at]
+            written[:] = before.written
+            call.counts.update(before.counts)
+            self.env.pending.extend(before.reports)
+        variants = opened.variants
         for program in shape.programs:
             key = program.key(patterns)
             variant = program.variants.get(key)
             if variant is None:
                 variant = self._variant(program, key, patterns)
-            chosen.append(variant)
+            variants.append(variant)
             for function, index, slot, scope, segments in variant.opens:
-                function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
+                if slot not in known:
+                    function(index, slot, scope, segments, padded, ids, references, written, call, (), ())
+        return opened
+
+    def _fill(self, opened: Opened, call: Call) -> list[Draft]:
+        """The drafts; `opened.written` gets a bit per field that a row wrote for."""
+        padded, ids, references, written = opened.padded, opened.ids, opened.references, opened.written
+        drafts: list[Draft | None] = [None] * opened.shape.slots
+        parts: list[join.Part] = []
         late: list[Step] = []
-        for variant in chosen:
+        for variant in opened.variants:
             for function, index, slot, scope, segments in variant.fills:
                 function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
             late += variant.late
@@ -237,28 +261,21 @@ class State:
             function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
         if parts:
             join.join_parts(drafts, parts)
-        return join.drafts_of(drafts, call), written
+        return join.drafts_of(drafts, call)
 
-    def _read(self, record: Record, shape: Shape, which: Iterable[int]) -> tuple[list[bytes], list[list[str]]]:
-        """For each of these segments one byte per field (does it hold more than delimiters), and its fields, padded.
-
-        Fields of delimiters alone are empty there. The last entry of the fields is a segment that is not there.
-        """
-        widths, segments = shape.widths, record.segments
-        patterns, padded = [b""] * len(widths), [_ABSENT] * (len(widths) + 1)
-        hollow, delimiters, starts = self.hollow, self.delimiters, self.starts
-        for at in which:
-            segment = segments[at]
-            fields = segment.fields
-            raw = segment.raw
-            if (starts[0] in raw or starts[1] in raw or starts[2] in raw) and hollow(raw):
-                fields = [text if text.strip(delimiters) else "" for text in fields]
-            patterns[at] = bytes(map(bool, fields))
-            short = widths[at] - len(fields)
-            if short > 0:
-                fields = fields + (_PADDING[short] if short < 512 else [""] * short)
-            padded[at] = fields
-        return patterns, padded
+    def _known(self, shape: Shape, before: Opened) -> dict[int, int] | None:
+        """For slots of this shape those of what was opened before; None when that has others."""
+        theirs = before.shape
+        key = (shape.names, tuple(theirs.opened))
+        if key in self.taken:
+            return self.taken[key]
+        same = theirs.names == shape.names and theirs.opened.keys() <= shape.opened.keys()
+        found = {shape.opened[place]: slot for place, slot in theirs.opened.items()} if same else None
+        if len(shape.names) <= LONGEST_SHAPE:
+            if len(self.taken) >= KNOWN_SHAPES:
+                self.taken.clear()
+            self.taken[key] = found
+        return found
 
     def _result(
         self,
@@ -269,42 +286,14 @@ class State:
         drafts: list[Draft],
         merges: tuple[Merge, ...],
     ) -> Mapped:
-        valued = mapped = ignored = exceptions = 0
-        items: tuple[ExceptionItem, ...] = ()
-        for pattern, bits, table in zip(patterns, written, shape.tables, strict=False):
-            key = (pattern, bits)
-            fate = table.known.get(key) or table.find(key)
-            valued += fate.valued
-            mapped += fate.mapped
-            ignored += fate.ignored
-            if fate.exceptions:
-                exceptions += fate.exceptions
-                items += fate.items
+        accounting, items = accounted(patterns, written, shape.tables)
         held = None
         if self.env.pending or items:
-            items, held = self._items(items)
+            items, held = said(self.env.pending, items)
         if not self.kind.has_rows:
             where = "MSH-9" if self.columns is None else ""
             held = Problem("no-rows", where, f"the workbook has no rows for {_shown(self.kind.kind)}")
-        accounting = Accounting(valued, mapped, ignored, exceptions)
         return Mapped(drafts, merges, context.sent_at, accounting, items, held)
-
-    def _items(self, fates: tuple[ExceptionItem, ...]) -> tuple[tuple[ExceptionItem, ...], Problem | None]:
-        """All items, each group once; and why the message is held, if it is."""
-        pending = self.env.pending
-        held = None
-        said: dict[str, ExceptionItem] = {}
-        for report in pending:
-            said.setdefault(report.item.group, report.item)
-            if report.hold and held is None:
-                item = report.item
-                held = Problem(item.code, item.location, item.message, item.owner)
-        places = {item.location for item in said.values()}
-        for item in fates:
-            if item.location not in places:
-                said.setdefault(item.group, item)
-        pending.clear()
-        return tuple(said.values()), held
 
 
 def _merges(call: Call) -> tuple[Merge, ...]:

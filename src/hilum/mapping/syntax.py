@@ -128,11 +128,13 @@ class Negation(Struct, frozen=True):
 Expression = Path | Literal | Param | Word | Call | Binary | Membership | Logic | Negation
 
 
-def walk(expression: Expression | None) -> Iterator[Expression]:
-    """The expression and everything in it."""
-    if expression is None:
-        return
-    yield expression
+def walk(expression: Expression | None) -> tuple[Expression, ...]:
+    """The expression and everything in it, outer parts first."""
+    return () if expression is None else _walked(expression)
+
+
+@lru_cache(8192)
+def _walked(expression: Expression) -> tuple[Expression, ...]:
     inner: tuple[Expression, ...] = ()
     if isinstance(expression, Call):
         inner = expression.args + tuple(value for _, value in expression.named)
@@ -144,8 +146,7 @@ def walk(expression: Expression | None) -> Iterator[Expression]:
         inner = expression.parts
     elif isinstance(expression, Negation):
         inner = (expression.part,)
-    for part in inner:
-        yield from walk(part)
+    return (expression, *(one for part in inner for one in _walked(part)))
 
 
 def walk_paths(expressions: Iterable[Expression | None]) -> Iterator[Path]:

@@ -57,7 +57,7 @@ class Line:
 class Binding:
     """How a name in the source gets its value for one sender."""
 
-    kind: str  # a name of `binding._Binder.makers`
+    kind: str  # a name of `binding.Binder._makers`
     line: Line | None = None
     at: int = 0
     value: Any = None

@@ -22,7 +22,7 @@ from hilum.workbook.masking import shape_of
 from hilum.workbook.narrowing import Narrowing, Touch
 from hilum.workbook.table_changes import TableChange, table_changes
 from hilum.workbook.table_lines import TableLines
-from hilum.workbook.tally import Cell, Group, Sample, Tally
+from hilum.workbook.tally import SAMPLES, Cell, Group, Sample, Tally
 
 __all__ = ["Comparison"]
 
@@ -184,7 +184,7 @@ class _Notes:
         old, new = held_by(before), held_by(after)
         if old != new:
             pair = tuple(" ".join(one) if one else "" for one in (old, new))
-            self._add(self._tally.held.setdefault((pair[0], pair[1]), Cell()), self._sample("", "", ""))
+            self._add(self._tally.held.setdefault((pair[0], pair[1]), Cell()), "", "", "")
         if old or new:
             return  # nothing of a held message is applied: its fields are not compared
         for change in resource_changes(before.drafts, after.drafts):
@@ -221,17 +221,23 @@ class _Notes:
         change: ResourceChange | None = None,
     ) -> None:
         rows = self._rows(key, resource, field, change)
-        cell = self._tally.groups.setdefault(rows, Group()).cells.setdefault(key, Cell())
+        group = self._tally.groups.get(rows)
+        if group is None:
+            group = self._tally.groups[rows] = Group()
+        cell = group.cells.get(key)
+        if cell is None:
+            cell = group.cells[key] = Cell()
         if not self._whole._show_values:
             before, after = shape_of(key[2], before), shape_of(key[2], after)
-        self._add(cell, self._sample(resource, before, after))
+        self._add(cell, resource, before, after)
 
-    def _add(self, cell: Cell, sample: Sample) -> None:
-        cell.add(sample, first=id(cell) not in self._seen)
-        self._seen.add(id(cell))
-
-    def _sample(self, resource: str, before: str, after: str) -> Sample:
-        return Sample(self._at, self._name, resource, before, after)
+    def _add(self, cell: Cell, resource: str, before: str, after: str) -> None:
+        cell.count_pair(before, after)
+        if id(cell) not in self._seen:
+            self._seen.add(id(cell))
+            cell.messages += 1
+            if len(cell.samples) < SAMPLES:
+                cell.samples.append(Sample(self._at, self._name, resource, before, after))
 
     # -- which rows caused it ----------------------------------------------------------------------------------
 

@@ -63,18 +63,18 @@ def stripped(path: str) -> str:
 
 def resource_changes(before: Sequence[Draft], after: Sequence[Draft]) -> Iterator[ResourceChange]:
     """What differs between the resources of one message. Resources that changed their id are paired in their order."""
-    old = {(draft.type, draft.id): draft for draft in before}
-    new = {(draft.type, draft.id): draft for draft in after}
+    old = {draft.id: draft for draft in before}  # the type is in the id
+    new = {draft.id: draft for draft in after}
     gone: dict[str, list[Draft]] = {}
     come: dict[str, list[Draft]] = {}
-    for key, draft in old.items():
-        if key not in new:
+    for id_, draft in old.items():
+        if id_ not in new:
             gone.setdefault(draft.type, []).append(draft)
-    for key, draft in new.items():
-        if key not in old:
+    for id_, draft in new.items():
+        if id_ not in old:
             come.setdefault(draft.type, []).append(draft)
-        elif old[key] != draft:
-            fields = tuple(_field_changes(old[key], draft))
+        else:
+            fields = tuple(_field_changes(old[id_], draft))
             if fields:
                 yield ResourceChange("changed", draft.type, draft.id, draft.id, fields)
     for type_ in {**gone, **come}:
@@ -94,9 +94,13 @@ def _unpaired(gone: Sequence[Draft], come: Sequence[Draft]) -> Iterator[Resource
 
 def _field_changes(before: Draft, after: Draft) -> Iterator[FieldChange]:
     for suffix, old, new in (("", before.elements, after.elements), ("?", before.defaults, after.defaults)):
+        if old == new:
+            continue
         for name in [*old, *(name for name in new if name not in old)]:
             if old.get(name) != new.get(name):
                 yield from _leaves_that_differ(name, old, new, suffix)
+    if before.cleared == after.cleared and before.slots == after.slots:
+        return
     for name in [one for one in before.cleared if one not in after.cleared]:
         yield FieldChange(f"{name} (deleted)", "true", "")
     for name in [one for one in after.cleared if one not in before.cleared]:

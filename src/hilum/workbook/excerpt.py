@@ -81,10 +81,10 @@ def _places(rule: Rule) -> set[Field]:
     return {(anchor.segment, anchor.field) for anchor in rule.anchors}
 
 
-def fields_of(rule: Rule) -> set[Field]:
-    """Every field that a row reads: those of its source, its arguments, its condition and its anchor."""
+def fields_of(rule: Rule, *, conditions: bool = True) -> set[Field]:
+    """Every field that a row reads: those of its source, its arguments, its anchor, and of its condition."""
     found = {(anchor.segment, anchor.field) for anchor in rule.anchors if anchor.field}
-    for expression in (*rule.alternatives, rule.transform, rule.when):
+    for expression in (*rule.alternatives, rule.transform, rule.when if conditions else None):
         found |= {(part.segment, part.field) for part in walk(expression) if isinstance(part, Path) and part.field}
     return {field for field in found if field[0]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hilum.formats.hl7v2 import Hl7Message
-from hilum.mapping import Context, Mapped, Plan, Rule
+from hilum.mapping import Context, Mapped, Opened, Plan, Rule
 from hilum.workbook.difference import is_same, items_of
 from hilum.workbook.excerpt import Field, rows_that_hold
 from hilum.workbook.narrowing import Narrowing
@@ -13,7 +13,6 @@ from hilum.workbook.narrowing import Narrowing
 __all__ = ["Excerpted"]
 
 _Pair = tuple[Plan, Plan]
-_Made = tuple[Mapped, Mapped]
 
 
 class Excerpted:
@@ -28,7 +27,7 @@ class Excerpted:
         self._readers: _Pair | None = None
         self._cut()
 
-    def run(self, record: Hl7Message, context: Context, times: frozenset[Field]) -> _Made | None:
+    def run(self, record: Hl7Message, context: Context, times: frozenset[Field]) -> tuple[Mapped, Mapped] | None:
         """What both make of it, twice the same value when that is the same; None: only the whole workbooks tell.
 
         `times` are the fields with a time without an offset, where these matter.
@@ -38,22 +37,23 @@ class Excerpted:
             self._cut()
         if self._readers is None:
             return None
-        before, after = self._run(record, context, self._readers)
+        before, after, opened = self._run(record, context, self._readers)
         if is_same(before, after):
             return before, before
         unheld = before.held is None and after.held is None and _same_reports(before, after)
-        if unheld and self._holds.make(record, context)[0].held is None:  # nor by a row that did not change
+        # A row that did not change may hold it: key rows do not differ where excerpts run, so ids are made once.
+        if unheld and self._holds.make(record, context, opened).mapped.held is None:
             return before, after
         return None
 
-    def _run(self, record: Hl7Message, context: Context, readers: _Pair) -> _Made:
+    def _run(self, record: Hl7Message, context: Context, readers: _Pair) -> tuple[Mapped, Mapped, Opened | None]:
         if self._writers is not None and record.kind not in self._other_fates:
-            before, wrote = self._writers[0].make(record, context)
-            after, writes = self._writers[1].make(record, context)
-            if wrote == writes:  # then no field has another fate
-                return before, after
+            before = self._writers[0].make(record, context)
+            after = self._writers[1].make(record, context, before.opened)
+            if before.written == after.written:  # then no field has another fate
+                return before.mapped, after.mapped, before.opened
             self._other_fates.add(record.kind)
-        return readers[0].run(record, context), readers[1].run(record, context)
+        return readers[0].run(record, context), readers[1].run(record, context), None
 
     def _cut(self) -> None:
         found = self._narrowing.excerpts(self._times)

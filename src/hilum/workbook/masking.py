@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 __all__ = ["shape_of"]
 
 _LONGEST = 24
 _PUBLIC = (".system", ".url", ".reference")
 
 
+@lru_cache(4096)
 def shape_of(path: str, value: str) -> str:
     """`"1970-01-02"` becomes `"9999-99-99"`, `"Rivera"` `"Aaaaaa"`. Systems and URLs are names, no data: they stay.
 

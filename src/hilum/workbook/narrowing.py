@@ -174,9 +174,9 @@ class Narrowing:
         if name in _UNNAMED:
             return Reach(None, whole=True)
         rows = frozenset(row for row, rules in self._by_row.items() if any(name in _params(rule) for rule in rules))
-        keys = any(rule.target.role != "element" for row in rows for rule in self._by_row[row])
         if name == "zone":
             rows |= {row for row, rules in self._by_row.items() if any(name in params_asked(rule) for rule in rules)}
+        keys = any(rule.target.role != "element" for row in rows for rule in self._by_row[row])
         return Reach(rows, whole=keys, times=name == "zone" and not self._says_zone())
 
     def _says_zone(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-__all__ = ["Cell", "Group", "Sample", "Tally"]
+__all__ = ["SAMPLES", "Cell", "Group", "Sample", "Tally"]
 
 SAMPLES = 3  # of each kind of difference
 PAIRS = 12  # different (before, after) of each kind that are counted one by one
@@ -30,15 +30,15 @@ class Cell(Struct):
     samples: list[Sample] = field(default_factory=list)
     pairs: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def add(self, sample: Sample, *, first: bool) -> None:
-        """One more; `first` in its message."""
+    def count_pair(self, before: str, after: str) -> None:
+        """One more."""
         self.count += 1
-        self.messages += first
-        if first and len(self.samples) < SAMPLES:
-            self.samples.append(sample)
-        pair = (sample.before, sample.after)
-        if pair in self.pairs or len(self.pairs) < PAIRS:
-            self.pairs[pair] = self.pairs.get(pair, 0) + 1
+        pair = (before, after)
+        times = self.pairs.get(pair)
+        if times is not None:
+            self.pairs[pair] = times + 1
+        elif len(self.pairs) < PAIRS:
+            self.pairs[pair] = 1
 
     def merge(self, other: Cell) -> None:
         """Add what another process found."""
