@@ -96,7 +96,7 @@ class SmartWorld:
         self.exports = Exports(self.store)
         topic = Topic("https://hilum.example/topics/results", [Trigger("Observation", ["create"])])
         self.subscriptions = Subscriptions(
-            self.store, self.journal, self.repository, [topic], {}, base_url=self.base, may=lambda _: True
+            self.store, self.journal, self.repository, [topic], {}, base_url=self.base, may=lambda *_: True
         )
         self.app = create_app(
             self.repository,

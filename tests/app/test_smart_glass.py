@@ -98,6 +98,11 @@ async def test_a_patient_is_named_by_a_number(world: SmartWorld) -> None:
         (asked(reason={"valueCode": "emergency"}), 400, "parameter-missing"),
         (of("never"), 404, "resource-unknown"),
         (of("a b"), 400, "parameter-invalid"),
+        (
+            asked(identifier={"valueString": "urn:oid:2.999.7|"}, reason={"valueCode": "emergency"}),
+            400,
+            "parameter-invalid",
+        ),
         (asked(identifier={"valueString": "nobody|1"}, reason={"valueCode": "emergency"}), 404, "resource-unknown"),
         ({"resourceType": "Patient"}, 400, "parameters-malformed"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from smart_support import EC, PORTAL, Browser, SmartWorld, keys
 
+from hilum.app.smart.keys import guarded
 from hilum.app.smart.records import digest
 from hilum.config import Secret, Smart, SmartRegistration
 from hilum.errors import HilumError
@@ -26,11 +28,11 @@ PROGRAM = {
 }
 
 
-def settings(tmp_path: Path, token: str = TOKEN, scopes: str = ALLOWED) -> Smart:
+def settings(tmp_path: Path, token: str = TOKEN, scopes: str = ALLOWED, jwks_uris: tuple[str, ...] = ()) -> Smart:
     path = tmp_path / "registration"
     path.write_text(token)
     path.chmod(0o600)
-    return Smart(registration=SmartRegistration(Secret(f"file:{path}"), scopes))
+    return Smart(registration=SmartRegistration(Secret(f"file:{path}"), scopes, list(jwks_uris)))
 
 
 @pytest.fixture
@@ -208,3 +210,28 @@ async def test_it_is_off_unless_the_folder_says_so_and_refuses_settings_of_no_us
         assert (await client.post("/smart/register", json=PAGE)).status_code == 404
         assert "registration_endpoint" not in (await client.get("/fhir/.well-known/smart-configuration")).json()
     off.close()
+
+
+async def test_keys_are_fetched_from_no_inner_address_unless_the_folder_allows_it(
+    world: SmartWorld, tmp_path: Path
+) -> None:
+    program = {name: value for name, value in PROGRAM.items() if name != "jwks"}
+    for inner in ("https://127.0.0.1/k", "https://10.0.0.8/k", "https://169.254.169.254/k", "https://localhost/k"):
+        said = await register(world, program | {"jwks_uri": inner}, 400)
+        assert said["error"] == "invalid_client_metadata"
+    # what a name leads to shows when it is fetched
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        url = f"https://0x7f.1:{server.sockets[0].getsockname()[1]}/k"
+        said = await register(world, program | {"jwks_uri": url})
+        answer = await world.backend("system/Observation.rs", said["client_id"], key=EC, alg="ES384")
+        assert answer.json()["error_description"].startswith("keys-unreachable")
+        with pytest.raises(HilumError, match="inner network"):
+            await guarded([])(url)
+    with pytest.raises(HilumError, match="does not allow"):
+        await guarded(["https://keys.example/"])("https://elsewhere.example/")
+    (tmp_path / "other").mkdir()
+    other = SmartWorld(tmp_path / "other", settings(tmp_path, jwks_uris=("https://10.0.0.8/",)))
+    await register(other, program | {"jwks_uri": "https://10.0.0.8/k"})
+    await register(other, program | {"jwks_uri": "https://keys.example/k"}, 400)
+    other.close()

@@ -20,9 +20,12 @@ from msgspec import Raw, msgpack
 
 from hilum.app.api import StaticHealth, WritingRules, access_logger, create_app
 from hilum.app.bulk.tables import BULK_SCHEMA
+from hilum.app.smart.apps import Apps, new_app
+from hilum.app.smart.records import SMART_SCHEMA, Kind
+from hilum.app.subscriptions.allowing import may_act
 from hilum.app.subscriptions.rows import events_of, find
 from hilum.app.subscriptions.sending import Pace
-from hilum.app.subscriptions.service import Subscriptions, may_act
+from hilum.app.subscriptions.service import Subscriptions
 from hilum.app.subscriptions.settings import Subscriber, Topic, Trigger
 from hilum.app.subscriptions.tables import SUBSCRIPTIONS_SCHEMA
 from hilum.app.tokens import TOKENS_SCHEMA, Role, SqliteTokens
@@ -39,8 +42,9 @@ pytestmark = pytest.mark.anyio
 IG = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 RESULTS = "https://hilum.example/topics/results"
 ENCOUNTERS = "https://hilum.example/topics/arrivals"
+HERE = ["http://127.0.0.1/", "https://worklist.example/", "https://elsewhere.example/"]
 SECRET = "a signing secret of the test"
-SCHEMAS = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SUBSCRIPTIONS_SCHEMA)
+SCHEMAS = (JOURNAL_SCHEMA, REPOSITORY_SCHEMA, TOKENS_SCHEMA, BULK_SCHEMA, SMART_SCHEMA, SUBSCRIPTIONS_SCHEMA)
 TOPICS = [
     Topic(
         RESULTS,
@@ -146,7 +150,11 @@ class World:
             self.journal,
             self.repository,
             TOPICS,
-            {"worklist": Subscriber(secrets[0], {"bearer": secrets[1]}), "other": Subscriber(secrets[0])},
+            {
+                "worklist": Subscriber(secrets[0], {"bearer": secrets[1]}, HERE),
+                "other": Subscriber(secrets[0], {}, HERE),
+                "far": Subscriber(secrets[0]),
+            },
             base_url="https://hilum.example",
             may=may_act(self.store, self.tokens),
             pace=QUICK,
@@ -441,6 +449,10 @@ async def test_a_subscription_belongs_to_the_program_that_made_it(tmp_path: Path
         assert (await other.get("/fhir/Subscription/$status")).json()["total"] == 0
         taken = subscription("https://elsewhere.example/") | {"id": id_}
         assert (await other.put(f"/fhir/Subscription/{id_}", json=taken)).status_code == 403
+        assert (await other.delete(f"/fhir/Subscription/{id_}")).status_code == 403
+        request = {"method": "DELETE", "url": f"Subscription/{id_}"}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [{"request": request}]}
+        assert (await other.post("/fhir", json=bundle)).status_code == 403
         async with world.client() as client:
             assert (await client.get("/fhir/Subscription/$status")).json()["total"] == 1
             answer = await client.get(f"/fhir/Subscription/{id_}/$events?content=full-resource")
@@ -448,6 +460,54 @@ async def test_a_subscription_belongs_to_the_program_that_made_it(tmp_path: Path
             rest = (await client.get("/fhir/metadata")).json()["rest"][0]["resource"]
             told = next(one for one in rest if one["type"] == "Subscription")
             assert [one["valueCanonical"] for one in told["extension"]] == [RESULTS, ENCOUNTERS]
+        world.token("chief", Role.ADMIN)
+        async with world.client("chief") as client:
+            assert (await client.delete(f"/fhir/Subscription/{id_}")).status_code == 204
+        assert world.store.read(lambda connection: find(connection, id_)) is None
+
+
+INNER = [
+    "https://127.0.0.1/x",
+    "http://localhost:9/x",
+    "https://[::1]/x",
+    "https://[::ffff:10.0.0.1]/x",
+    "https://10.1.2.3/x",
+    "https://192.168.0.1/x",
+    "https://169.254.169.254/latest",
+    "https://[fe80::1]/x",
+    "https://[fd00::1]/x",
+    "https://0.0.0.0/x",
+    "https://LOCALHOST./x",
+]
+
+
+async def test_without_a_list_of_endpoints_nothing_is_sent_to_this_machine_or_inner_networks(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world, receiving() as hook, world.client("far") as client:
+        for url in (hook.url, *INNER):
+            answer = await client.post("/fhir/Subscription", json=subscription(url))
+            assert answer.status_code == 422, url
+        # a name, or a number in another spelling, shows what it leads to when it is connected to
+        id_ = await subscribe(world, subscription(f"https://0x7f.1:{hook.port}/hook"), "far")
+        await world.until_status(id_, "error")
+        told = (await client.get(f"/fhir/Subscription/{id_}")).json()
+        assert told["error"] == "address-inner"
+        assert hook.got == []
+
+
+async def test_an_app_whose_scopes_become_fewer_hears_no_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        apps = Apps(world.store, world.journal)
+        app, _ = new_app("feed", kind=Kind.KEYS, scopes="system/*.rs", jwks_uri="https://feed.example/jwks")
+        apps.add(app, by="test")
+        may = may_act(world.store, world.tokens)
+        seen = {"Observation": ((),), "Patient": ((),)}
+        assert may("app/feed", seen)
+        assert not may("app/other", seen)
+        world.store.write_now(
+            lambda c: c.execute("UPDATE smart_app SET scopes = 'system/Observation.rs?category=laboratory'").fetchall()
+        )
+        assert not may("app/feed", seen)
+        assert may("app/feed", {"Observation": ((SearchTerm("category", ("laboratory",)),),)})
 
 
 async def test_messages_and_a_restart_between_are_heard_of_too(tmp_path: Path) -> None:

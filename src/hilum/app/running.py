@@ -27,7 +27,8 @@ from hilum.app.opening import Opened
 from hilum.app.rules import SourceConfig, judgement_of, source_configs
 from hilum.app.sending import DestinationConfig, destination_configs, format_of, maker_of
 from hilum.app.smart.surface import Authorization
-from hilum.app.subscriptions.service import Subscriptions, may_act
+from hilum.app.subscriptions.allowing import may_act
+from hilum.app.subscriptions.service import Subscriptions
 from hilum.app.subscriptions.settings import Subscriber, Topic
 from hilum.config import Tree
 from hilum.definitions import Shelf

@@ -7,7 +7,7 @@ raises.
 from hilum.config.boundary import INTEGRATION
 from hilum.config.document import place_of
 from hilum.config.editor import editor_schemas
-from hilum.config.hosts import is_loopback
+from hilum.config.hosts import is_loopback, is_public, may_be_called
 from hilum.config.integration import (
     Api,
     Area,
@@ -65,7 +65,9 @@ __all__ = [
     "editor_schemas",
     "examine",
     "is_loopback",
+    "is_public",
     "load",
+    "may_be_called",
     "place_of",
     "reference",
     "retention_days",

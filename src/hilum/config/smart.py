@@ -33,6 +33,13 @@ class SmartRegistration(Struct, frozen=True, forbid_unknown_fields=True):
 
     token: Annotated[Secret, Meta(description="What a request must bear, 16 bytes or more: give it to developers.")]
     scopes: Annotated[str, Meta(min_length=1, description="All that such an app may ever ask for.")]
+    jwks_uris: Annotated[
+        list[str],
+        Meta(
+            description="Keys of such apps are fetched only from addresses that begin with one of these; empty: from "
+            "any that is not on this machine or an inner network."
+        ),
+    ] = []
 
 
 class Smart(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from hilum.protocols.disk import sync_folder, write_all
 from hilum.protocols.mllp import TOLERATED, Fault, Frame, MllpDecoder, frame
+from hilum.protocols.public import PUBLIC_ONLY
 from hilum.protocols.tls import (
     ClientTls,
     ServerTls,
@@ -12,6 +13,7 @@ from hilum.protocols.tls import (
 )
 
 __all__ = [
+    "PUBLIC_ONLY",
     "TOLERATED",
     "ClientTls",
     "Fault",

@@ -23,7 +23,7 @@ from hilum.safeguards import SHARED_TYPES, Allowance, Interaction, Rights, Term,
 if TYPE_CHECKING:
     from hilum.app.tokens import Grant
 
-__all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "seen", "sight_of"]
+__all__ = ["EVERYTHING", "VERBS", "Sight", "can_be_judged", "seen", "sight_by", "sight_of"]
 
 
 class Sight(Struct, frozen=True):
@@ -105,10 +105,12 @@ def _is_part(one: SearchTerm, of: SearchTerm) -> bool:
 
 def sight_of(grant: Grant, interaction: Interaction) -> Sight:
     """What a bearer of this grant may do so to; tokens that operators make are for whole applications."""
-    if grant.rights is None:
-        return EVERYTHING
-    compiled = _compiled if grant.rights.panel is None else _of_panel
-    return compiled(grant.rights, interaction)
+    return EVERYTHING if grant.rights is None else sight_by(grant.rights, interaction)
+
+
+def sight_by(rights: Rights, interaction: Interaction) -> Sight:
+    """What these rights let do so."""
+    return (_compiled if rights.panel is None else _of_panel)(rights, interaction)
 
 
 def seen(repository: Repository, sight: Sight, type_: str, id_: str, version: int | None = None) -> Stored | None:

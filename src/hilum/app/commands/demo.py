@@ -62,7 +62,9 @@ changes:
   - {type: Encounter, events: [create]}
   - {type: Observation, events: [create, update], current: category=laboratory&status=final}
 """,
-    "subscribers/worklist.yaml": "secret: file:subscribers/worklist.secret\n",
+    "subscribers/worklist.yaml": (
+        'secret: file:subscribers/worklist.secret\nendpoints: ["http://127.0.0.1/"]  # this machine, any port\n'
+    ),
 }
 
 

@@ -23,10 +23,14 @@ _NO_SECRET = bytes(32)
 
 
 class Clients:
-    """Proves apps. `audiences` are what assertions may name this server."""
+    """Proves apps. `audiences` are what assertions may name this server; `guarded` fetches for apps that registered
+    themselves."""
 
-    def __init__(self, apps: Apps, ledger: Ledger, keys: RemoteKeys, audiences: frozenset[str]) -> None:
-        self._apps, self._ledger, self._keys, self._audiences = apps, ledger, keys, audiences
+    def __init__(
+        self, apps: Apps, ledger: Ledger, keys: RemoteKeys, guarded: RemoteKeys, audiences: frozenset[str]
+    ) -> None:
+        self._apps, self._ledger, self._audiences = apps, ledger, audiences
+        self._keys, self._guarded = keys, guarded
 
     async def prove(self, authorization: str, form: dict[str, str]) -> App:
         """The app behind a request, by the one way that it is registered with. Raises OAuthProblem `invalid_client`."""
@@ -80,7 +84,10 @@ class Clients:
         return app
 
     async def _keys_of(self, app: App, text: str) -> KeySet:
-        return check_keys(app.jwks) if app.jwks else await self._keys.of(app.jwks_uri, text)
+        if app.jwks:
+            return check_keys(app.jwks)
+        keys = self._keys if self._apps.registration(app.id) is None else self._guarded
+        return await keys.of(app.jwks_uri, text)
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -83,6 +83,8 @@ class Glass:
             raise Problem("parameter-missing", 400, "required", text)
         if id_ and not fhir.is_id(id_):
             raise Problem("parameter-invalid", 400, "value", "this is no id of a patient", parameter="patient")
+        if given.get("identifier", "").endswith("|"):  # all numbers of a system are nobody's number
+            raise Problem("parameter-invalid", 400, "value", "write system|value", parameter="identifier")
         term = SearchTerm("_id", (id_,)) if id_ else SearchTerm("identifier", (given["identifier"],))
         try:
             found = self._repository.search(Query("Patient", (term,), 2, with_total=False)).matches

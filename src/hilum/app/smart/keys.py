@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -13,9 +14,11 @@ from joserfc.jwk import KeySet
 
 from hilum.app.smart.assertions import check_keys, header_of
 from hilum.app.smart.problems import OAuthProblem
+from hilum.config import may_be_called
 from hilum.errors import HilumError
+from hilum.protocols import PUBLIC_ONLY
 
-__all__ = ["RemoteKeys", "fetch"]
+__all__ = ["RemoteKeys", "fetch", "guarded"]
 
 KEPT_SECONDS = 300
 LEAST_SECONDS = 30  # between two fetches of one address
@@ -25,15 +28,28 @@ SECONDS = 5.0
 Fetch = Callable[[str], Any]
 
 
-async def fetch(url: str, **form: str) -> bytes:
+async def fetch(url: str, *, extensions: Mapping[str, Any] = MappingProxyType({}), **form: str) -> bytes:
     """A document, or what is answered to a form. Redirects are not followed. Raises HilumError `fetch-failed`."""
     try:
         async with httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client:
-            request = client.build_request("POST" if form else "GET", url, data=form or None)
+            request = client.build_request(
+                "POST" if form else "GET", url, data=form or None, extensions=dict(extensions)
+            )
             async with asyncio.timeout(2 * SECONDS):
                 return await _read(client, request)
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         raise _failed(type(error).__name__) from None
+
+
+def guarded(allowed: Sequence[str]) -> Fetch:
+    """`fetch` of addresses that strangers gave: of those that the folder allows, or of public ones."""
+
+    async def get(url: str) -> bytes:
+        if not may_be_called(url, allowed):
+            raise _failed("the folder does not allow its address")
+        return await fetch(url, extensions={} if allowed else PUBLIC_ONLY)
+
+    return get
 
 
 async def _read(client: httpx2.AsyncClient, request: httpx2.Request) -> bytes:

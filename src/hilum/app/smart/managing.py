@@ -41,14 +41,14 @@ class Registrations:
         if len(self._token) < SHORTEST_TOKEN:
             text = f"the token of smart.registration has fewer than {SHORTEST_TOKEN} bytes: make a longer one"
             raise HilumError(text, code="registration-token-short", location="integration.yaml")
-        self._allowed = allowed_of(settings)
+        self._allowed, self._addresses = allowed_of(settings), settings.jwks_uris
 
     async def register(self, call: Call) -> Reply:
         """`POST /smart/register` (RFC 7591)."""
         try:
             if not _bears(call, digest(self._token.decode("latin-1"))):
                 raise _refused("send the token that this server's operator gives to those who may register apps")
-            made = registered(await body_of(call), self._allowed)
+            made = registered(await body_of(call), self._allowed, self._addresses)
             token = fresh(PREFIX)
             metadata = msgspec.json.encode(made.said).decode()
             await asyncio.to_thread(self._apps.add, made.app, by="registration", registration=(digest(token), metadata))
@@ -94,7 +94,7 @@ class Registrations:
 
     async def _update(self, call: Call, app: App, token: str, _: str) -> Reply:
         body = await body_of(call)
-        made = registered(body, self._allowed, app.id)
+        made = registered(body, self._allowed, self._addresses, app.id)
         self._check(body, app)
         keeps = app.kind is Kind.SECRET and made.app.kind is Kind.SECRET
         changed = replace(made.app, created=app.created, secret=app.secret if keeps else made.app.secret)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from hilum.app.api.outcomes import Problem
 from hilum.app.smart.apps import new_app
 from hilum.app.smart.problems import OAuthProblem
 from hilum.app.smart.records import App, Kind
-from hilum.config import SmartRegistration
+from hilum.config import SmartRegistration, may_be_called
 from hilum.errors import HilumError
 from hilum.safeguards import Level, Scopes, narrow, parse_scopes, print_scopes
 
@@ -66,8 +67,8 @@ async def body_of(call: Call) -> bytes:
         raise _invalid(problem.issues[0].text) from None
 
 
-def registered(body: bytes, allowed: Scopes, id_: str = "") -> Made:
-    """The app that is asked for, with a new id or with this one. Raises OAuthProblem."""
+def registered(body: bytes, allowed: Scopes, addresses: Sequence[str] = (), id_: str = "") -> Made:
+    """The app that is asked for, new or of this id; `addresses`: where its keys may be. Raises OAuthProblem."""
     try:
         asked = msgspec.json.decode(body, type=Metadata)
     except msgspec.DecodeError as error:
@@ -80,6 +81,8 @@ def registered(body: bytes, allowed: Scopes, id_: str = "") -> Made:
         raise _invalid(f"{ITSELF} takes token_endpoint_auth_method private_key_jwt")
     if is_for_people and not asked.redirect_uris:
         raise OAuthProblem("invalid_redirect_uri", "redirect_uris are missing", code="app-redirect-invalid")
+    if asked.jwks_uri and not may_be_called(asked.jwks_uri, addresses):
+        raise _invalid("jwks_uri is no address that this server fetches keys from: use another, or send them as jwks")
     scopes = _scopes(asked, allowed)
     try:
         app, secret = new_app(

@@ -19,7 +19,7 @@ from hilum.app.smart.consents import Consents
 from hilum.app.smart.discovery import Addresses, openid_configuration, security, smart_configuration
 from hilum.app.smart.front import Front
 from hilum.app.smart.glass import ACTION, PATH, Glass
-from hilum.app.smart.keys import RemoteKeys
+from hilum.app.smart.keys import RemoteKeys, guarded
 from hilum.app.smart.leaving import Leaving
 from hilum.app.smart.ledger import ACCESS_PREFIX, Ledger
 from hilum.app.smart.managing import Registrations
@@ -104,7 +104,8 @@ class Authorization:
         if provider is None and settings.provider is not None:
             provider = Provider(settings.provider, at.callback)
         seal = Seal(store.derive("smart-pages"))
-        clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), frozenset({at.token, at.issuer}))
+        own = RemoteKeys(guarded(settings.registration.jwks_uris if settings.registration is not None else ()))
+        clients = Clients(self.apps, self.ledger, remote_keys or RemoteKeys(), own, frozenset({at.token, at.issuer}))
         self._service = Service(at, self.apps, self.ledger, clients, signer, self._auditor, self.tokens, repository)
         window = Window(at.issuer, provider.origin if provider is not None else "")
         consents = Consents(store, journal)

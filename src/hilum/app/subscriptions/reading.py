@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from hilum.app.api.outcomes import Problem
 from hilum.app.subscriptions.settings import Subscriber, Topic, terms_of
-from hilum.config import is_loopback
+from hilum.config import is_loopback, may_be_called
 from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.repository import Limits, SearchTerm
@@ -22,7 +22,9 @@ IG = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):[ \t]*([\x20-\x7e]{1,1024})")
 _SECRET = re.compile(r"secret:([A-Za-z0-9_-]{1,64})")
 _SENSITIVE = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-_OURS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "hilum-signature"})
+_OURS = frozenset(
+    {"connection", "content-length", "content-type", "hilum-signature", "host", "idempotency-key", "transfer-encoding"}
+)
 CONTENTS = ("empty", "id-only", "full-resource")
 MOST_EVENTS = 100  # in one notification
 HEARTBEATS = (10, 86_400)  # seconds, the shortest and the longest
@@ -80,7 +82,7 @@ def _check_payload(channel: Mapping[str, Any]) -> None:
 
 
 def _endpoint(written: str, subscriber: Subscriber) -> str:
-    """https, or http to this machine itself; where the subscriber has a list, one of its addresses."""
+    """https, or http to this machine itself; one that the subscriber's list allows, or without a list a public one."""
     where = "Subscription.channel.endpoint"
     try:
         url = urlsplit(written)
@@ -91,17 +93,13 @@ def _endpoint(written: str, subscriber: Subscriber) -> str:
     if not host or not is_safe or url.username or url.fragment:
         text = "an endpoint is an https address, or http to this machine itself, without a name or password in it"
         raise _refused("subscription-endpoint-unsafe", text, where)
-    if subscriber.endpoints and not any(_begins(written, one) for one in subscriber.endpoints):
-        text = "this endpoint is none of those that the integration allows this subscriber"
+    if not may_be_called(written, subscriber.endpoints):
+        text = (
+            "this endpoint is none of those that the integration allows this subscriber; one on this machine or an "
+            "inner network has to stand under `endpoints` in subscribers/"
+        )
         raise _refused("subscription-endpoint-unsafe", text, where)
     return written
-
-
-def _begins(written: str, allowed: str) -> bool:
-    """The same server, and a path below."""
-    one, other = urlsplit(written), urlsplit(allowed)
-    same = (one.scheme, one.netloc) == (other.scheme, other.netloc)
-    return same and ".." not in one.path and one.path.startswith(other.path)
 
 
 def _headers(given: Any, subscriber: Subscriber) -> dict[str, str]:

@@ -18,14 +18,17 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hilum.app.subscriptions.allowing import May
 from hilum.app.subscriptions.feeding import Feeder
 from hilum.app.subscriptions.notices import notification
 from hilum.app.subscriptions.rows import Event, Subscription, events_of, find
 from hilum.app.subscriptions.settings import SHORTEST_SECRET, Subscriber
+from hilum.config import may_be_called
 from hilum.delivery import SIGNATURE_HEADER, RetryPolicy, sign
 from hilum.errors import DeliveryError, HilumError
 from hilum.journal import SqliteJournal
 from hilum.model import AuditEvent
+from hilum.protocols import PUBLIC_ONLY
 from hilum.repository import Stored
 from hilum.store import Store, fault
 
@@ -72,7 +75,7 @@ class Sender:
         subscriber: Subscriber,
         pace: Pace,
         turn: Turn,
-        may: Callable[[str], bool],
+        may: May,
     ) -> None:
         self._store, self._journal, self._feeder, self._client = store, journal, feeder, client
         self._base, self._subscriber, self._pace, self._turn, self._may = base, subscriber, pace, turn, may
@@ -100,7 +103,7 @@ class Sender:
     async def _next(self, one: Subscription) -> float:
         """Do what is due; seconds until something else is, at the latest."""
         now = time.time_ns() // 1000
-        if not self._may(one.actor):
+        if not self._may(one.actor, one.limits):
             await self._turn(one, "off", "subscription-not-allowed")
             return 1.0
         if one.asked.end and now >= one.asked.end:
@@ -157,11 +160,18 @@ class Sender:
             SIGNATURE_HEADER: sign(signing_secret(self._subscriber), key, body, int(time.time())),
         }
         seconds = one.asked.timeout or self._pace.timeout
+        if not may_be_called(one.asked.endpoint, self._subscriber.endpoints):  # the folder was another then
+            raise DeliveryError("the integration does not allow this endpoint any more", code="subscriber-not-allowed")
         try:
             async with (
                 asyncio.timeout(CONNECT_SECONDS + seconds),
                 self._client.stream(
-                    "POST", one.asked.endpoint, content=body, headers=headers, timeout=seconds
+                    "POST",
+                    one.asked.endpoint,
+                    content=body,
+                    headers=headers,
+                    timeout=seconds,
+                    extensions={} if self._subscriber.endpoints else PUBLIC_ONLY,
                 ) as answer,
             ):
                 size = 0

@@ -16,7 +16,7 @@ from hilum.app.api.contents import content_of
 from hilum.app.api.exchange import Call
 from hilum.app.api.health import SubscriberStand, SubscriptionStand
 from hilum.app.api.outcomes import Problem
-from hilum.app.smart.apps import app_in
+from hilum.app.subscriptions.allowing import May
 from hilum.app.subscriptions.feeding import Feeder
 from hilum.app.subscriptions.reading import read_subscription
 from hilum.app.subscriptions.rows import (
@@ -31,7 +31,7 @@ from hilum.app.subscriptions.rows import (
 )
 from hilum.app.subscriptions.sending import Pace, Sender, signing_secret
 from hilum.app.subscriptions.settings import Subscriber, Topic
-from hilum.app.tokens import Tokens, microseconds
+from hilum.app.tokens import Permission
 from hilum.errors import HilumError, NotFound
 from hilum.formats import fhir
 from hilum.journal import SqliteJournal
@@ -40,26 +40,13 @@ from hilum.repository import Aftermath, Change, Did, SqliteRepository, Verb, Wri
 from hilum.safeguards import Interaction
 from hilum.store import Store
 
-__all__ = ["Subscriptions", "may_act"]
+__all__ = ["Subscriptions"]
 
 KEPT_SECONDS = 7 * 86_400  # events that were delivered, for `$events`
 PRUNE_EVERY = 3_600.0
 MOST_OF_ONE = 50  # subscriptions of one token or app
 
 log = structlog.get_logger(__name__)
-
-
-def may_act(store: Store, tokens: Tokens) -> Callable[[str], bool]:
-    """Whether a token is neither revoked nor expired, or an app is still registered."""
-
-    def may(actor: str) -> bool:
-        if actor.startswith("app/"):
-            app = store.read(lambda connection: app_in(connection, actor.removeprefix("app/")))
-            return app is not None and not app.removed
-        now = microseconds()
-        return any(row.name == actor and row.state(now) == "active" for row in tokens.rows())
-
-    return may
 
 
 class Subscriptions:
@@ -74,10 +61,13 @@ class Subscriptions:
         subscribers: Mapping[str, Subscriber],
         *,
         base_url: str,
-        may: Callable[[str], bool],
+        may: May,
         pace: Pace | None = None,
     ) -> None:
-        """`may(actor)`: whether a token or app may still act. `base_url` is without /fhir."""
+        """`may(actor, limits)`: whether a token or app may still act, and see what it saw then.
+
+        `base_url` is without /fhir.
+        """
         self._store, self._journal, self._repository = store, journal, repository
         self._topics = {one.url: one for one in topics}
         self._subscribers, self._may, self._pace = dict(subscribers), may, pace or Pace()
@@ -135,6 +125,7 @@ class Subscriptions:
                 self._check_owner(connection, one)
                 put(connection, Subscription(one.id, one.actor, one.limits, one.asked, one.status, tick))
             for id_ in gone:
+                self._check_ender(connection, call, id_)
                 remove(connection, id_)
 
         self._wake_soon()
@@ -160,6 +151,13 @@ class Subscriptions:
         if (connection.execute(sql, (one.actor, one.id)).get or 0) >= MOST_OF_ONE:
             text = f"a program has at most {MOST_OF_ONE} subscriptions: delete one"
             raise Problem("subscription-too-many", 403, "throttled", text)
+
+    def _check_ender(self, connection: Any, call: Call, id_: str) -> None:
+        """A program ends its own; an admin any."""
+        before = find(connection, id_)
+        if before is not None and before.actor != call.actor and not call.may(Permission.ADMIN):
+            text = "this Subscription is another program's: that program, or a token of role admin, deletes it"
+            raise Problem("subscription-not-allowed", 403, "forbidden", text)
 
     def _subscriber_of(self, actor: str) -> Subscriber | None:
         """By the name of a token, or of an app by itself; a person who signed in is no subscriber."""
@@ -267,10 +265,6 @@ class Subscriptions:
             )
             task = asyncio.create_task(sender.run(one.id), name=f"hilum-subscription-{one.id}")
             self._senders[one.id] = (sender, task)
-
-    @property
-    def _feeder_for_senders(self) -> Feeder:
-        return self._feeder
 
     async def _turn(self, one: Subscription, status: str, code: str) -> None:
         """Change the status, of the row and of the resource, in one write; nothing when a program changed it first."""

@@ -54,7 +54,11 @@ class Subscriber(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, Secret], Meta(description="Secrets by name, for headers that a Subscription writes as secret:NAME.")
     ] = {}
     endpoints: Annotated[
-        list[str], Meta(description="Notifications go only to addresses that begin with one of these; empty: to any.")
+        list[str],
+        Meta(
+            description="Notifications go only to addresses that begin with one of these (`http://127.0.0.1/`: any "
+            "port of this machine); empty: to any that is not on this machine or an inner network."
+        ),
     ] = []
 
 
