@@ -302,7 +302,28 @@ def test_what_the_folder_got_after_the_export_is_kept_and_a_line_that_both_chang
     assert (untouched.changes, untouched.findings) == ((), ())
     content = resaved(exported(before), lambda book: setattr(at(book["ignores"], "ZPI-1", "reason"), "value", "c"))
     both = plan_import(after, NOBODY, read_xlsx(content))
-    assert [one.code for one in both.findings] == ["line-conflict"]
+    assert [(one.code, one.location) for one in both.findings] == [("line-conflict", "ignores!D3")]
+    assert "`reason` is `c` in this file, and became `b` in the folder" in both.findings[0].message
+
+
+def test_a_line_that_sheet_and_folder_changed_in_other_cells_keeps_both_changes() -> None:
+    line = {"field": "ZPI-1", "reason": "a", "owner": "x"}
+    before = review([("ignores.csv", table("ignores", [line]))])
+    after = review([("ignores.csv", table("ignores", [{**line, "owner": "y"}]))])
+    content = resaved(exported(before), lambda book: setattr(at(book["ignores"], "ZPI-1", "reason"), "value", "c"))
+    both = plan_import(after, NOBODY, read_xlsx(content))
+    assert both.findings == ()
+    ((cell,),) = [change.cells for change in both.changes]
+    assert (cell.column, cell.before, cell.after) == ("reason", "a", "c")
+    assert "ZPI-1,,,c,y" in both.documents["ignores.csv"].text
+
+
+def test_a_line_that_is_gone_from_the_folder_since_is_no_new_line_when_it_was_changed() -> None:
+    before = review([("ignores.csv", table("ignores", [{"field": "ZPI-1", "reason": "a", "owner": "x"}]))])
+    untouched = plan_import(review(), NOBODY, read_xlsx(exported(before)))
+    assert (untouched.changes, untouched.findings) == ((), ())
+    content = resaved(exported(before), lambda book: setattr(at(book["ignores"], "ZPI-1", "reason"), "value", "c"))
+    assert found(plan_import(review(), NOBODY, read_xlsx(content))) == {("line-conflict", "ignores!C3")}
 
 
 def test_an_error_that_the_import_would_bring_is_shown_at_its_cell() -> None:
@@ -311,10 +332,27 @@ def test_an_error_that_the_import_would_bring_is_shown_at_its_cell() -> None:
     assert plan.errors
 
 
-def test_an_export_of_another_base_and_a_file_without_a_mark_are_refused() -> None:
-    opened = review()
-    other = review(below=[("rows.csv", table("rows", [{"row_id": "a", "anchor": "PID", "target": "Patient.active"}]))])
-    assert "export-outdated" in {one.code for one in plan_import(opened, NOBODY, read_xlsx(exported(other))).findings}
+BASE_ROW = {"row_id": "a", "anchor": "PID", "source": "PID-8", "target": "Patient.gender", "transform": "text"}
+
+
+def test_an_export_of_another_base_is_imported_and_says_which_lines_ship_otherwise_now() -> None:
+    before = review(below=[("rows.csv", table("rows", [BASE_ROW, {**BASE_ROW, "row_id": "gone"}]))])
+    now = [{**BASE_ROW, "source": "PID-8.1"}, {**BASE_ROW, "row_id": "new", "target": "Patient.language"}]
+    after = review(below=[("rows.csv", table("rows", now))])
+    untouched = plan_import(after, NOBODY, read_xlsx(exported(before)))
+    assert [one.code for one in untouched.findings] == ["export-outdated"]
+    assert "rows:a (source); rows:new (" in untouched.findings[0].message
+    assert "rows:gone (not there any more)" in untouched.findings[0].message
+    assert (untouched.changes, untouched.errors) == ((), 0)
+    noted = resaved(exported(before), lambda book: setattr(at(book["rows"], "a", "note"), "value", "ours"))
+    plan = plan_import(after, NOBODY, read_xlsx(noted))
+    assert [(change.name, [cell.column for cell in change.cells]) for change in plan.changes] == [("rows:a", ["note"])]
+    assert "PID-8.1" in plan.documents["rows.csv"].text
+    moved = resaved(exported(before), lambda book: setattr(at(book["rows"], "a", "source"), "value", "PID-8.2"))
+    assert "line-conflict" in {one.code for one in plan_import(after, NOBODY, read_xlsx(moved)).findings}
+
+
+def test_a_file_without_a_mark_is_refused() -> None:
     plan = planned(lambda book: book.remove(book["hilum"]))
     assert ("export-unknown", "hilum!A1") in found(plan)
 

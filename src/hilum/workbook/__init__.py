@@ -43,7 +43,8 @@ from hilum.workbook.writing import write_files, write_texts, write_whole
 
 if TYPE_CHECKING:
     from hilum.workbook.export import export_xlsx
-    from hilum.workbook.importing import Import, mark_of, plan_import
+    from hilum.workbook.exported import mark_of
+    from hilum.workbook.importing import Import, plan_import
     from hilum.workbook.spreadsheet import Sheets, read_xlsx, read_xlsx_file
 
 __all__ = [
@@ -125,7 +126,7 @@ __all__ = [
 _LAZY = {
     "export_xlsx": "export",
     "Import": "importing",
-    "mark_of": "importing",
+    "mark_of": "exported",
     "plan_import": "importing",
     "Sheets": "spreadsheet",
     "read_xlsx": "spreadsheet",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 
-import msgspec
 from msgspec import Struct
 
 from hilum.mapping import columns_of, table_of
 from hilum.workbook.documents import Document, edited, new_document
 from hilum.workbook.sheets import Entry, Key, Review
 
-__all__ = ["CellChange", "Change", "Edit", "apply_edits", "cell_changes", "full_hash"]
+__all__ = ["CellChange", "Change", "Edit", "apply_edits", "cell_changes"]
 
 _SAFE = re.compile(r"[a-z]+(-[A-Za-z0-9_-]+)?\.csv")
 
@@ -44,11 +42,6 @@ class Edit(Struct, frozen=True):
     key: Key
     cells: dict[str, str] | None
     file: str = ""  # where a new line goes; "" the table's own file
-
-
-def full_hash(cells: Mapping[str, str]) -> str:
-    """Of every cell, notes too: tells whether a line is as it was."""
-    return sha256(msgspec.json.encode(sorted((name, text) for name, text in cells.items() if text))).hexdigest()[:24]
 
 
 def cell_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[CellChange, ...]:

@@ -1,7 +1,8 @@
 """From a spreadsheet back to a site's tables: what was changed in it, what that does to the folder, what forbids it.
 
 Three versions of each line are compared: as it was exported, as it is in the sheet, as it is in the folder now. So a
-line that nobody touched in the sheet is left as the folder has it, and one that both changed is a finding.
+line that nobody touched in the sheet is left as the folder has it; of one that both changed, each keeps its own cells,
+and a cell that both changed is a finding. The same holds where hilum ships another base since the export.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from msgspec import Struct
 from hilum.errors import ConfigError
 from hilum.mapping import columns_of, compile_workbook, key_columns, table_of
 from hilum.model import Finding, Severity
-from hilum.workbook.changes import Change, Edit, apply_edits, cell_changes, full_hash, owner_of
+from hilum.workbook.changes import Change, Edit, apply_edits, cell_changes, owner_of
 from hilum.workbook.documents import Document
+from hilum.workbook.exported import FORMAT, Prints, exported_of, merge, prints_of
 from hilum.workbook.pinning import base_hash
 from hilum.workbook.sheets import SIGNED_TABLES, Entry, Key, Review, entry_name, review_of
 from hilum.workbook.signing import Approvals, Standing, standing_of
 from hilum.workbook.spreadsheet import Line, NumberCell, Sheets
 
-__all__ = ["Import", "mark_of", "plan_import"]
+__all__ = ["Import", "plan_import"]
 
-FORMAT = "1"
-_LINE = "line "
+_NAMED = 20  # lines that a finding names
+_GONE = "not there any more"
 
 
 class Import(Struct, frozen=True):
@@ -38,13 +40,6 @@ class Import(Struct, frozen=True):
     def errors(self) -> int:
         """How many findings forbid it."""
         return sum(finding.severity is Severity.ERROR for finding in self.findings)
-
-
-def mark_of(review: Review, use: str) -> dict[str, str]:
-    """What an export keeps on its hidden sheet: of which base and of which lines of the site it was made."""
-    merged = review.merged
-    lines = {f"{_LINE}{merged[key].name}": full_hash(merged[key].cells) for key in review.site.entries}
-    return {"format": FORMAT, "use": use, "base": base_hash(review.base.entries.values()), **lines}
 
 
 def plan_import(review: Review, approvals: Approvals, sheets: Sheets) -> Import:
@@ -71,23 +66,25 @@ class _Planner:
         self.findings = list(sheets.findings)
         self.changes: list[Change] = []
         self.edits: list[Edit] = []
-        self.exported = {
-            **{entry.name: full_hash(entry.cells) for entry in review.base.entries.values()},
-            **{name.removeprefix(_LINE): text for name, text in sheets.mark.items() if name.startswith(_LINE)},
-        }
+        self.exported = exported_of(sheets.mark)
 
     def note(self, code: str, message: str, location: str, hint: str = "", *, warning: bool = False) -> None:
         severity = Severity.WARNING if warning else Severity.ERROR
         self.findings.append(Finding(code, message, location, severity, hint))
 
     def check_mark(self) -> None:
-        base = base_hash(self.review.base.entries.values())
-        if self.sheets.mark.get("format") != FORMAT:
-            message = "this is no export of hilum, or its hidden sheet was removed"
+        if self.exported.format != FORMAT:
+            message = "this is no export of this hilum, or its hidden sheet was removed"
             self.note("export-unknown", message, "hilum!A1", "`hilum workbook export` writes one")
-        elif self.sheets.mark.get("base") != base:
-            message = "this file was exported from another base than the one that is shipped now"
-            self.note("export-outdated", message, "hilum!B3", "export again, and take your changes over")
+        elif self.exported.base != base_hash(self.review.base.entries.values()):
+            hint = "these lines stay as they ship now; of those that you changed, your cells are taken"
+            message = f"hilum ships other tables since this export: {self._newer()}"
+            self.note("export-outdated", message, "hilum!B3", hint, warning=True)
+
+    def _newer(self) -> str:
+        named = [f"{name} ({', '.join(columns) or _GONE})" for name, columns in self.exported.newer(self.review)]
+        more = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        return ("; ".join(named[:_NAMED]) or "none that you see") + more
 
     def compare(self) -> None:
         for key, line in self.sheets.lines.items():
@@ -101,24 +98,40 @@ class _Planner:
             self._of_base(table, entries)
 
     def _compare(self, key: Key, line: Line) -> None:
-        there, said, cells = self.merged.get(key), self.exported.get(entry_name(key)), dict(line.entry.cells)
-        now = full_hash(there.cells) if there else None
-        if full_hash(cells) in (said, now):
+        there, said = self.merged.get(key), self.exported.lines.get(entry_name(key))
+        cells = dict(line.entry.cells)
+        now = prints_of(there.cells) if there else None
+        if prints_of(cells) in (said, now):
             return
+        also = ""
         if now != said:
-            self._conflict(key, line.location(key_columns(key[0])[-1]))
-            return
+            merged = self._both(key, line, there, said)
+            if merged is None:
+                return
+            cells, also = merged, "cells that were changed since the export stay as they are now"
         note = self._fall_back(there, line, cells)
         before: Mapping[str, str] = there.cells if there else {}
         base = self.review.base.entries.get(key)
-        same_as_base = base is not None and full_hash(base.cells) == full_hash(cells)
+        same_as_base = base is not None and base.cells == cells
         if same_as_base and key in self.review.site.entries:
             note = "as the base has it: the site's own version is taken out"
         kind = "changed" if there else "added"
         place = line.location(key_columns(key[0])[-1])
-        shown = cell_changes(before, cells)
+        shown, note = cell_changes(before, cells), "; ".join(filter(None, (note, also)))
         self.changes.append(Change(kind, entry_name(key), key[0], place, line.entry.owner, shown, note))
         self.edits.append(Edit(key, None if same_as_base else cells, line.entry.file))
+
+    def _both(self, key: Key, line: Line, there: Entry | None, said: Prints | None) -> dict[str, str] | None:
+        """The cells of a line that the sheet and the folder changed; None, with findings, where they collide."""
+        if there is None or said is None:
+            how = "is not in the folder any more" if there is None else "was added to the folder too, otherwise"
+            self._conflict(key, line.location(key_columns(key[0])[-1]), f"was changed in this file, and {how}")
+            return None
+        merged = merge(there, said, line.entry.cells)
+        for cell in merged.conflicts:
+            how = f"`{cell.column}` is `{cell.after}` in this file, and became `{cell.before}` in the folder since"
+            self._conflict(key, line.location(cell.column), how)
+        return None if merged.conflicts else merged.cells
 
     def _fall_back(self, there: Entry | None, line: Line, cells: dict[str, str]) -> str:
         """Lines that were approved are drafts again; a word typed into `status` approves nothing."""
@@ -142,13 +155,13 @@ class _Planner:
 
     def _gone(self, key: Key, entry: Entry) -> bool:
         """A line that is not in the sheet; True when it is one of the base, which cannot be deleted."""
-        said = self.exported.get(entry.name)
+        said = self.exported.lines.get(entry.name)
         if said is None:
             return False  # written into the folder after the export
         if key not in self.review.site.entries:
             return True
-        if full_hash(entry.cells) != said:
-            self._conflict(key, f"{entry.table}!A1")
+        if prints_of(entry.cells) != said:
+            self._conflict(key, f"{entry.table}!A1", "was deleted in this file, and changed in the folder since")
             return False
         note = "the line of the base runs again" if key in self.review.base.entries else ""
         shown = cell_changes(entry.cells, dict.fromkeys(entry.cells, ""))
@@ -164,9 +177,9 @@ class _Planner:
         message = f"lines of the base cannot be deleted: {shown}{more}"
         self.note("base-line-missing", message, f"{table}!A1", hint)
 
-    def _conflict(self, key: Key, location: str) -> None:
-        message = f"`{entry_name(key)}` was changed in this file, and in the folder after this file was exported"
-        self.note("line-conflict", message, location, "export again, and take your change over")
+    def _conflict(self, key: Key, location: str, how: str) -> None:
+        message = f"`{entry_name(key)}`: {how}" if how.startswith("`") else f"`{entry_name(key)}` {how}"
+        self.note("line-conflict", message, location, "say in the file what shall be, or export again")
 
     def _numbers(self, key: Key, line: Line) -> None:
         for cell in line.numbers:
