@@ -105,3 +105,15 @@ async def test_the_capability_statement_and_batches_know_the_histories() -> None
     assert {"code": "history-system"} in rest["interaction"]
     assert all({"code": "history-type"} in one["interaction"] for one in rest["resource"])
     assert told(answer["entry"][0]["resource"]) == ["DELETE Patient/p2 2"]
+
+
+async def test_what_was_posted_is_told_as_posted_and_what_was_put_as_put() -> None:
+    world = await ward()
+    resource = {"resourceType": "Basic", "code": {"text": "x"}}
+    entry = {"resource": resource, "request": {"method": "POST", "url": "Basic"}}
+    async with world.client(world.token("other", Role.WRITER)) as client:
+        await client.post("/fhir/Basic", json=resource)
+        await client.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+        await client.put("/fhir/Basic/b1", json=resource | {"id": "b1"})
+        bundle = (await client.get("/fhir/Basic/_history")).json()
+    assert told(bundle) == ["PUT Basic/b1 1", "POST Basic 1", "POST Basic 1"]

@@ -173,3 +173,47 @@ async def test_large_bodies_are_judged_beside_the_event_loop() -> None:
         await client.patch(f"/fhir/Patient/{id_}", json=patch, headers={"Content-Type": "application/json-patch+json"})
     assert len(threads) == 5
     assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize(
+    "reference", ["Patient?identifier=urn:x|1", "urn:uuid:0a2b8d2c-2f0b-4b8f-9a3d-3c9f4f6d7a11", "urn:oid:2.999"]
+)
+async def test_references_that_only_a_transaction_resolves_are_refused_elsewhere(reference: str) -> None:
+    world = World()
+    await store(world.repository, patient("p1", "Adler"))
+    body = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}}
+    bad = body | {"subject": {"reference": reference}}
+    entry = {"resource": bad, "request": {"method": "POST", "url": "Observation"}}
+    async with writer(world) as client:
+        answers = [
+            await client.post("/fhir/Observation", json=bad),
+            await client.put("/fhir/Observation/o1", json=bad),
+        ]
+        assert (await client.put("/fhir/Observation/o1", json=body)).status_code == 201
+        patch = [{"op": "add", "path": "/subject", "value": {"reference": reference}}]
+        answers.append(await client.patch("/fhir/Observation/o1", json=patch))
+        batch = await client.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+    for refused in answers:
+        assert (refused.status_code, code_of(refused)) == (422, "reference-unresolved"), refused.text
+        assert refused.json()["issue"][0]["expression"] == ["Observation.subject"]
+    assert batch.json()["entry"][0]["response"]["status"].startswith("422")
+
+
+async def test_a_query_in_an_absolute_reference_or_a_text_is_no_condition() -> None:
+    world = World()
+    body = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "urn:x? a question?"},
+        "subject": {"reference": "https://elsewhere.example/fhir/Patient/1?x=y"},
+    }
+    async with writer(world) as client:
+        made = await client.post("/fhir/Observation", json=body)
+    assert made.status_code == 201, made.text
+
+
+async def test_a_head_that_is_too_large_is_refused_however_it_arrives() -> None:
+    world = World()
+    async with world.client() as client:
+        refused = await client.get("/fhir/Patient", headers={"X-Long": "a" * 33_000})
+    assert (refused.status_code, code_of(refused)) == (431, "head-too-large")

@@ -166,7 +166,7 @@ class Asker:
                 "_total=accurate",
                 "_elements=id",
                 "_count=1",
-                "_sort=-_id",
+                "_sort=-nothing",
             ],
             self.dice.randint(0, 2),
         )

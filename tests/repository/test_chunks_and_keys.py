@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hilum.errors import StoreCorrupt
 from hilum.repository.chunks import LARGE, PIECE, Chunks, Texts, compress, decompress, first_chunk
-from hilum.repository.keys import pack_name
+from hilum.repository.keys import id_in, pack_name
 
 
 def stored(chunks: Chunks) -> apsw.Connection:
@@ -78,4 +78,6 @@ def test_two_names_have_one_key_only_when_they_are_the_same(one: str, other: str
 
 def test_an_own_id_takes_fourteen_bytes() -> None:
     assert len(pack_name("Patient/abcdefghijklmnopq234")) == 14
+    for id_ in ("abcdefghijklmnopq234", "77777777777777777777", "aaaaaaaaaaaaaaaaaaaa", "p1", "A-very.long-1"):
+        assert id_in(pack_name(f"Patient/{id_}")) == id_
     assert pack_name("Patient/ABCDEFGHIJKLMNOPQ234") != pack_name("Patient/abcdefghijklmnopq234")

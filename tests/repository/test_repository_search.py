@@ -248,6 +248,9 @@ async def test_sorting_by_date_name_and_time_pages_in_both_directions(repository
         ("Patient", "family", ["p9", "p3", "p2", "p1", "p0"]),
         ("Patient", "-name", ["p0", "p1", "p2", "p3", "p9"]),
         ("Patient", "-_lastUpdated", ["p9", "p3", "p2", "p1", "p0"]),
+        ("Patient", "_lastUpdated", ["p0", "p1", "p2", "p3", "p9"]),
+        ("Patient", "-_id", ["p9", "p3", "p2", "p1", "p0"]),
+        ("Observation", "_id", ["o0", "o1", "o2", "o3", "o9"]),
     ):
         found: list[str] = []
         after = ""

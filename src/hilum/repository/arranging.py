@@ -23,6 +23,7 @@ class Sort(Struct, frozen=True):
     kind: Kind | None = None
     is_descending: bool = False
     is_ordering: bool = False  # by the date that orders the type
+    is_by_id: bool = False
 
 
 class Inclusion(Struct, frozen=True):
@@ -38,7 +39,7 @@ class Inclusion(Struct, frozen=True):
 
 
 def sorts_of(query: Query) -> tuple[Sort, ...]:
-    """`_lastUpdated`, dates, strings, tokens, numbers and quantities. Raises `search-parameter-unknown`."""
+    """`_id`, `_lastUpdated`, dates, strings, tokens, numbers and quantities. Raises `search-parameter-unknown`."""
     if not query.sort:
         return (Sort(),)
     if len(query.sort) > MAX_SORTS:
@@ -50,6 +51,8 @@ def _sort(type_: str, written: str) -> Sort:
     name, is_descending = written.removeprefix("-"), written.startswith("-")
     if name == "_lastUpdated":
         return Sort(is_descending=is_descending)
+    if name == "_id":
+        return Sort(is_descending=is_descending, is_by_id=True)
     one = fhir.find_parameter(type_, name)
     if one is None or not one.is_indexed or one.kind in (Kind.REFERENCE, Kind.COMPOSITE):
         raise unknown("_sort", f"{type_} cannot be sorted by this parameter")

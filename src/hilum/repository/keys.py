@@ -11,12 +11,14 @@ import re
 
 from hilum.formats import fhir
 
-__all__ = ["TYPE_NUMBERS", "pack_name"]
+__all__ = ["TYPE_NUMBERS", "id_in", "pack_name"]
 
 TYPE_NUMBERS = {name: number for number, name in enumerate(fhir.RESOURCE_TYPES, start=1)}
 
 _OWN = re.compile("[a-z2-7]{20}")
-_DIGITS = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghijklmnopqrstuv")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_DIGITS = str.maketrans(_LETTERS, "0123456789abcdefghijklmnopqrstuv")
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
 
 
 def pack_name(record: str) -> bytes:
@@ -28,3 +30,11 @@ def pack_name(record: str) -> bytes:
     if _OWN.fullmatch(id_):
         return int(id_.translate(_DIGITS), 32).to_bytes(13, "big") + number.to_bytes(1, "big")
     return b"\xff" + id_.encode() + number.to_bytes(1, "big")
+
+
+def id_in(key: bytes) -> str:
+    """The id of a key that was packed from a type of R4."""
+    if key[0] == 0xFF:
+        return key[1:-1].decode()
+    found = int.from_bytes(key[:-1], "big")
+    return "".join([_PAIRS[found >> shift & 1023] for shift in range(90, -10, -10)])

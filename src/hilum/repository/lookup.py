@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import apsw
 from msgspec import Struct
@@ -25,13 +26,13 @@ from .criterion import Criterion, Mode
 from .cursor import read_cursor, write_cursor
 from .implied import without_implied
 from .including import include
-from .keys import TYPE_NUMBERS
+from .keys import TYPE_NUMBERS, id_in
 from .matching import is_within, meets
 from .names import find_rids
 from .packaged import indexed_upto, opposite, packaged_clause
 from .past import Past, Versions, past_versions
 from .seam import Limits, Page, Query, Stored
-from .sorting import Order, beyond, order_of
+from .sorting import ID_OF, Order, beyond, order_of
 from .sql import Row, as_json, number, rows
 
 __all__ = ["search", "versions"]
@@ -104,6 +105,10 @@ def _clock(connection: apsw.Connection, seconds: float) -> Iterator[Callable[[],
         connection.set_progress_handler(None)
 
 
+def _id_in(*key: Any) -> str:
+    return id_in(key[0])
+
+
 def _too_slow(seconds: float) -> HilumError:
     return HilumError(
         f"the search was given up after {seconds:.0f} s: name a patient, or a parameter that fewer resources meet",
@@ -127,6 +132,8 @@ class _Search:
         if query.total_only or query.count <= 0:
             return Page((), (), self._total(select))
         order = order_of(sorts)
+        if any(one.is_by_id for one in sorts):
+            self._connection.create_scalar_function(ID_OF, _id_in, 1, deterministic=True)
         place = None if cursor is None else (*cursor.key, cursor.rid)
         found = self._found(select, order, sorts, place, query.count + 1)
         page = _fitting(found[: query.count])

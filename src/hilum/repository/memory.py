@@ -345,6 +345,8 @@ def _targets(row: _Row, one: Inclusion) -> set[str]:
 
 
 def _sort_key(row: _Row, sort: Sort) -> int | float | str:
+    if sort.is_by_id:
+        return row.id
     if sort.kind is None:
         return row.versions[-1].tick
     absent: int | float | str = ""

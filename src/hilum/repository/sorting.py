@@ -13,8 +13,9 @@ from hilum.formats.fhir import Kind
 from .arranging import Sort
 from .sql import Row
 
-__all__ = ["NO_NUMBER", "Order", "beyond", "order_of"]
+__all__ = ["ID_OF", "NO_NUMBER", "Order", "beyond", "order_of"]
 
+ID_OF = "hilum_id_of"  # a function of SQL: the id of a packed name
 NO_NUMBER = -1.7976931348623157e308  # a resource without a value sorts before all that have one
 
 _LABELS = "SELECT rid, min(value) AS value FROM fact_label WHERE parameter = ? GROUP BY rid"
@@ -24,6 +25,7 @@ _CODES = (
     "SELECT t.rid, min(e.code) AS value FROM term e CROSS JOIN fact_token t ON t.term = e.id WHERE e.parameter = ? "
     "GROUP BY t.rid"
 )
+_NAMES = "SELECT rid, min(key) AS value FROM resource_name GROUP BY rid"
 _VALUES = {
     Kind.STRING: (_LABELS, "''"),
     Kind.URI: (_LABELS, "''"),
@@ -54,7 +56,10 @@ def order_of(sorts: Sequence[Sort]) -> Order:
     joins = ""
     values: list[Any] = []
     for index, sort in enumerate(sorts):
-        if sort.kind is None:
+        if sort.is_by_id:
+            joins += f" LEFT JOIN ({_NAMES}) s{index} ON s{index}.rid = v.rid"
+            keys.append(f"{ID_OF}(s{index}.value)")
+        elif sort.kind is None:
             keys.append("v.tick")
         elif sort.is_ordering:
             keys.append(f"coalesce(v.first, {fhir.FAR_PAST - 1})" if len(sorts) > 1 else "v.first")

@@ -19,7 +19,7 @@ from hilum.app.api.access_log import AccessLog
 from hilum.app.api.exchange import Reply, problem_reply
 from hilum.app.api.metrics import HttpMetrics
 from hilum.app.api.outcomes import Problem
-from hilum.app.api.query import MAX_URL
+from hilum.app.api.query import MAX_HEAD, MAX_URL
 from hilum.errors import HilumError, StoreError
 
 __all__ = ["Access"]
@@ -139,6 +139,9 @@ def _check_length(scope: Scope) -> None:
     if len(scope["query_string"]) + len(scope["path"]) > MAX_URL:
         text = f"a URL is at most {MAX_URL} bytes long; post the search to _search instead"
         raise Problem("url-too-long", 414, "too-long", text)
+    if sum([len(name) + len(value) + 4 for name, value in scope["headers"]]) > MAX_HEAD:  # whole in one read
+        text = f"URL and headers together are at most {MAX_HEAD} bytes; send less"
+        raise Problem("head-too-large", 431, "too-long", text, headers={"Connection": "close"})
 
 
 def _without_slash(path: str) -> str:

@@ -5,6 +5,7 @@ R4 bundle.html and http.html 3.1.0.7 (history), search.html 3.1.1.7 (searchset).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from hilum.formats.fhir import Issue, operation_outcome
 from hilum.repository import Stored
 
 __all__ = ["history", "instant", "searchset"]
+
+
+_OWN_ID = re.compile("[a-z2-7]{20}")  # as `new_id` writes them
 
 
 def searchset(
@@ -67,6 +71,8 @@ def _found(base: str, stored: Stored, mode: bytes) -> bytes:
 def _version(base: str, stored: Stored) -> bytes:
     url = f"{stored.type}/{stored.id}".encode()
     method, status = _step(stored)
+    if method == b"POST":
+        url = stored.type.encode()
     body = b"" if stored.deleted else b'"resource":%b,' % stored.body
     return (
         b'{"fullUrl":"%b",%b"request":{"method":"%b","url":"%b"},'
@@ -75,9 +81,12 @@ def _version(base: str, stored: Stored) -> bytes:
 
 
 def _step(stored: Stored) -> tuple[bytes, bytes]:
+    """What made a version: a program that let hilum give the id posted it; a message says which resource it means."""
     if stored.deleted:
         return b"DELETE", b"204"
-    return b"PUT", b"201" if stored.version == 1 else b"200"
+    if stored.version > 1:
+        return b"PUT", b"200"
+    return b"POST" if stored.seq < 0 and _OWN_ID.fullmatch(stored.id) else b"PUT", b"201"
 
 
 def _url(base: str, stored: Stored) -> bytes:

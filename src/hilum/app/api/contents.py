@@ -28,6 +28,7 @@ __all__ = [
     "Validator",
     "by_definitions",
     "check_media",
+    "check_references",
     "content_of",
     "decode_json",
     "r4_validator",
@@ -136,6 +137,24 @@ def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:
         if not meta:
             del elements["meta"]
     return Content(said, id_, elements, notes)
+
+
+def check_references(content: Content, known: bytes = b"") -> None:
+    """Refuse what only a transaction can resolve (R4 http.html#trules), but for what stands in `known` already.
+
+    Raises Problem 422 `reference-unresolved`.
+    """
+    for name, raw in content.elements.items():
+        for text in fhir.all_references(bytes(raw)):
+            is_conditional = "?" in text and "://" not in text
+            if (text.startswith("urn:") or is_conditional) and text.encode() not in known:
+                problem = Problem("reference-unresolved", 422, "not-found", "")
+                why = (
+                    "a reference by a condition or a urn: is resolved in a transaction only: post the resource in a "
+                    "Bundle of type transaction, or refer to Type/id"
+                )
+                problem.issues = (fhir.Issue("not-found", why, problem.code, expression=(f"{content.type}.{name}",)),)
+                raise problem
 
 
 def _checked(resource: dict[str, Any], text: bytes, validate: Validator) -> tuple[Issue, ...]:

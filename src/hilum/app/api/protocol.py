@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hilum.app.api.joined import Joined
 from hilum.app.api.negotiation import FHIR_JSON
 from hilum.app.api.outcomes import issue
+from hilum.app.api.query import MAX_HEAD
 from hilum.formats.fhir import operation_outcome
 
 if TYPE_CHECKING:
@@ -24,10 +25,9 @@ else:
     except ImportError:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Base
 
-__all__ = ["MAX_HEAD", "Protocol"]
+__all__ = ["Protocol"]
 
 HEAD_SECONDS = 10.0
-MAX_HEAD = 32_768  # bytes of request line and headers
 MAX_CONNECTIONS = 1_000
 
 _NOT_HTTP = issue(

@@ -20,8 +20,10 @@ from hilum.repository import Query, SearchTerm
 
 __all__ = [
     "DEFAULT_COUNT",
+    "MAX_HEAD",
     "MAX_QUERY",
     "MAX_URL",
+    "SHAPING",
     "Asked",
     "Ignored",
     "Pairs",
@@ -41,6 +43,7 @@ Pairs = Sequence[tuple[str, str]]
 DEFAULT_COUNT = 50
 MAX_PARAMETERS = 100
 MAX_QUERY = 8_192  # bytes of one search, in the URL or in a form
+MAX_HEAD = 32_768  # bytes of request line and headers
 MAX_URL = 16_384  # a sealed paging link holds such a search, its place and 4/3 for base64
 MAX_ALTERNATIVES = 200  # values of one parameter
 
@@ -52,6 +55,10 @@ _ELEMENT = re.compile("[A-Za-z][A-Za-z0-9]*")
 
 # They shape the answer in ways that hilum does not offer; an app that depends on one must be told.
 _NOT_OFFERED = frozenset({"_contained", "_containedType", "_text", "_content", "_filter", "_list", "_query"})
+# they order and surround what is found, and never narrow it
+SHAPING = frozenset(
+    {"_contained", "_containedType", "_include", "_revinclude", "_sort", *("_count", "_elements", "_summary", "_total")}
+)
 _ONCE = frozenset({"_count", "_sort", "_summary", "_elements", "_total", "_cursor", "_format"})
 
 

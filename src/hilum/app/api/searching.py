@@ -15,7 +15,7 @@ from hilum.app.api.exchange import Call, Reply
 from hilum.app.api.negotiation import check_format, is_strict
 from hilum.app.api.outcomes import Problem, issue, warning
 from hilum.app.api.paging import Paging
-from hilum.app.api.query import Asked, Ignored, Pairs, ask, parse_pairs, self_query, without, written_name
+from hilum.app.api.query import SHAPING, Asked, Ignored, Pairs, ask, parse_pairs, self_query, without, written_name
 from hilum.app.api.resources import unknown_type
 from hilum.errors import HilumError
 from hilum.formats.fhir import Issue
@@ -215,7 +215,8 @@ def told(ignored: Sequence[Ignored]) -> list[Issue]:
 
 
 def _warning(item: Ignored) -> Issue:
-    text = f"{item.name} was ignored: {item.why}; the result may be wider than asked for"
+    wider = "" if item.name.partition(":")[0] in SHAPING else "; the result may be wider than asked for"
+    text = f"{item.name} was ignored: {item.why}{wider}"
     return warning(code="parameter-ignored", kind="not-supported", text=text, parameter=item.name)
 
 

@@ -14,7 +14,8 @@ import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from hilum.app.api.protocol import MAX_HEAD, Protocol
+from hilum.app.api.protocol import Protocol
+from hilum.app.api.query import MAX_HEAD
 from hilum.config import Api, Tls
 from hilum.errors import HilumError
 from hilum.protocols import ServerTls, server_context

@@ -15,7 +15,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hilum.app.api.binaries import is_raw, resource_of
-from hilum.app.api.contents import LARGE, Content, Validator, check_media, content_of, decode_json, r4_validator
+from hilum.app.api.contents import (
+    LARGE,
+    Content,
+    Validator,
+    check_media,
+    check_references,
+    content_of,
+    decode_json,
+    r4_validator,
+)
 from hilum.app.api.exchange import MAX_RESOURCE, Call, Reply
 from hilum.app.api.identities import with_identities
 from hilum.app.api.negotiation import check_format, return_preference
@@ -246,7 +255,10 @@ class Writing:
         return self._read(body, type_)
 
     def _read(self, body: bytes, type_: str) -> Content:
-        return content_of(decode_json(body), self._rules.validate, type_)
+        content = content_of(decode_json(body), self._rules.validate, type_)
+        if b"?" in body or b"urn:" in body:
+            check_references(content)
+        return content
 
     def _condition(self, call: Call, type_: str) -> Query:
         pairs: Pairs = [one for one in parse_pairs(call.query) if one[0] != "_format"]
@@ -312,6 +324,7 @@ class Writing:
     def patched(self, stored: Stored, patch: Patch) -> Content:
         """A resource after a patch, as it may be stored. Raises Problem 422."""
         content = content_of(patch(stored.body), self._rules.validate, stored.type)
+        check_references(content, stored.body)
         if content.id != stored.id:
             raise Problem("id-mismatch", 422, "business-rule", "a patch does not change the id")
         return content
