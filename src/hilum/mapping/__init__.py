@@ -49,6 +49,7 @@ from hilum.mapping.tables import (
 )
 from hilum.mapping.tables_out import TableLine, TablePlan, compile_table, tables_of
 from hilum.mapping.transforms import names as transform_names
+from hilum.mapping.transforms import plugin_names, release_of
 from hilum.mapping.transforms.times import zone_of
 
 __all__ = [
@@ -94,8 +95,10 @@ __all__ = [
     "load_base",
     "load_workbook",
     "params_asked",
+    "plugin_names",
     "read_rules",
     "read_workbook",
+    "release_of",
     "render",
     "required_columns",
     "resource_id",

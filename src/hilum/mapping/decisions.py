@@ -25,8 +25,8 @@ def params_asked(rule: Rule) -> frozenset[str]:
     Those that are asked for each value (`unknown_namespace`, `default_authority`) are not seen here.
     """
     name = rule.transform.name
-    factory = transform_of(name)
-    if name in COMBINATORS or factory is None:
+    factory = None if name in COMBINATORS else transform_of(name)
+    if factory is None:
         return frozenset()
     row, call = rule.row, rule.transform
     spec = Spec(row.row_id, "", "", row.type or "ST", name, call.args, call.named, row.map, rule.unmapped, rule.element)

@@ -18,7 +18,7 @@ from typing import Any
 from hilum.mapping.constants import constant_json
 from hilum.mapping.identity import resource_id
 from hilum.mapping.picking import REMEMBERED, Picker, constant_text, first_text, paths_of, picker
-from hilum.mapping.rows import Rule
+from hilum.mapping.rows import COMBINATORS, Rule
 from hilum.mapping.syntax import Call, Expression, Literal, Path, Word
 from hilum.mapping.transforms import (
     Env,
@@ -28,6 +28,7 @@ from hilum.mapping.transforms import (
     identity_of,
     json_text,
     key_evaluator,
+    release_of,
     transform_of,
     words_of,
 )
@@ -137,6 +138,8 @@ def evaluator(
     if plain:
         spec = _retyped(spec)
     transform = _transformed(rule, spec, env, keys)
+    if mode == "single" and rule.transform.name not in COMBINATORS and release_of(rule.transform.name):
+        transform = _first_of(transform)
     reader = reader_of(spec, env)
     if reader is not None:
         transform = _read_as(reader, transform)
@@ -160,6 +163,16 @@ def evaluator(
     if mode == "single" and path.component == 0 and path.sub == 0 and path.repetition < 2:
         return _whole_field(path, rule, spec, env, transform)
     return _picked(picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
+
+
+def _first_of(transform: Evaluator) -> Evaluator:
+    """Of what a package's transform gives: the value itself, of several the first."""
+
+    def evaluate(raw: str, *extra: str) -> Any:
+        found = transform(raw, *extra)
+        return (found or [b""])[0] if type(found) is list else found
+
+    return evaluate
 
 
 def _read_as(reader: Callable[[str], str], transform: Evaluator) -> Evaluator:

@@ -27,7 +27,7 @@ from hilum.mapping.syntax import (
     walk,
 )
 from hilum.mapping.tables import Row, Workbook
-from hilum.mapping.transforms import json_object, names, transform_of
+from hilum.mapping.transforms import PluginProblem, json_object, names, plugin_names, transform_of
 from hilum.mapping.transforms.times import zone_of
 from hilum.mapping.written import format_problem
 from hilum.model import Finding, Severity
@@ -200,8 +200,8 @@ class _Reader:
 
     def _check_transform(self, rule: Rule) -> None:
         name = rule.transform.name
-        if name not in COMBINATORS and transform_of(name) is None:
-            known = [*names(), *COMBINATORS]
+        if name not in COMBINATORS and self._is_unknown(rule, name):
+            known = [*names(), *plugin_names(), *COMBINATORS]
             near = difflib.get_close_matches(name, known, 1)
             self.note(
                 rule.row,
@@ -223,6 +223,14 @@ class _Reader:
         self._check_format(rule)
         if name == "code" and not rule.row.map and rule.transform.args != (Word("raw"),):
             self.note(rule.row, "map", "map-unknown", "`code` needs a map, or code(raw)")
+
+    def _is_unknown(self, rule: Rule, name: str) -> bool:
+        try:
+            return transform_of(name) is None
+        except PluginProblem as problem:
+            text = f"the transform `{name}` of another package cannot be used: {problem}"
+            self.note(rule.row, "transform", "transform-unloadable", text, "`pip check` and its own tests tell more")
+            return False
 
     def _check_format(self, rule: Rule) -> None:
         """How cells of records are written: dates, decimals, repetitions, components."""

@@ -18,7 +18,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
 from hilum.errors import ConfigError
-from hilum.mapping import COMBINATORS, columns_of, key_columns, required_columns, transform_names
+from hilum.mapping import COMBINATORS, columns_of, key_columns, plugin_names, required_columns, transform_names
 from hilum.model import Finding
 from hilum.workbook.cells import LONGEST_CELL, to_cell
 from hilum.workbook.front import write_guide, write_owners
@@ -130,7 +130,7 @@ class _Lists:
         self.lists = {
             "owner": owners,
             "map": maps,
-            "transform": sorted({*transform_names(), *COMBINATORS}),
+            "transform": sorted({*transform_names(), *plugin_names(), *COMBINATORS}),
             "status": ["draft", "approved", "retired"],
             "missing": ["skip", "exception", "reject", "default:"],
             "unmapped": ["keep-local", "exception", "reject", "fixed:"],

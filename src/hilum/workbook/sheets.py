@@ -10,11 +10,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from hilum.mapping import (
+    COMBINATORS,
     Workbook,
     base_files,
     columns_of,
     key_columns,
     read_workbook,
+    release_of,
     required_columns,
     table_of,
     table_text,
@@ -141,12 +143,16 @@ def parse_name(name: str) -> Key:
 def content_hash(entry: Entry, decided: Mapping[str, str] | None = None) -> str:
     """SHA-256 over what the line does: all cells but approver, status, origin and note, and whether it is retired.
 
-    A param that integration.yaml decides is hashed with that value.
+    A param that integration.yaml decides is hashed with that value; a row whose transform another package brings with
+    the release of that package, so that another release asks for another signature.
     """
     cells = {name: text for name, text in entry.cells.items() if text and name not in _NOT_MEANT}
     if entry.table == "params" and decided and entry.cells["param"] in decided:
         cells["value"] = decided[entry.cells["param"]]
     said = [entry.table, sorted(cells.items()), entry.is_retired]
+    transform = cells.get("transform", "").partition("(")[0].strip()
+    if transform and transform not in COMBINATORS and (release := release_of(transform)):
+        said.append(release)
     return sha256(msgspec.json.encode(said)).hexdigest()
 
 

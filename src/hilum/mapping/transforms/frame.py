@@ -14,7 +14,7 @@ from hilum.mapping.syntax import Expression, Literal, Param, Path, Word
 from hilum.mapping.tables import MapEntry
 from hilum.model import ExceptionItem
 
-__all__ = ["NOTHING", "Env", "Evaluator", "Report", "Spec", "Typed", "json_text", "names", "register", "transform_of"]
+__all__ = ["NOTHING", "Env", "Evaluator", "Report", "Spec", "Typed", "json_text", "names", "register", "registered"]
 
 # Takes the raw text of one repetition (still escaped) and of each path argument; gives JSON, or NOTHING.
 Evaluator = Callable[..., Any]
@@ -226,7 +226,6 @@ class Env:
 
 Factory = Callable[[Spec, Env], Evaluator]
 _REGISTRY: dict[str, Factory] = {}
-_VOLATILE: set[str] = set()
 
 
 def register(*transforms: str) -> Callable[[Factory], Factory]:
@@ -240,8 +239,8 @@ def register(*transforms: str) -> Callable[[Factory], Factory]:
     return keep
 
 
-def transform_of(name: str) -> Factory | None:
-    """The transform of that name."""
+def registered(name: str) -> Factory | None:
+    """hilum's own transform of that name."""
     return _REGISTRY.get(name)
 
 
