@@ -541,3 +541,39 @@ def test_rates_show_every_feed_and_who_is_silent(call: Call, filled: Path) -> No
     assert call("messages", "rates", filled) == 0
     assert "ADT^A08" in call.out
     assert call.json("messages", "rates", "--silent", filled) == {"feeds": []}
+
+
+def test_the_audit_says_who_touched_the_record_of_a_patient(folder: Path, call: Call) -> None:
+    one = patient_id(folder)
+    at = 1_700_000_000_000_000
+    rows = [
+        AuditEvent(at, "portal", "read", f"Patient/{one}/_history"),
+        AuditEvent(at, "portal", "search", "Patient?name", detail=f"total=2 returned=2+0 ignored=0 Patient:x,{one}"),
+        AuditEvent(at, "feed", "notify", "Subscription/s", detail=f"event-notification 1..1 Patient/{one}"),
+        AuditEvent(at, "loader", "export", "$export/e1/Patient.ndjson", detail="count=3"),
+        AuditEvent(at, "portal", "read", f"Patient/{one}x"),
+        AuditEvent(at, "portal", "search", "Patient?name", detail=f"returned=1+0 Patient:{one}x"),
+    ]
+    with open_folder(folder) as opened:
+        opened.journal.audit_now(rows)
+    for named in (one, "47111"):
+        found = call.json("audit", "list", folder, "--patient", named, "--until", "2023-12-31")
+        assert [(row["actor"], row["action"]) for row in found["rows"]] == [
+            ("portal", "read"),
+            ("portal", "search"),
+            ("feed", "notify"),
+            ("loader", "export"),
+        ]
+    assert found["patient"] == f"Patient/{one}"
+    assert len(audits(folder, "audit-list")) == 2, "that it was asked is a row, too"
+    assert [row["action"] for row in call.json("audit", "list", folder, "--actor", "feed")["rows"]] == ["notify"]
+    cut = call.json("audit", "list", folder, "--limit", "1")
+    assert (cut["is_cut"], [row["action"] for row in cut["rows"]]) == (True, ["audit-list"])
+    assert call("audit", "list", folder, "--since", "yesterday") == 1
+    assert "time-invalid" in call.err
+    assert call("audit", "list", folder, "--patient", "47119") == 1
+    assert "patient-unknown" in call.err
+    assert call("audit", "list", folder, "--until", "2000-01-01") == 0
+    assert "no such rows" in call.out
+    assert call("audit", "list", folder, "--patient", one) == 0
+    assert not any(word in call.out for word in PHI)

@@ -51,6 +51,9 @@ async def test_sealed_messages_are_read_searched_and_counted_as_before(journal: 
     assert [found.seq for found in journal.messages(MessageQuery(control_id="C5")).messages] == [5]
     report = await journal.verify(head)
     assert (report.ok, report.problem, report.messages) == (True, "", 40)
+    found = journal.find_audits(lambda event: event.action == "read", 1_000)
+    assert [one.target for one in found] == [f"Patient/{n}" for n in range(1, 40, 4)], "sealed and live, each once"
+    assert [one.target for one in journal.find_audits(lambda _: True, 1)] == ["segment/4"]
 
 
 async def test_a_copy_of_a_sealed_message_is_recognised(journal: SqliteJournal) -> None:

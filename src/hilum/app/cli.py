@@ -35,6 +35,7 @@ COMMANDS = {
     "token": "Create, list and revoke the tokens that open the API.",
     "app": "Register, list and remove the apps that use SMART on FHIR.",
     "user": "Add, list, lock and unlock the people who sign in when an app asks them.",
+    "audit": "Say who did what, and who looked at the record of a patient.",
     "journal": "Verify that the journal is what was written.",
     "backup": "Copy the store while hilum runs.",
     "doctor": "Look for what would keep an integration from running here and now.",

@@ -113,6 +113,14 @@ class Segments:
         yield from live_groups(connection, names, body_of, start)
         entries_agree(connection)
 
+    def audits(self, connection: apsw.Connection) -> Iterator[AuditEvent]:
+        """All audit rows that are kept, oldest first: of the sealed files, then the live ones."""
+        for row in self._undeleted(connection):
+            for group in self._open(row.n).groups():
+                yield from group.audits
+        for live in connection.execute("SELECT at, actor, action, target, outcome, detail FROM audit ORDER BY n"):
+            yield AuditEvent(*live)
+
     def _all(self, connection: apsw.Connection) -> list[Sealed]:
         return [Sealed(*row) for row in connection.execute(f"SELECT {_COLUMNS} FROM segment ORDER BY n")]  # noqa: S608
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -253,6 +254,12 @@ class SqliteJournal:
     async def delete_sealed(self, before: int, actor: str) -> list[Sealed]:
         """Retention: delete segments that end before `before` (microseconds); signed tombstones stay."""
         return await self._segments.delete(before, actor, self._names, self._body_of)
+
+    def find_audits(self, wanted: Callable[[AuditEvent], bool], newest: int) -> list[AuditEvent]:
+        """The newest audit rows that are wanted, oldest first; sealed ones, too."""
+        return self._store.read(
+            lambda connection: [*deque(filter(wanted, self._segments.audits(connection)), maxlen=newest)]
+        )
 
     @property
     def sealed_folder(self) -> Path:

@@ -18,7 +18,7 @@ from hilum.errors import NotFound, StoreBusy
 from hilum.model import AuditEvent
 from hilum.repository import Hold, HoldState, MergeRecord, Query, SearchTerm
 
-__all__ = ["app"]
+__all__ = ["app", "record_of"]
 
 app = App(name="patients", help="Show which records were merged; take a wrong merge back.")
 
@@ -42,7 +42,7 @@ def merges(
     The newest first; with --patient in the order of the events.
     """
     with open_folder(folder, environment) as opened:
-        said = opened.repository.merges(_record(opened, patient) if patient else None, limit)
+        said = opened.repository.merges(record_of(opened, patient) if patient else None, limit)
     rows = [_facts(one) for one in said]
     if json:
         print_json({"merges": rows})
@@ -101,7 +101,7 @@ def _unmerge(opened: Opened, survivor: str, retired: str, by: str, note: str, *,
 
 
 def _found(opened: Opened, survivor: str, retired: str) -> MergeRecord:
-    one, other = _record(opened, survivor), _record(opened, retired)
+    one, other = record_of(opened, survivor), record_of(opened, retired)
     return pair_of(opened.repository.merges(one), one, other)
 
 
@@ -152,7 +152,7 @@ def _state(opened: Opened, seq: int, hold: Hold | None) -> str:
     return "applied" if is_read else "waiting"
 
 
-def _record(opened: Opened, named: str) -> str:
+def record_of(opened: Opened, named: str) -> str:
     """`Patient/id` of a FHIR id or a number. Raises NotFound `patient-unknown` for none, and for several."""
     id_ = named.removeprefix("Patient/")
     if opened.repository.merges(f"Patient/{id_}"):  # a retired number may have no resource of its own yet
