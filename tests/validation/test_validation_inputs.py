@@ -100,6 +100,37 @@ def test_an_unknown_system_warns_once_and_a_known_one_is_told_as_not_checked() -
     assert report.is_valid
 
 
+@pytest.mark.parametrize(
+    ("display", "language", "warns"),
+    [
+        ("Divorced", "", True),
+        ("Married", "", False),
+        ("  MARRIED ", "", False),
+        ("m", "", False),
+        ("verheiratet", "de-CH", False),
+        ("verheiratet", "en-US", True),
+    ],
+)
+def test_a_display_that_says_another_thing_than_the_code_is_a_warning(display: str, language: str, warns: bool) -> None:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus", "code": "M", "display": display}
+    patient: dict[str, Any] = {"resourceType": "Patient", "maritalStatus": {"coding": [coding, coding]}}
+    if language:
+        patient["language"] = language
+    for _ in range(2):  # what was looked at once is remembered, what is wrong is told again
+        found = [one for one in VALIDATOR.validate(patient) if one.code == "display-differs"]
+        assert [(one.severity, one.location) for one in found] == (
+            [(Severity.WARNING, "Patient.maritalStatus.coding[0].display")] if warns else []
+        )
+        assert not any(display in one.message for one in found), "what was written is not repeated"
+
+
+def test_a_display_of_a_system_that_is_not_loaded_whole_is_not_judged() -> None:
+    coding = {"system": "http://loinc.org", "code": "8480-6", "display": "the upper number"}
+    report = VALIDATOR.report(json.dumps(good("Observation") | {"code": {"coding": [coding]}}).encode())
+    assert "display-differs" not in {one.code for one in report.findings}
+    assert "http://loinc.org" in report.unchecked
+
+
 def test_a_code_that_a_table_of_hl7_v2_does_not_have_is_a_warning() -> None:
     patient = good("Patient")
     table = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "OURS"}

@@ -39,21 +39,22 @@ KEPT = 65_536  # codings remembered as good
 
 
 class KnownCoding(Check):
-    """The system and code of a Coding."""
+    """The system, code and display of a Coding."""
 
-    __slots__ = ("_definitions", "_good")
+    __slots__ = ("_definitions", "_good", "_words")
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._good: set[tuple[str, str]] = set()
+        self._good: set[tuple[str, str, str | None]] = set()
+        self._words: dict[str, dict[str, str]] = {}
 
     def look(self, value: Any, where: Where, run: Run) -> None:
-        system, code = value.get("system"), value.get("code")
-        if system is None or (system, code) in self._good:
+        system, code, display = value.get("system"), value.get("code"), value.get("display")
+        if system is None or (system, code, display) in self._good:
             return
-        self._look(system, code, where, run)
+        self._look(system, code, display, where, run)
 
-    def _look(self, system: str, code: str | None, where: Where, run: Run) -> None:
+    def _look(self, system: str, code: str | None, display: str | None, where: Where, run: Run) -> None:
         known = self._definitions.code_system(system)
         if known is None:
             if system in EXTERNAL_SYSTEMS:
@@ -67,12 +68,37 @@ class KnownCoding(Check):
         if code is None:
             return
         if code in known.codes or (not known.is_case_sensitive and _folded(code, known.codes)):
+            if display is not None and self._differs(system, code, display, where, run):
+                return
             if len(self._good) < KEPT:
-                self._good.add((system, code))
+                self._good.add((system, code, display))
             return
         text = f"{_shown(system)} has no such code"
         # Tables of HL7 v2 grow with every version, and sites add their own codes to many of them.
         run.seen.report("code-not-in-system", text, (where, "code", -1), warning=system.startswith(_V2_TABLES))
+
+    def _differs(self, system: str, code: str, display: str, where: Where, run: Run) -> bool:
+        """Warn of a display that is not the code's: people read the one, programs the other.
+
+        Case and white space are forgiven, the code itself, and what says by its language that it is a translation.
+        """
+        if system not in self._words:
+            self._words[system] = self._definitions.displays(system)
+        words = self._words[system].get(code)
+        if words is None or _plain(display) in (_plain(words), _plain(code)):
+            return False
+        language = run.resource.get("language", "en")
+        key = f"{system}|{code}"
+        if language.partition("-")[0] == "en" and key not in run.seen.said:
+            run.seen.said.add(key)
+            text = f"{_shown(system)} calls this code `{words}`, and the display says something else"
+            hint = "write the display of the code system, or the code that is meant; say what people saw in `text`"
+            run.seen.report("display-differs", text, (where, "display", -1), warning=True, hint=hint)
+        return True
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.split()).casefold()
 
 
 def _unknown(system: str, where: Where, run: Run) -> None:

@@ -16,6 +16,7 @@ ISSUE_TYPES = {
     "code-not-in-value-set": "code-invalid",
     "code-outside-value-set": "code-invalid",
     "contained-not-allowed": "structure",
+    "display-differs": "code-invalid",
     "element-empty": "structure",
     "element-forbidden": "structure",
     "element-missing": "required",
