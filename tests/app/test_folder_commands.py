@@ -461,6 +461,22 @@ def test_explain_refuses_what_it_cannot_explain(resource: str, path: str, code: 
     assert call.out == ""
 
 
+def test_explain_shows_what_is_stored_where_the_workbook_makes_something_else_of_it_now(
+    call: Call, folder: Path
+) -> None:
+    resource = f"Patient/{patient_id(folder)}"
+    (before,) = call.json("explain", resource, "gender", folder, "--reason", "ticket 7")["values"]
+    assert (before["changed"], before["value"]) == (False, "female")
+    (folder / "workbook").mkdir(exist_ok=True)
+    (folder / "workbook" / "maps-sex.csv").write_text("map,code,target\nAdministrativeSex,F,other\n")
+    (after,) = call.json("explain", resource, "gender", folder, "--reason", "ticket 7")["values"]
+    assert (after["changed"], after["value"], after["value_now"]) == (True, "female", "other")
+    assert {**before, "changed": True} == {name: text for name, text in after.items() if name != "value_now"}
+    assert call("explain", resource, folder) == 0
+    assert [line.split()[0] for line in call.out.splitlines() if line.endswith("stored otherwise")] == ["gender"]
+    assert "the workbook of today makes another value" in call.out
+
+
 # --- journal and doctor ----------------------------------------------------------------------------------------------
 
 

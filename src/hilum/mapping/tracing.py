@@ -139,7 +139,7 @@ def _rows_of(
             id_,
             "id",
             _source(line),
-            id_,
+            f'"{id_}"',
             row.row_id,
             segment,
             used,

@@ -325,4 +325,4 @@ def _outcome(rule: Rule, mapped: Mapped, plan: Plan, record: Stored, context: Co
         merges = mapped.merges
         return {"retired": [one.retired for one in merges], "survivor": [one.survivor for one in merges]}
     wrote = [trace for trace in plan.trace(record, context) if trace.row == rule.row.row_id]
-    return {trace.path: trace.value if trace.path == "id" else decode(trace.value) for trace in wrote}
+    return {trace.path: decode(trace.value) for trace in wrote}
