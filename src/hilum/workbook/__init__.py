@@ -42,6 +42,7 @@ from hilum.workbook.waiting import OwnerStatus, owner_statuses, unapproved, unse
 from hilum.workbook.writing import write_files, write_texts, write_whole
 
 if TYPE_CHECKING:
+    from hilum.workbook.concept_maps import ConceptMapFile, concept_maps_of, text_of_concept_map, with_concept_maps
     from hilum.workbook.export import export_xlsx
     from hilum.workbook.exported import mark_of
     from hilum.workbook.importing import Import, plan_import
@@ -62,6 +63,7 @@ __all__ = [
     "Check",
     "Checked",
     "Comparison",
+    "ConceptMapFile",
     "Coverage",
     "CoverageReport",
     "CoverageTally",
@@ -87,6 +89,7 @@ __all__ = [
     "base_hash",
     "candidates",
     "check",
+    "concept_maps_of",
     "content_hash",
     "coverage_report",
     "difference_report",
@@ -114,9 +117,11 @@ __all__ = [
     "standings",
     "taught",
     "text_of",
+    "text_of_concept_map",
     "to_junit",
     "unapproved",
     "unset_params",
+    "with_concept_maps",
     "write_files",
     "write_texts",
     "write_whole",
@@ -124,6 +129,10 @@ __all__ = [
 
 # Names whose modules load openpyxl, which takes longer than most commands.
 _LAZY = {
+    "ConceptMapFile": "concept_maps",
+    "concept_maps_of": "concept_maps",
+    "text_of_concept_map": "concept_maps",
+    "with_concept_maps": "concept_maps",
     "export_xlsx": "export",
     "Import": "importing",
     "mark_of": "exported",

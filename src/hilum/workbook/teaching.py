@@ -14,7 +14,7 @@ from hilum.workbook.changes import Edit, apply_edits
 from hilum.workbook.documents import Document
 from hilum.workbook.sheets import Review
 
-__all__ = ["Candidate", "MissingCode", "candidates", "missing_code", "taught"]
+__all__ = ["Candidate", "MissingCode", "candidates", "missing_code", "only_one", "taught"]
 
 CODE = "code-unmapped"
 ALIKE = 0.5  # of 1: below that two texts have little to do with each other
@@ -116,9 +116,9 @@ def taught(
         "sender": missing.sender,
         "code": missing.code,
         "target": target,
-        "system": (system or same["system"] or _only(cells["system"] for cells in lines)) if target else "",
+        "system": (system or same["system"] or only_one(cells["system"] for cells in lines)) if target else "",
         "display": (display or same["display"]) if target else "",
-        "owner": owner or _only(cells["owner"] for cells in lines),
+        "owner": owner or only_one(cells["owner"] for cells in lines),
         "status": "draft",
         "note": note,
     }
@@ -135,7 +135,7 @@ def taught(
     return apply_edits(review, [Edit(key, cells)])
 
 
-def _only(texts: Iterable[str]) -> str:
+def only_one(texts: Iterable[str]) -> str:
     """What all of them say; "" when they differ."""
     found = set(texts)
     return found.pop() if len(found) == 1 else ""

@@ -19,6 +19,8 @@ COMMANDS = {
     "test": ("workbook_test", "Run rows on their samples, and whole messages."),
     "coverage": ("workbook_coverage", "Say which fields and codes of messages the tables cover."),
     "diff": ("workbook_diff", "Show what a changed workbook would make of the messages at hand."),
+    "export-concept-maps": ("workbook_export_concept_maps", "Write the code maps as FHIR ConceptMaps."),
+    "import-concept-maps": ("workbook_import_concept_maps", "Take lines of code maps from FHIR ConceptMaps."),
     "import-v2-tables": ("workbook_import_v2", "Turn HL7's own V2 to FHIR tables into draft rows."),
     "reload": ("workbook_reload", "Let a running hilum take the workbook as it is now."),
 }
