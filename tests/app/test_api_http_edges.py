@@ -175,11 +175,8 @@ async def test_large_bodies_are_judged_beside_the_event_loop() -> None:
     assert threading.main_thread() not in threads
 
 
-@pytest.mark.parametrize(
-    "reference", ["Patient?identifier=urn:x|1", "urn:uuid:0a2b8d2c-2f0b-4b8f-9a3d-3c9f4f6d7a11", "urn:oid:2.999"]
-)
-async def test_references_that_only_a_transaction_resolves_are_refused_elsewhere(reference: str) -> None:
-    world = World()
+async def test_references_by_a_condition_are_refused_where_nothing_resolves_them() -> None:
+    world, reference = World(), "Patient?identifier=urn:x|1"
     await store(world.repository, patient("p1", "Adler"))
     body = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}}
     bad = body | {"subject": {"reference": reference}}
@@ -206,10 +203,12 @@ async def test_a_query_in_an_absolute_reference_or_a_text_is_no_condition() -> N
         "status": "final",
         "code": {"text": "urn:x? a question?"},
         "subject": {"reference": "https://elsewhere.example/fhir/Patient/1?x=y"},
+        "encounter": {"reference": "urn:uuid:0a2b8d2c-2f0b-4b8f-9a3d-3c9f4f6d7a11"},
     }
     async with writer(world) as client:
         made = await client.post("/fhir/Observation", json=body)
     assert made.status_code == 201, made.text
+    assert made.json()["encounter"] == body["encounter"]
 
 
 async def test_a_head_that_is_too_large_is_refused_however_it_arrives() -> None:

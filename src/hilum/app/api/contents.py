@@ -140,18 +140,19 @@ def content_of(resource: Any, validate: Validator, type_: str = "") -> Content:
 
 
 def check_references(content: Content, known: bytes = b"") -> None:
-    """Refuse what only a transaction can resolve (R4 http.html#trules), but for what stands in `known` already.
+    """Refuse conditional references, which only a transaction resolves (R4 http.html#trules), but for those in `known`.
 
-    Raises Problem 422 `reference-unresolved`.
+    A `urn:` is an address like any other (references.html#literal): it is kept as it is, for there may be nothing to
+    resolve it by. Raises Problem 422 `reference-unresolved`.
     """
     for name, raw in content.elements.items():
         for text in fhir.all_references(bytes(raw)):
-            is_conditional = "?" in text and "://" not in text
-            if (text.startswith("urn:") or is_conditional) and text.encode() not in known:
+            is_conditional = "?" in text and "://" not in text and not text.startswith("urn:")
+            if is_conditional and text.encode() not in known:
                 problem = Problem("reference-unresolved", 422, "not-found", "")
                 why = (
-                    "a reference by a condition or a urn: is resolved in a transaction only: post the resource in a "
-                    "Bundle of type transaction, or refer to Type/id"
+                    "a reference by a condition is resolved in a transaction only: post the resource in a Bundle of "
+                    "type transaction, or refer to Type/id"
                 )
                 problem.issues = (fhir.Issue("not-found", why, problem.code, expression=(f"{content.type}.{name}",)),)
                 raise problem
