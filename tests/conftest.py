@@ -1,4 +1,4 @@
-"""What every test gets: asyncio as the one concurrency model, hypothesis without a clock, and memory looked at seldom."""
+"""What every test gets: asyncio as the one concurrency model, hypothesis without a clock, rare walks through memory."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ import pytest
 from msgspec import Raw
 from smart_support import SmartWorld
 
-from hilum.app.bulk import exporting
+from hilum.app.bulk import compartments, exporting
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, ties_of
+from hilum.app.bulk.compartments import ties_of
 from hilum.app.bulk.exporting import Exporter
 from hilum.app.bulk.sealed_files import read_sealed
 from hilum.formats import fhir
@@ -25,6 +25,7 @@ from hilum.safeguards import SUPPORTING_TYPES
 pytestmark = pytest.mark.anyio
 
 ASYNC = {"Prefer": "respond-async"}
+OF_PATIENTS = compartments.of_patients()
 WANTED = sorted(OF_PATIENTS | SUPPORTING_TYPES)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import hilum
+from hilum.app.memory import collect_seldom
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -55,6 +56,8 @@ _DOCS = "https://github.com/hilum/hilum/blob/main/docs"
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit status."""
     arguments = list(sys.argv[1:] if tokens is None else tokens)
+    if tokens is None:
+        collect_seldom()
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()

@@ -1,15 +1,10 @@
-"""The event loop that long-running commands use, and how they treat the garbage collector."""
+"""The event loop that long-running commands use."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 
-__all__ = ["fast_runner", "settle_memory"]
-
-# Messages make many short-lived containers and no cycles: looking for cycles after every 700 of them costs a fifth of
-# the CPU. Old objects are looked through far more rarely.
-THRESHOLDS = (50_000, 20, 50)
+__all__ = ["fast_runner"]
 
 
 def fast_runner() -> asyncio.Runner:
@@ -19,10 +14,3 @@ def fast_runner() -> asyncio.Runner:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
-def settle_memory() -> None:
-    """Once everything is set up: leave what will stay out of every collection, and collect less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*THRESHOLDS)

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
-from hilum.app.loop import settle_memory
+from hilum.app.memory import settle_memory
 from hilum.app.opening import Opened, open_folder
 from hilum.app.record_show import RecordSource, record_source
 from hilum.app.record_show import opened as opened_records

@@ -217,6 +217,7 @@ class Workbook(Struct, frozen=True):
 
 
 Line = TypeVar("Line", bound=Struct)
+Layer = dict[type[Struct], dict[tuple[str, ...], Struct]]  # lines of each table, by their key
 
 _NAMESPACE_NOT_EMPTY = ("authority", "system")
 _REQUIRED: dict[type[Struct], tuple[str, ...]] = {
@@ -339,10 +340,8 @@ def _read_table(
             yield table(**content, where=Where(file, line, layer), cells=cells)
 
 
-def _read_layer(
-    files: Iterable[tuple[str, str]], layer: str, report: Callable[[Finding], None]
-) -> dict[type[Struct], dict[tuple[str, ...], Struct]]:
-    layers: dict[type[Struct], dict[tuple[str, ...], Struct]] = {table: {} for table in _KEYS}
+def _read_layer(files: Iterable[tuple[str, str]], layer: str, report: Callable[[Finding], None]) -> Layer:
+    layers: Layer = {table: {} for table in _KEYS}
     for file, text in files:
         table = _FILES.get(file.removesuffix(".csv").split("-")[0])
         if table is None:
@@ -385,7 +384,12 @@ def read_workbook(
 ) -> Workbook:
     """Tables as (file name, text): `site` laid over `base` by key. Findings are in the result; nothing is raised."""
     findings: list[Finding] = []
-    lower = _read_layer(base, "base", findings.append)
+    return _laid_over(_read_layer(base, "base", findings.append), site, findings, inspection=inspection)
+
+
+def _laid_over(
+    lower: Layer, site: Iterable[tuple[str, str]], findings: list[Finding], *, inspection: bool = False
+) -> Workbook:
     upper = _read_layer(site, "site", findings.append)
     tables = {name: _overlay(lower[table], upper[table]) for name, table in _FILES.items()}
     return Workbook(**tables, findings=tuple(findings), inspection=inspection)  # type: ignore[arg-type]
@@ -428,7 +432,15 @@ def _folder_files(folder: Path, report: Callable[[Finding], None]) -> Iterator[t
 
 def load_base() -> Workbook:
     """The base workbook alone, for looking at messages without an integration: unknown authorities stay local."""
-    return read_workbook(base_files(), inspection=True)
+    lower, findings = _base_layer()
+    return _laid_over(lower, (), [*findings], inspection=True)
+
+
+@cache
+def _base_layer() -> tuple[Layer, tuple[Finding, ...]]:
+    """The tables that ship with hilum are read once."""
+    findings: list[Finding] = []
+    return _read_layer(base_files(), "base", findings.append), tuple(findings)
 
 
 def load_workbook(folder: Path | None) -> Workbook:
@@ -440,5 +452,5 @@ def load_workbook(folder: Path | None) -> Workbook:
         return load_base()
     findings: list[Finding] = []
     site = list(_folder_files(folder / "workbook", findings.append))
-    book = read_workbook(base_files(), site)
-    return structs.replace(book, findings=(*findings, *book.findings))
+    lower, said = _base_layer()
+    return _laid_over(lower, site, [*findings, *said])

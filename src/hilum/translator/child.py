@@ -19,6 +19,7 @@ THRESHOLDS = (50_000, 20, 50)  # of the collections of objects; see `gc.set_thre
 
 def main() -> None:
     """`python -m hilum.translator.child DESCRIPTOR`, started by `Processes`."""
+    gc.set_threshold(*THRESHOLDS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which closes the line when it is done
     with socket.socket(fileno=int(sys.argv[1])) as line, suppress(BrokenPipeError, ConnectionResetError):
         serve(line)  # an engine that was killed reads no answers
@@ -40,7 +41,6 @@ def _settle_memory() -> None:
     """What was compiled stays; messages make many short-lived containers and no cycles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
 
 
 def _take(line: socket.socket) -> bytes | None:

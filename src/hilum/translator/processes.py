@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 
 from hilum.errors import HilumError, Outcome
 from hilum.model import Effects, Held, Message
@@ -27,8 +26,6 @@ READY_WITHIN = 60.0  # seconds from its start: it imports and compiles
 ANSWER_WITHIN = 30.0  # seconds for a batch; a message of a megabyte takes two
 SECONDS_A_MEGABYTE = 30.0
 BUFFER = 1024 * 1024  # bytes under way in each direction
-
-log = structlog.get_logger(__name__)
 
 
 def process_count() -> int:
@@ -94,7 +91,9 @@ class Processes:
             return self._held(message, problem)
 
     def _held(self, message: Message, problem: _NoAnswer) -> Held:
-        log.error("a message cannot be turned", seq=message.seq, code=problem.code)
+        from structlog import get_logger  # brings rich: seldom needed here, and every start of a process would wait
+
+        get_logger(__name__).error("a message cannot be turned", seq=message.seq, code=problem.code)
         return hold(message, problem.code, problem.text, "", self._owners.get(message.envelope.source, ""))
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from msgspec import Struct
@@ -56,17 +57,21 @@ def _is_followed(one: Parameter) -> bool:
 
 
 @cache
-def _pointing() -> tuple[Parameter, ...]:
-    """All references that can be followed."""
-    return tuple(
-        one for type_ in RESOURCE_TYPES if type_ not in _NOT_STORED for one in parameters_of(type_) if _is_followed(one)
-    )
+def _pointing() -> dict[str, list[str]]:
+    """By type: the references of others that can be followed to it."""
+    found: dict[str, list[str]] = {type_: [] for type_ in RESOURCE_TYPES}
+    for type_ in RESOURCE_TYPES:
+        for one in parameters_of(type_) if type_ not in _NOT_STORED else ():
+            if _is_followed(one):
+                for target in _targets(one):
+                    found.get(target, []).append(f"{one.type}:{one.name}")
+    return found
 
 
-def _points_to(one: Parameter, type_: str) -> bool:
+def _targets(one: Parameter) -> Iterable[str]:
     if one.target:
-        return one.target == type_
-    return not one.targets or type_ in one.targets or "Resource" in one.targets
+        return (one.target,)
+    return one.targets if one.targets and "Resource" not in one.targets else RESOURCE_TYPES
 
 
 def _resource(type_: str) -> ResourceSurface:
@@ -75,5 +80,5 @@ def _resource(type_: str) -> ResourceSurface:
         type=type_,
         parameters=EVERYWHERE + tuple(SearchParameter(parameter.name, parameter.kind.fhir) for parameter in own),
         includes=tuple(f"{type_}:{parameter.name}" for parameter in own if _is_followed(parameter)),
-        revincludes=tuple(f"{one.type}:{one.name}" for one in _pointing() if _points_to(one, type_)),
+        revincludes=tuple(_pointing()[type_]),
     )

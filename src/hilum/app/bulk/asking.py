@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hilum.app.api.outcomes import Problem
 from hilum.app.api.query import Ignored, Pairs, condition, parse_pairs
-from hilum.app.bulk.compartments import OF_PATIENTS
+from hilum.app.bulk.compartments import of_patients
 from hilum.errors import HilumError
 from hilum.formats import fhir
 from hilum.repository import Limits, SearchTerm, Stored, is_within
@@ -65,7 +65,7 @@ def asked_for(
         absent = absent_note(set(reader.picked) - set(patients), "are no members of this group")
     types = reader.types or [one for one in fhir.RESOURCE_TYPES if one not in _NOT_STORED]
     if is_of_patients:
-        types = [one for one in types if one in OF_PATIENTS or one in SUPPORTING_TYPES]
+        types = [one for one in types if one in of_patients() or one in SUPPORTING_TYPES]
         if not types:
             raise _invalid("_type", "no such type is about patients: ask for it on the level of the system")
     return Export(

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from hilum.app.api.projections import Projection, projected
 from hilum.app.api.sight import Sight
 from hilum.app.bulk.asking import Export
-from hilum.app.bulk.compartments import OF_PATIENTS, Ties, ties_of
+from hilum.app.bulk.compartments import Ties, of_patients, ties_of
 from hilum.app.bulk.sealed_files import SealedSize, SealedWriter
 from hilum.formats import fhir
 from hilum.formats.fhir import IssueSeverity, operation_outcome
@@ -121,7 +121,7 @@ class Exporter:
         self._asked, self._sight = job.asked, Sight(job.asked.limits)
         self._types = frozenset(job.asked.types)
         self._is_supported = job.asked.is_of_patients and not self._types.isdisjoint(SUPPORTING_TYPES)
-        self._looked_at = OF_PATIENTS if self._is_supported else self._types
+        self._looked_at = of_patients() if self._is_supported else self._types
         self._needs = dict.fromkeys(needs)
         self._order, self._saved_needs = list(needs), len(needs)
         self._patients = None if job.asked.patients is None else frozenset(job.asked.patients)

@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from hilum.app.arguments import Environment, Folder
 from hilum.app.logs import Log, logs_of_service
-from hilum.app.loop import fast_runner, settle_memory
+from hilum.app.loop import fast_runner
+from hilum.app.memory import settle_memory
 from hilum.app.opening import check_secrets, open_folder
 from hilum.app.running import running, stop_signals, until_stopped
 from hilum.app.sending import unnamed
