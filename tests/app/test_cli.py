@@ -43,6 +43,7 @@ class Call:
 def hilum_(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
     return Call(capsys)
 
 
@@ -76,14 +77,16 @@ def test_a_command_imports_only_itself() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_exists_and_explains_itself(name: str) -> None:
-    done = run(name, "--help")
+def test_every_command_exists_and_explains_itself(name: str, hilum_: Call) -> None:
+    done = hilum_(name, "--help")
     assert done.returncode == 0, done.stderr
     assert f"hilum {name}" in done.stdout
 
 
-def test_help_before_a_command_is_the_help_of_the_command() -> None:
-    assert run("help", "init").stdout == run("init", "--help").stdout
+def test_help_before_a_command_is_the_help_of_the_command(hilum_: Call) -> None:
+    said = hilum_("init", "--help").stdout
+    assert hilum_("help", "init").stdout == said
+    assert run("init", "--help").stdout == said, "and in a process of its own"
 
 
 @pytest.mark.parametrize(
@@ -96,8 +99,10 @@ def test_help_before_a_command_is_the_help_of_the_command() -> None:
         (("help", "nothing"), "there is no command"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood_is_2_with_one_hint(arguments: tuple[str, ...], said: str) -> None:
-    done = run(*arguments)
+def test_a_command_line_that_cannot_be_understood_is_2_with_one_hint(
+    arguments: tuple[str, ...], said: str, hilum_: Call
+) -> None:
+    done = hilum_(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
