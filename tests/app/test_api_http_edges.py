@@ -116,6 +116,11 @@ async def test_an_indented_answer_says_the_same_with_the_same_numbers() -> None:
         unchanged = await client.get(
             f"/fhir/Observation/{id_}?_pretty=true", headers={"If-None-Match": plain.headers["etag"]}
         )
+        missing = await client.get("/fhir/Observation/nothing?_pretty=true")
+        misdirected = await client.put("/fhir/metadata?_pretty=true")
+    for refused in (missing, misdirected):
+        assert refused.json()["resourceType"] == "OperationOutcome"
+        assert b"\n  " in refused.content, "errors are read by people, too"
     assert lines.json() == plain.json()
     assert b'\n    "value": 1.50\n' in lines.content
     assert lines.headers["etag"] == plain.headers["etag"]

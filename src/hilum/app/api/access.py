@@ -62,11 +62,14 @@ class Access:
             self._tell(scope, sender, time.perf_counter() - began)
 
     async def _reply(self, scope: Scope, receive: Receive, sender: _Sender) -> Reply:
+        reply = await self._said(scope, receive, sender)
+        return reply.indented() if b"_pretty=true" in scope["query_string"] else reply
+
+    async def _said(self, scope: Scope, receive: Receive, sender: _Sender) -> Reply:
         try:
             _check_length(scope)
             scope["path"] = _without_slash(scope["path"])
-            reply = await self._answer(scope, receive)
-            return reply.indented() if b"_pretty=true" in scope["query_string"] else reply
+            return await self._answer(scope, receive)
         except Problem as problem:
             return problem_reply(problem)
         except StoreError as error:
