@@ -17,6 +17,8 @@ from smart_support import LAB, Browser, SmartWorld, draft, patient, store
 
 from hilum.app.api import create_app
 from hilum.app.api.sight import sight_of
+from hilum.app.subscriptions.reading import Asked
+from hilum.app.subscriptions.rows import Subscription, put
 from hilum.app.tokens import Grant, Role
 from hilum.config import InCare, Tie
 from hilum.repository import Query
@@ -652,3 +654,20 @@ async def test_constraints_that_cannot_be_kept_open_nothing(world: SmartWorld) -
         async with world.client(said["access_token"]) as client:
             told = await client.get("/fhir/Observation/l1")
             assert told.status_code == 403, scope
+
+
+async def test_a_narrower_token_of_the_same_program_is_not_told_of_events_that_it_may_not_see(
+    world: SmartWorld,
+) -> None:
+    one = Subscription("s1", "app/loader", {"Observation": ((),)}, Asked("https://hilum.example/t", "x"), "active", 0)
+    world.store.write_now(lambda connection: put(connection, one))
+    told = []
+    for scope in (
+        "system/Subscription.rs system/Observation.rs",
+        f"system/Subscription.rs system/Observation.rs?category={LAB}",
+    ):
+        async with world.client((await world.backend(scope)).json()["access_token"]) as client:
+            answers = [await client.get(f"/fhir/Subscription/s1/{operation}") for operation in ("$status", "$events")]
+            answers.append(await client.get("/fhir/Subscription/$status"))
+            told.append(([answer.status_code for answer in answers], answers[-1].json()["total"]))
+    assert told == [([200, 200, 200], 1), ([403, 403, 200], 0)]

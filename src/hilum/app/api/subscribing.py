@@ -43,7 +43,9 @@ class Subscribing:
         given = await self._given(call)
         ids = [one for name, value in given for one in value.split(",") if name == "id"]
         states = [one for name, value in given for one in value.split(",") if name == "status"]
-        found = [one for one in self._subscriptions.of(call.actor) if not ids or one.id in ids]
+        now = call.sight_for(Interaction.SEARCH)
+        mine = [one for one in self._subscriptions.of(call.actor) if now.covers(one.limits)]
+        found = [one for one in mine if not ids or one.id in ids]
         return Reply(200, status_bundle(self._base, [one for one in found if not states or one.status in states]))
 
     async def status(self, call: Call) -> Reply:
@@ -66,9 +68,8 @@ class Subscribing:
         resources = {}
         if content == "full-resource":
             read = await asyncio.to_thread(lambda: [self._subscriptions.version(event) for event in found])
-            seen = call.sight_for(Interaction.READ)  # this token may see less than the one that subscribed
             pairs = zip(found, read, strict=True)
-            resources = {event.number: stored for event, stored in pairs if stored is not None and seen.sees(stored)}
+            resources = {event.number: stored for event, stored in pairs if stored is not None}
         return Reply(200, notification(self._base, one, "query-event", found, resources, content))
 
     async def _one(self, call: Call, operation: str) -> tuple[Subscription, dict[str, str]]:
@@ -77,6 +78,9 @@ class Subscribing:
         if not found:
             raise Problem("resource-unknown", 404, "not-found", "this token has no Subscription with this id")
         call.target = f"Subscription/{found[0].id}/{operation}"
+        if not call.sight_for(Interaction.SEARCH).covers(found[0].limits):
+            text = "this token may see less than the one that subscribed: ask with the same scopes"
+            raise Problem("subscription-scope-narrower", 403, "forbidden", text)
         return found[0], given
 
     async def _given(self, call: Call) -> Pairs:
