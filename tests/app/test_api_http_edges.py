@@ -221,3 +221,25 @@ async def test_a_head_that_is_too_large_is_refused_however_it_arrives() -> None:
     async with world.client() as client:
         refused = await client.get("/fhir/Patient", headers={"X-Long": "a" * 33_000})
     assert (refused.status_code, code_of(refused)) == (431, "head-too-large")
+
+
+async def test_a_document_keeps_the_references_among_its_own_entries() -> None:
+    world = World()
+    name = "urn:uuid:0a2b8d2c-2f0b-4b8f-9a3d-3c9f4f6d7a11"
+    about = {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": name}}
+    document = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"fullUrl": name, "resource": {"resourceType": "Patient"}},
+            {"fullUrl": "urn:uuid:0a2b8d2c-2f0b-4b8f-9a3d-3c9f4f6d7a12", "resource": about},
+        ],
+    }
+    entry = {"resource": document, "request": {"method": "POST", "url": "Bundle"}}
+    async with writer(world) as client:
+        made = await client.post("/fhir/Bundle", json=document)
+        sent = await client.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+        at = sent.json()["entry"][0]["response"]["location"]
+        kept = (await client.get(at)).json()
+    assert made.status_code == 201, made.text
+    assert kept["entry"][1]["resource"]["subject"]["reference"] == name

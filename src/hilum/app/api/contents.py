@@ -145,6 +145,8 @@ def check_references(content: Content, known: bytes = b"") -> None:
     A `urn:` is an address like any other (references.html#literal): it is kept as it is, for there may be nothing to
     resolve it by. Raises Problem 422 `reference-unresolved`.
     """
+    if content.type == "Bundle":  # its references are resolved among its own entries (bundle.html#references)
+        return
     for name, raw in content.elements.items():
         for text in fhir.all_references(bytes(raw)):
             is_conditional = "?" in text and "://" not in text and not text.startswith("urn:")

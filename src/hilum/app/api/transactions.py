@@ -225,6 +225,8 @@ class Transactions:
         if len(names) != len(known):
             raise Problem("full-url-repeated", 400, "invalid", "two entries have the same fullUrl: give each its own")
         for entry, change in zip(plan.entries, plan.changes, strict=True):
+            if change.type == "Bundle":  # its references are resolved among its own entries
+                continue
             for raw in change.elements.values():
                 for text in fhir.all_references(bytes(raw)) if b'"reference"' in bytes(raw) else ():
                     if text.startswith("urn:") and text not in known:
