@@ -45,6 +45,7 @@ HASH = PasswordHasher(1, 8, 1).hash(PASSWORD)  # as cheap as argon2id gets: the 
 VERIFIER = "v" * 60
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
 RSA = RSAKey.generate_key(2048, {"kid": "rsa", "alg": "RS384", "use": "sig"})
+SIGNING = RSAKey.generate_key(2048).as_pem(private=True)  # one for all: that a server makes its own is tested once
 EC = ECKey.generate_key("P-384", {"kid": "ec", "alg": "ES384", "use": "sig"})
 LAB = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
 ALL = "openid fhirUser launch launch/patient offline_access online_access patient/*.cruds user/*.cruds"
@@ -90,6 +91,9 @@ class SmartWorld:
         self.journal = SqliteJournal(self.store)
         self.repository = SqliteRepository(self.store, witness=self.journal.audit_in)
         self.own = SqliteTokens(self.store, self.journal)
+        signing = self.store.path.with_suffix(".signing.pem")
+        signing.write_bytes(SIGNING)
+        signing.chmod(0o600)
         self.smart = Authorization(
             self.store, self.journal, self.repository, self.own, self.settings, self.base, **self.more
         )

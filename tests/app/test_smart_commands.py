@@ -16,7 +16,9 @@ from smart_support import EC, RSA, Browser, SmartWorld, keys
 
 from hilum.app.api import listen, serve
 from hilum.app.cli import main
+from hilum.app.smart.signing import signing_key
 from hilum.config import Api, Smart, Tls
+from hilum.errors import ConfigError
 from wire_certificates import Authority
 
 
@@ -165,5 +167,15 @@ async def test_a_whole_launch_works_over_tls_on_a_real_socket(tmp_path: Path) ->
         assert "strict-transport-security" in (await client.get("/smart/jwks.json")).headers
     await server.close()
     world.close()
-    key = tmp_path / "hilum.signing.pem"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_server_makes_its_signing_key_once_and_keeps_it_from_others(tmp_path: Path) -> None:
+    file = tmp_path / "hilum.signing.pem"
+    made = signing_key(None, file)
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert signing_key(None, file).thumbprint() == made.thumbprint()
+    file.chmod(0o640)
+    with pytest.raises(ConfigError) as error:
+        signing_key(None, file)
+    assert error.value.code == "signing-key-exposed"

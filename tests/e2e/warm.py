@@ -21,6 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from joserfc.jwk import RSAKey
+
 from hilum.app.api.surface import served
 from hilum.app.cli import main
 from hilum.mapping import compile_workbook, load_base
@@ -138,5 +140,7 @@ if __name__ == "__main__":
         import_module(name)
     compile_workbook(load_base())
     served()
+    signing_key = RSAKey.generate_key(2_048)
+    RSAKey.generate_key = lambda *_: signing_key  # a run makes its own: that is tested once, not at every start
     gc.freeze()
     serve(socket.socket(fileno=int(sys.argv[1])))
