@@ -425,6 +425,7 @@ async def test_what_cannot_be_done_is_refused_with_a_code(tmp_path: Path) -> Non
             return str(answer.json()["issue"][0]["details"]["coding"][0]["code"])
 
         assert await code(subscription(url, topic="https://hilum.example/none")) == "subscription-topic-unknown"
+        assert await code(subscription(url, status="active")) == "subscription-status-unusable"
         for unsafe in ("http://worklist.example/", "ftp://127.0.0.1/", "https://u:p@worklist.example/", "https:///x"):
             assert await code(subscription(unsafe)) == "subscription-endpoint-unsafe"
         literal = {"header": ["Authorization: Bearer literal"]}

@@ -137,7 +137,11 @@ class Subscriptions:
         if subscriber is None:
             text = "this token or app is no subscriber of this integration: declare it in subscribers/"
             raise Problem("subscription-not-allowed", 403, "forbidden", text)
-        asked = read_subscription(fhir.decode(one.stored.body), self._topics, subscriber)
+        resource = fhir.decode(one.stored.body)
+        if one.did is Did.CREATED and resource.get("status") not in ("requested", "off"):
+            text = "a Subscription is made as `requested` or `off`: the server says when it is active"
+            raise Problem("subscription-status-unusable", 422, "business-rule", text)
+        asked = read_subscription(resource, self._topics, subscriber)
         limits = call.sight_for(Interaction.SEARCH).limits
         status = "off" if asked.is_off else "requested"
         return Subscription(one.stored.id, call.actor, None if limits is None else dict(limits), asked, status, 0)
