@@ -23,8 +23,10 @@ _NO_SECRET = bytes(32)
 
 
 class Clients:
-    """Proves apps. `audiences` are what assertions may name this server; `guarded` fetches for apps that registered
-    themselves."""
+    """Proves apps. `audiences` are what assertions may name this server.
+
+    `keys` fetches for apps of operators, `guarded` for those that registered themselves.
+    """
 
     def __init__(
         self, apps: Apps, ledger: Ledger, keys: RemoteKeys, guarded: RemoteKeys, audiences: frozenset[str]

@@ -77,7 +77,7 @@ class Subscriptions:
         self._senders: dict[str, tuple[Sender, asyncio.Task[None]]] = {}
         self._unsigned: set[str] = set()
         self._task: asyncio.Task[None] | None = None
-        self._client: httpx2.AsyncClient | None = None
+        self._clients: dict[bool, httpx2.AsyncClient] = {}  # by whether a list of endpoints says where they go
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -86,11 +86,8 @@ class Subscriptions:
 
     def start(self) -> None:
         """Go on from the last commit that was looked at."""
-        self._client = httpx2.AsyncClient(
-            follow_redirects=False,
-            trust_env=False,  # a proxy of the environment would read PHI
-            headers={"User-Agent": "hilum"},
-        )
+        # two, so that no connection to an inner network is used again for a subscriber who may not go there
+        self._clients = {is_listed: _client() for is_listed in (True, False)}
         self._feeder.begin()
         self._task = asyncio.create_task(self._run(), name="hilum-subscriptions")
 
@@ -103,9 +100,9 @@ class Subscriptions:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._senders, self._task = {}, None
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients = {}
 
     # what programs write
 
@@ -255,12 +252,11 @@ class Subscriptions:
                 self._unsigned.add(one.id)
                 continue
             self._unsigned.discard(one.id)
-            assert self._client is not None
             sender = Sender(
                 self._store,
                 self._journal,
                 self._feeder,
-                self._client,
+                self._clients[bool(subscriber.endpoints)],
                 self._base,
                 subscriber,
                 self._pace,
@@ -308,3 +304,11 @@ class Subscriptions:
             "(SELECT delivered FROM subscription s WHERE s.id = subscription_event.subscription)"
         )
         await self._store.write(lambda connection: connection.execute(sql, (before,)).fetchall())
+
+
+def _client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        follow_redirects=False,
+        trust_env=False,  # a proxy of the environment would read PHI
+        headers={"User-Agent": "hilum"},
+    )
