@@ -230,6 +230,21 @@ def test_every_element_has_a_fate_and_none_is_left_over(raw: bytes) -> None:
     assert [item for item in found.exceptions if item.code == "element-not-sent"] == []
 
 
+def test_each_person_around_a_patient_goes_out_with_their_own_names_and_numbers_alone() -> None:
+    persons = (
+        "NK1|1|Smith^Adam|BRO||5551111^PRN^PH||C",
+        "NK1|2|Jones^Bea|SIS||5553333^PRN^PH||C",
+        "GT1|1|G1^^^GENHOSP|Brown^Lucy||1 Elm^^Town^IL|5552222^PRN^PH||19700101|F||SIS",
+    )
+    head = (HEAD.format(kind="ADT^A08"), "EVN|A08|20240501", "PID|1||10^^^GENHOSP^MR||Rivera^Ana", "PV1|1|O")
+    _, _, _, back = there_and_back(("\r".join((*head[:3], *persons[:2], head[3], persons[2])) + "\r").encode())
+    said = {(one.field(2), one.field(5)) for one in back.segments if one.name == "NK1"}
+    own = {("Smith^Adam", "5551111^PRN^PH"), ("Jones^Bea", "5553333^PRN^PH")}
+    assert own <= said
+    assert said - own <= {("Brown^Lucy", "5552222^PRN^PH")}
+    assert [one.field(3) for one in back.segments if one.name == "GT1"] == ["Brown^Lucy"]
+
+
 @pytest.mark.parametrize("raw", WRITTEN)
 def test_the_same_resources_make_the_same_bytes(raw: bytes) -> None:
     _, _, found, _ = there_and_back(raw)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from hilum.errors import ConfigError, HilumError
 from hilum.mapping import load_base, load_workbook
@@ -111,6 +112,13 @@ async def test_a_reused_control_id_is_reported(turner: Turner) -> None:
     (work,) = await turner.turn(0, [MESSAGES[4]])
     assert isinstance(work, Effects)
     assert [one.owner for one in work.exceptions if one.code == "control-id-reused"] == ["registration"]
+
+
+async def test_a_field_that_no_row_reads_is_for_the_owner_of_its_source(turner: Turner) -> None:
+    strange = structs.replace(MESSAGES[0], body=MESSAGES[0].body + b"ZZZ|1\r")
+    (work,) = await turner.turn(0, [strange])
+    assert isinstance(work, Effects)
+    assert [(one.location, one.owner) for one in work.exceptions] == [("ZZZ-1", "registration")]
 
 
 async def test_many_lanes_can_ask_at_once(turner: Turner) -> None:

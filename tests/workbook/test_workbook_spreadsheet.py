@@ -341,7 +341,7 @@ def test_an_export_of_another_base_is_imported_and_says_which_lines_ship_otherwi
     after = review(below=[("rows.csv", table("rows", now))])
     untouched = plan_import(after, NOBODY, read_xlsx(exported(before)))
     assert [one.code for one in untouched.findings] == ["export-outdated"]
-    assert "rows:a (source); rows:new (" in untouched.findings[0].message
+    assert "rows:a (source); rows:new (new); " in untouched.findings[0].message
     assert "rows:gone (not there any more)" in untouched.findings[0].message
     assert (untouched.changes, untouched.errors) == ((), 0)
     noted = resaved(exported(before), lambda book: setattr(at(book["rows"], "a", "note"), "value", "ours"))

@@ -78,11 +78,20 @@ class Translator:
             key=message.envelope.key,
             drafts=[one for one in mapped.drafts if one.type != "Patient"] if is_decision else mapped.drafts,
             merges=mapped.merges,
-            exceptions=(*mapped.exceptions, *self._reports(message), *self._invalid(message, faults)),
+            exceptions=(
+                *self._owned(message, mapped.exceptions),
+                *self._reports(message),
+                *self._invalid(message, faults),
+            ),
             outgoing=tuple(self._route(message, record, mapped)),
             accounting=mapped.accounting,
             sighted=sighted,
         )
+
+    def _owned(self, message: Message, items: Iterable[ExceptionItem]) -> Iterator[ExceptionItem]:
+        """A field that no row reads has no row's owner: it is for whoever looks after the source."""
+        owner = self._owners.get(message.envelope.source, "")
+        return (one if one.owner or not owner else structs.replace(one, owner=owner) for one in items)
 
     def _reports(self, message: Message) -> Iterator[ExceptionItem]:
         """What a person should know of a message besides what is in it."""

@@ -38,13 +38,13 @@ class Exported(Struct, frozen=True):
     base: str
     lines: dict[str, Prints]
 
-    def newer(self, review: Review) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """(name, columns that differ) of each line that ships otherwise now; () of one that is gone."""
+    def newer(self, review: Review) -> Iterator[tuple[str, str]]:
+        """(name, what became of it) of each line that ships otherwise now: the columns that differ, or a word."""
         for key, entry in review.base.entries.items():
             said, now = self.lines.get(entry.name), prints_of(entry.cells)
             if key not in review.site.entries and said != now:
-                yield entry.name, _columns(entry.table, said or (), now)
-        yield from ((name, ()) for name in self.lines if parse_name(name) not in review.merged)
+                yield entry.name, "new" if said is None else ", ".join(_columns(entry.table, said, now))
+        yield from ((name, "not there any more") for name in self.lines if parse_name(name) not in review.merged)
 
 
 def mark_of(review: Review, use: str) -> dict[str, str]:
@@ -79,6 +79,5 @@ def merge(there: Entry, said: Prints, cells: Mapping[str, str]) -> Merged:
     return Merged(merged, tuple(conflicts))
 
 
-def _columns(table: str, then: Prints, now: Prints) -> tuple[str, ...]:
-    names = columns_of(table)
-    return tuple(name for name, one, other in zip(names, then or ("",) * len(names), now, strict=True) if one != other)
+def _columns(table: str, then: Prints, now: Prints) -> Iterator[str]:
+    return (name for name, one, other in zip(columns_of(table), then, now, strict=True) if one != other)

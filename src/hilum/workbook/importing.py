@@ -26,7 +26,6 @@ from hilum.workbook.spreadsheet import Line, NumberCell, Sheets
 __all__ = ["Import", "plan_import"]
 
 _NAMED = 20  # lines that a finding names
-_GONE = "not there any more"
 
 
 class Import(Struct, frozen=True):
@@ -82,7 +81,7 @@ class _Planner:
             self.note("export-outdated", message, "hilum!B3", hint, warning=True)
 
     def _newer(self) -> str:
-        named = [f"{name} ({', '.join(columns) or _GONE})" for name, columns in self.exported.newer(self.review)]
+        named = [f"{name} ({what})" for name, what in self.exported.newer(self.review)]
         more = f", and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         return ("; ".join(named[:_NAMED]) or "none that you see") + more
 

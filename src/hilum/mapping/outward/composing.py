@@ -92,6 +92,7 @@ class Composer:
         self._bound = lines.bound
         self._labels = {line.each.label for _, line in lines.bound}
         self.doubts: list[str] = []
+        self._twinned: set[tuple[str, str]] = set()  # items that a segment about the same person has taken
         self._at = {line.line.line_id: number for number, line in enumerate(lines.segments)}
 
     def compose(self) -> Holder:
@@ -121,10 +122,37 @@ class Composer:
         for own, item, row in self._sources(line, parent):
             holder = Holder(line.name, line, parent)
             holder.own, holder.item, holder.row = own, item, row
+            if item is None:
+                holder.only = self._twins(holder)
+            else:
+                holder.only = {(next(iter(own)), item[0]): item[1].path}
             self._bind_more(line, holder)
             self._bind_references(holder)
             self._group(line, holder)
             yield holder
+
+    def _twins(self, holder: Holder) -> dict[tuple[str, str], str]:
+        """Of a segment about a person (NK1): the item of the patient's list that says the same person, "" for none.
+
+        The rows of the segment write both; without this the contacts of others would go out under this name.
+        """
+        is_referring = holder.line is not None and holder.line.each.how == "referring"
+        persons = [one for one in holder.own.values() if is_referring and "name" in one.body]
+        found: dict[tuple[str, str], str] = {}
+        for entry in self._entries if persons else ():
+            label = next((step.item for step in entry.steps if step.item is not None), None) or "+"
+            key, resource = (entry.rule.target.resource, label), holder.bound(entry.rule.target.resource)
+            if label.startswith("+") or key in found or resource is None or resource in holder.own.values():
+                continue
+            if any(fits(anchor.chain, anchor.direct, holder) for anchor in entry.rule.anchors):
+                found[key] = self._twin(entry.names[0], resource, persons)
+        return found
+
+    def _twin(self, name: str, resource: Resource, persons: list[Resource]) -> str:
+        twins = [item.path for item in resource.view().items(name) if has_twin(item, persons)]
+        free = next((path for path in twins if (resource.reference, path) not in self._twinned), "")
+        self._twinned.add((resource.reference, free))
+        return free
 
     def _group(self, line: SegmentLine, holder: Holder) -> None:
         inner = [one for one in self._lines if one.under == line.line.line_id]
@@ -243,7 +271,7 @@ class Composer:
                     continue
                 if not any(fits_chain(anchor.chain, holder.name, holder.parent) for anchor in entry.rule.anchors):
                     continue
-                for view in self._sharing.values(entry, resource, holder.item):
+                for view in self._sharing.values(entry, resource, holder.only):
                     target = self._pool.find(reference_of(view))
                     if target is not None and target.type == entry.reference.partition(":")[0]:
                         holder.own[entry.reference] = target

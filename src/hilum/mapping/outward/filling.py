@@ -57,7 +57,7 @@ class Filler(Naming):
                 inside(resource.view(), entry.steps, 0)
             )  # whoever shares it: it is what is bound, or it is not
         else:
-            views = self._sharing.values(entry, resource, holder.item)
+            views = self._sharing.values(entry, resource, holder.only)
         index = 0
         for view in views:
             if entry.kind == "const":
@@ -118,7 +118,7 @@ class Filler(Naming):
             depth = next((at for at, step in enumerate(entry.steps) if step.item is not None), -1)
             if depth < 0:
                 continue
-            for view in self._sharing.values(entry, resource, holder.item):
+            for view in self._sharing.values(entry, resource, holder.only):
                 item = _item_path(view.path, depth)
                 key = (resource.reference, item, str(entry.branch(depth)))
                 if key in done:
@@ -148,7 +148,7 @@ class Filler(Naming):
         pairs = [
             (entry, view)
             for entry in group
-            for view in self._sharing.values(entry, resource, item)
+            for view in self._sharing.values(entry, resource, {(entry.rule.target.resource, item[0]): item[1].path})
             if view.path.startswith(item[1].path)
         ]
         for entry, view in pairs:

@@ -26,7 +26,21 @@ class Holder:
     """One segment. `own` are the resources that it is about, by label; `item` the list item that it came for."""
 
     __slots__ = (
-        *("counter", "fields", "inner", "item", "levels", "line", "members", "name", "own", "parent", "row", "written"),
+        *(
+            "counter",
+            "fields",
+            "inner",
+            "item",
+            "levels",
+            "line",
+            "members",
+            "name",
+            "only",
+            "own",
+            "parent",
+            "row",
+            "written",
+        ),
     )
 
     def __init__(self, name: str, line: SegmentLine | None, parent: Holder | None) -> None:
@@ -34,6 +48,7 @@ class Holder:
         self.fields: dict[int, list[Parts]] = {}
         self.own: dict[str, Resource] = {}
         self.item: tuple[str, View] | None = None
+        self.only: dict[tuple[str, str], str] = {}  # (resource, item) of targets to the one path that is read here
         self.row = ""  # the one row that it came for
         self.members: list[Holder] = []  # segments of its group, itself among them, in order
         self.inner = False  # it stands inside its parent's `members`

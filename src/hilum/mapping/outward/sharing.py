@@ -76,8 +76,8 @@ class Sharing:
             self._lines.setdefault(line.name, []).append(line)
         self._known: dict[tuple[str, str, str], dict[int, tuple[str, str]]] = {}
 
-    def values(self, entry: Entry, resource: Resource, item: tuple[str, View] | None = None) -> list[View]:
-        """What the row reads backwards of a resource, in order. `item`: only below this item of that label."""
+    def values(self, entry: Entry, resource: Resource, only: Mapping[tuple[str, str], str] = {}) -> list[View]:
+        """What the row reads backwards of a resource, in order. `only`: (resource, item) to its one path."""
         label = entry.rule.target.resource
         spots = [(resource.view(), self._by_label[label])]
         for depth, step in enumerate(entry.steps):
@@ -94,7 +94,7 @@ class Sharing:
                 (found, [one for one in entries if _same_step(one, entry, depth) and one.branch(depth) == wanted])
                 for view, entries in spots
                 for found in self.share(label, view, name, entries, depth, wanted)
-                if item is None or step.item != item[0] or found.path == item[1].path
+                if only.get((label, step.item or ""), found.path) == found.path
             ]
         return [view.fresh() for view, _ in spots]
 
@@ -166,6 +166,8 @@ class Sharing:
         url = group[0].steps[depth].url
         if url and item.peek("url") != url:
             return None
+        if not any(entry.kind != "value" or any(inside(item, entry.steps, depth + 1)) for entry in group):
+            return None  # nothing of it would be said there
         total = 0.0
         constants: dict[tuple[str, ...], list[bool]] = {}
         for entry in group:
