@@ -6,7 +6,7 @@ from io import BytesIO
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hilum.errors import FormatError
@@ -76,6 +76,7 @@ def test_no_bytes_stop_the_reader(content: bytes) -> None:
         assert (one.finding is None) == bool(one.key)
 
 
+@example([["", '"'], ['"', '1"'], ["", '"']], 4, "\n")
 @given(
     st.lists(st.lists(st.text(alphabet='ab1;\n"\r', max_size=5), min_size=2, max_size=2), max_size=30),
     st.integers(1, 60),

@@ -164,18 +164,17 @@ def _rows(lines: _Lines, format_: Delimited) -> _Lines:
             return
         number, raw = entry
         if quote and quote in raw and _is_open(raw, format_):
-            taken = [entry]
-            size = len(raw)
-            while size < LONGEST_QUOTED:
+            taken, size, ended = [entry], len(raw), False
+            while size < LONGEST_QUOTED and not ended:
                 more = waiting.pop() if waiting else next(lines, None)
                 if more is None:
                     break
                 taken.append(more)
                 size += len(more[1])
-                if more[1].count(quote) % 2 and not _is_open(b"".join(one for _, one in taken), format_):
-                    break  # an even number closes as much as it opens
+                # What goes on inside a quoted cell reads like a line that begins with its quote.
+                ended = quote in more[1] and not _is_open(quote + more[1], format_)
             whole = b"".join(one for _, one in taken)
-            if not _is_open(whole, format_) and _is_sound(whole, format_):
+            if ended and _is_sound(whole, format_):
                 yield number, whole
                 continue
             waiting += reversed(taken[1:])
