@@ -386,5 +386,5 @@ def given_names(opened: Opened, patient: int | str) -> list[str]:
     """The name in every version of a patient, oldest first."""
     matches = patients(opened, patient)
     assert len(matches) == 1, f"{len(matches)} resources for one patient"
-    versions = opened.repository.history("Patient", matches[0].id, limit=10_000)
+    versions = opened.repository.history("Patient", matches[0].id, limit=1_000_000)
     return [msgspec.json.decode(one.body)["name"][0]["given"][0] for one in reversed(versions)]
