@@ -53,11 +53,11 @@ class Comparison:
         rules = (read_rules(books[0])[0], read_rules(books[1])[0])
         self.changes: list[TableChange] = table_changes(*books)
         self.narrowing = Narrowing(*books, rules, self.changes)
-        self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
         self._lines = TableLines.of(books[0], params[0]), TableLines.of(books[1], params[1])
         self._writes_tables = any(lines.plans for lines in self._lines)
         self._rules = {rule.row.row_id: rule for rule in (*rules[0], *rules[1])}
         self._excerpts = Excerpted(self._plans, rules, self.narrowing)
+        self.tracers: tuple[Plan, Plan] = self._plans  # of the last message
         self._show_values = show_values
         self._affected = self._affected_rows()
         cells = {rule.row.row_id for rule in (*rules[0], *rules[1]) if rule.target.is_cell}
@@ -119,8 +119,10 @@ class Comparison:
         if not touch.whole and isinstance(record, Hl7Message) and not self._writes_tables:
             found = self._excerpts.run(record, context, touch.times)
             if found is not None:
+                self.tracers = self._excerpts.last
                 return found
         self.tally.whole += 1
+        self.tracers = self._plans
         before, after = self._plans[0].run(record, context), self._plans[1].run(record, context)
         return self._lines[0].beside(before), self._lines[1].beside(after)
 
@@ -261,11 +263,8 @@ class _Notes:
     ) -> tuple[str, ...]:
         if self._traces is None:
             self._tally.traced += 1
-            plans: tuple[Plan, Plan] = self._whole._plans
-            self._traces = (
-                plans[0].trace(self._record, self._context),
-                plans[1].trace(self._record, self._context),
-            )
+            current, candidate = self._whole.tracers
+            self._traces = current.trace(self._record, self._context), candidate.trace(self._record, self._context)
         id_ = resource.partition("/")[2]
         old_id = change.old_id if change else id_
         path = field.path.rstrip("?").split(" ")[0] if field else "id"

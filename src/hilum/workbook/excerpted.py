@@ -25,6 +25,7 @@ class Excerpted:
         self._other_fates: set[str] = set()  # kinds of messages in which rows wrote for other fields
         self._writers: _Pair | None = None
         self._readers: _Pair | None = None
+        self.last = plans  # what made the last pair: its traces say which rows wrote what differs
         self._cut()
 
     def run(self, record: Hl7Message, context: Context, times: frozenset[Field]) -> tuple[Mapped, Mapped] | None:
@@ -51,8 +52,10 @@ class Excerpted:
             before = self._writers[0].make(record, context)
             after = self._writers[1].make(record, context, before.opened)
             if before.written == after.written:  # then no field has another fate
+                self.last = self._writers
                 return before.mapped, after.mapped, before.opened
             self._other_fates.add(record.kind)
+        self.last = readers
         return readers[0].run(record, context), readers[1].run(record, context), None
 
     def _cut(self) -> None:
