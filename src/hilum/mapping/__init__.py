@@ -14,7 +14,7 @@ from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace, render
 from hilum.mapping.plan import Plan, compile_workbook
 from hilum.mapping.program import Opened
 from hilum.mapping.record_conditions import compile_condition
-from hilum.mapping.rows import COMBINATORS, Rule, read_rules
+from hilum.mapping.rows import Rule, read_rules
 from hilum.mapping.syntax import (
     Binary,
     Call,
@@ -48,8 +48,8 @@ from hilum.mapping.tables import (
     table_text,
 )
 from hilum.mapping.tables_out import TableLine, TablePlan, compile_table, tables_of
+from hilum.mapping.transforms import COMBINATORS, plugin_names, release_of
 from hilum.mapping.transforms import names as transform_names
-from hilum.mapping.transforms import plugin_names, release_of
 from hilum.mapping.transforms.times import zone_of
 
 __all__ = [

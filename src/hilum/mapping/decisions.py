@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hilum.mapping.lookup import CodeMaps, CodeSystems, Namespaces
-from hilum.mapping.rows import COMBINATORS, Rule
-from hilum.mapping.transforms import Env, Spec, transform_of
+from hilum.mapping.rows import Rule
+from hilum.mapping.transforms import COMBINATORS, Env, Spec, transform_of
 
 __all__ = ["params_asked"]
 

@@ -18,7 +18,7 @@ from typing import Any
 from hilum.mapping.constants import constant_json
 from hilum.mapping.identity import resource_id
 from hilum.mapping.picking import REMEMBERED, Picker, constant_text, first_text, paths_of, picker
-from hilum.mapping.rows import COMBINATORS, Rule
+from hilum.mapping.rows import Rule
 from hilum.mapping.syntax import Call, Expression, Literal, Path, Word
 from hilum.mapping.transforms import (
     Env,
@@ -138,7 +138,7 @@ def evaluator(
     if plain:
         spec = _retyped(spec)
     transform = _transformed(rule, spec, env, keys)
-    if mode == "single" and rule.transform.name not in COMBINATORS and release_of(rule.transform.name):
+    if mode == "single" and release_of(rule.transform.name):
         transform = _first_of(transform)
     reader = reader_of(spec, env)
     if reader is not None:

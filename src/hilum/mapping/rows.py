@@ -27,14 +27,13 @@ from hilum.mapping.syntax import (
     walk,
 )
 from hilum.mapping.tables import Row, Workbook
-from hilum.mapping.transforms import PluginProblem, json_object, names, plugin_names, transform_of
+from hilum.mapping.transforms import COMBINATORS, PluginProblem, json_object, names, plugin_names, transform_of
 from hilum.mapping.transforms.times import zone_of
 from hilum.mapping.written import format_problem
 from hilum.model import Finding, Severity
 
-__all__ = ["COMBINATORS", "Rule", "read_rules"]
+__all__ = ["Rule", "read_rules"]
 
-COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
 _CONDITIONS = {"valued": 1, "deleted": 1, "count": 1, "length": 1, "matches": 2, "made": 1}
 _TYPES_WORDS = (
     "AD CE CF CNE CNN CP CQ CWE CX DLN DR DT DTM ED EI EIP FC FN FT HD ID IS JCC MO MOC NDL NM PL PLN"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hilum.mapping import COMBINATORS, Literal, Path, Rule, Word, choice_of, is_required, release_of, walk
+from hilum.mapping import Literal, Path, Rule, Word, choice_of, is_required, release_of, walk
 
 __all__ = ["Field", "fields_of", "readers", "rows_that_hold", "writers"]
 
@@ -62,7 +62,7 @@ def _reports_holds(rule: Rule) -> bool:
     """Whether the row itself can hold a message, whatever others write."""
     if "reject" in (rule.missing, rule.unmapped):
         return True
-    if rule.transform.name not in COMBINATORS and release_of(rule.transform.name):
+    if release_of(rule.transform.name):
         return True  # a package's transform that breaks
     fixed = any(name == "system" and isinstance(value, Literal) for name, value in rule.transform.named)
     return rule.transform.name in _IDENTIFYING and bool(rule.alternatives) and not fixed

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct, structs
 
 from hilum.mapping import (
-    COMBINATORS,
     Workbook,
     base_files,
     columns_of,
@@ -151,7 +150,7 @@ def content_hash(entry: Entry, decided: Mapping[str, str] | None = None) -> str:
         cells["value"] = decided[entry.cells["param"]]
     said = [entry.table, sorted(cells.items()), entry.is_retired]
     transform = cells.get("transform", "").partition("(")[0].strip()
-    if transform and transform not in COMBINATORS and (release := release_of(transform)):
+    if transform and (release := release_of(transform)):
         said.append(release)
     return sha256(msgspec.json.encode(said)).hexdigest()
 

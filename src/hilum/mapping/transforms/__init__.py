@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hilum.mapping.transforms import codes, copies, identifiers, numbers, people, texts, times  # noqa: F401 - they register
 from hilum.mapping.transforms.frame import (
+    COMBINATORS,
     NOTHING,
     Env,
     Evaluator,
@@ -22,6 +23,7 @@ from hilum.mapping.transforms.plugins import PluginProblem, package_of, plugin_n
 from hilum.mapping.transforms.texts import encoded_text
 
 __all__ = [
+    "COMBINATORS",
     "NOTHING",
     "Env",
     "Evaluator",
@@ -53,4 +55,4 @@ def transform_of(name: str) -> Factory | None:
 
 def release_of(name: str) -> str:
     """`acme-transforms 1.2`: the package that brings this transform; "" for hilum's own, and when none does."""
-    return "" if registered(name) else package_of(name)
+    return "" if name in COMBINATORS or registered(name) else package_of(name)

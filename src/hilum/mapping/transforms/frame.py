@@ -14,7 +14,19 @@ from hilum.mapping.syntax import Expression, Literal, Param, Path, Word
 from hilum.mapping.tables import MapEntry
 from hilum.model import ExceptionItem
 
-__all__ = ["NOTHING", "Env", "Evaluator", "Report", "Spec", "Typed", "json_text", "names", "register", "registered"]
+__all__ = [
+    "COMBINATORS",
+    "NOTHING",
+    "Env",
+    "Evaluator",
+    "Report",
+    "Spec",
+    "Typed",
+    "json_text",
+    "names",
+    "register",
+    "registered",
+]
 
 # Takes the raw text of one repetition (still escaped) and of each path argument; gives JSON, or NOTHING.
 Evaluator = Callable[..., Any]
@@ -223,6 +235,9 @@ class Env:
             self.text(found[2]) if len(found) > 2 else "",
         )
 
+
+# What rows do beside transforming a value: no package brings one of these.
+COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
 
 Factory = Callable[[Spec, Env], Evaluator]
 _REGISTRY: dict[str, Factory] = {}
