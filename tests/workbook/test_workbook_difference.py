@@ -22,9 +22,10 @@ from hilum.app.opening import open_folder
 from hilum.errors import ConfigError
 from hilum.formats import hl7v2
 from hilum.journal import Incoming
-from hilum.mapping import Context, Workbook, base_files, compile_workbook, key_columns, read_workbook
+from hilum.mapping import Context, Workbook, base_files, compile_workbook, key_columns, read_rules, read_workbook
 from hilum.workbook import Comparison, DifferenceReport, difference_report, html_of, text_of
 from hilum.workbook.difference import held_by, is_same, items_of, resource_changes
+from hilum.workbook.local_times import LocalTimes
 from hilum.workbook.masking import shape_of
 from hilum.workbook.table_changes import table_changes
 
@@ -285,6 +286,30 @@ def test_the_whole_base_is_compared_like_running_it_twice(lines: dict[str, str],
     found = said_by(compare(candidate, params=params))
     assert found == wanted
     assert found.different
+
+
+@pytest.mark.parametrize(
+    ("segment", "outcome"),
+    [
+        ("DG1|1||I10^High^I10||20240701070000+0100|A", "untouched"),
+        ("NTE|1||a \\T\\ b of 20240701070000+0100 \\H\\now\\N\\", "untouched"),  # an escape that hides no time
+        ("DG1|1||I10^High^I10||20240701070000|A", "different"),
+        (r"DG1|1||I10^High^I10||\X32303234\0701070000|A", "different"),
+        (r"DG1|1||I10^High^I10||2024\H\0701070000|A", "different"),
+    ],
+)
+def test_another_zone_touches_a_message_with_a_time_without_an_offset_however_it_is_written(
+    segment: str, outcome: str
+) -> None:
+    comparison = Comparison(BASE, BASE, (PARAMS, {**PARAMS, "zone": "Europe/Berlin"}))
+    comparison.compare(1, "1", adt("PV1|1|I", segment), Context("test", "APP|FAC", AT))
+    assert getattr(comparison.part(), outcome) == 1
+
+
+def test_a_time_beside_a_place_does_not_make_the_place_one_that_another_zone_changes() -> None:
+    body = adt("SCH|A1^E", "RGS|1|A", "AIL|1|A|W^1^1^HOSP|||20240701070000|0|min|30|min", kind="SIU^S12")
+    rules = [rule for rule in read_rules(BASE)[0] if rule.row.row_id in ("appt-place-start", "loc-id")]
+    assert LocalTimes(rules).fields_in(hl7v2.parse(body)) == {("AIL", 6)}
 
 
 def test_parts_of_the_messages_add_up_to_the_same_report() -> None:

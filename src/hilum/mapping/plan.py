@@ -13,7 +13,7 @@ from hilum.mapping.binding import Call
 from hilum.mapping.columns import MARKS, Columns, Table, Tabular, is_record_kind, is_resource_kind, record_of_kind
 from hilum.mapping.kind import Kind, Library
 from hilum.mapping.lookup import CodeMaps
-from hilum.mapping.mapped import Context, Mapped, Record, Trace
+from hilum.mapping.mapped import Context, Mapped, Problem, Record, Trace
 from hilum.mapping.program import Made, Opened
 from hilum.mapping.resource_elements import Elements, Left, Resource
 from hilum.mapping.rows import Rule, read_rules
@@ -91,6 +91,10 @@ class Plan:
         `opened`: the ids that a plan with the same key rows, or some of them, gave to resources of this message.
         """
         return self._state(record, record.kind, context, self._states, trace=False).make(record, context, opened)
+
+    def problem(self, record: Record, context: Context, opened: Opened | None) -> Problem | None:
+        """Why these rows would hold a message, if they would; `opened` as for `make`."""
+        return self._state(record, record.kind, context, self._states, trace=False).problem(record, context, opened)
 
     def account(self, record: Record | Tabular | Resource, context: Context) -> tuple[Mapped, list[FieldFates]]:
         """The same as `run`, and for each segment which of its fields were mapped, ignored and left over."""

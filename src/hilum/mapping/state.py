@@ -200,17 +200,27 @@ class State:
 
     def make(self, record: Record, context: Context, before: Opened | None = None) -> Made:
         """The same without accounting; what no row reads is not cut. `before`: of a plan with the same key rows."""
-        shape = self._begin(record)
-        known = self._known(shape, before) if before is not None else None
-        before = before if known is not None else None
-        patterns, padded = self.cutter.cut(record, shape, shape.needed, before)
-        call = self._call = Call(context)
-        opened = self._open(shape, patterns, padded, call, before, known or {})
+        opened, call, before = self._opened(record, context, before)
         kept = before or opened.keep(call.counts, self.env.pending)
         drafts = self._fill(opened, call)
         items, held = said(self.env.pending, ()) if self.env.pending else ((), None)
         mapped = Mapped(drafts, _merges(call), context.sent_at, exceptions=items, held=held)
         return Made(mapped, opened.written, kept)
+
+    def problem(self, record: Record, context: Context, before: Opened | None) -> Problem | None:
+        """Why the record is held, if it is: the same without putting together what rows made."""
+        opened, call, _ = self._opened(record, context, before)
+        self._run(opened, call)
+        return said(self.env.pending, ())[1] if self.env.pending else None
+
+    def _opened(self, record: Record, context: Context, before: Opened | None) -> tuple[Opened, Call, Opened | None]:
+        """The key rows of a record run, and what of `before` could be taken for it."""
+        shape = self._begin(record)
+        known = self._known(shape, before) if before is not None else None
+        before = before if known is not None else None
+        patterns, padded = self.cutter.cut(record, shape, shape.needed, before)
+        call = self._call = Call(context)
+        return self._open(shape, patterns, padded, call, before, known or {}), call, before
 
     def _begin(self, record: Record) -> Shape:
         self.env.unescape = record.unescape
@@ -249,6 +259,13 @@ class State:
 
     def _fill(self, opened: Opened, call: Call) -> list[Draft]:
         """The drafts; `opened.written` gets a bit per field that a row wrote for."""
+        drafts, parts = self._run(opened, call)
+        if parts:
+            join.join_parts(drafts, parts)
+        return join.drafts_of(drafts, call)
+
+    def _run(self, opened: Opened, call: Call) -> tuple[list[Draft | None], list[join.Part]]:
+        """All rows but those of keys: drafts by slot, and what is for resources of other places."""
         padded, ids, references, written = opened.padded, opened.ids, opened.references, opened.written
         drafts: list[Draft | None] = [None] * opened.shape.slots
         parts: list[join.Part] = []
@@ -259,9 +276,7 @@ class State:
             late += variant.late
         for function, index, slot, scope, segments in late:
             function(index, slot, scope, segments, padded, ids, references, written, call, drafts, parts)
-        if parts:
-            join.join_parts(drafts, parts)
-        return join.drafts_of(drafts, call)
+        return drafts, parts
 
     def _known(self, shape: Shape, before: Opened) -> dict[int, int] | None:
         """For slots of this shape those of what was opened before; None when that has others."""

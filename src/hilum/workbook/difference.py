@@ -73,7 +73,7 @@ def resource_changes(before: Sequence[Draft], after: Sequence[Draft]) -> Iterato
     for id_, draft in new.items():
         if id_ not in old:
             come.setdefault(draft.type, []).append(draft)
-        else:
+        elif draft != old[id_]:
             fields = tuple(_field_changes(old[id_], draft))
             if fields:
                 yield ResourceChange("changed", draft.type, draft.id, draft.id, fields)

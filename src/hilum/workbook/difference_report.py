@@ -91,7 +91,7 @@ def difference_report(comparison: Comparison, tally: Tally, *, values_shown: boo
     groups = [
         GroupReport(
             tuple(_row(comparison, row) for row in rows),
-            tuple(str(cause) for cause in comparison.causes_of(rows)),
+            tuple(str(cause) for cause in comparison.causes.behind(rows)),
             tuple(
                 CellReport(*key, cell.count, cell.messages, _pairs(cell), tuple(cell.samples))
                 for key, cell in sorted(group.cells.items(), key=lambda one: (-one[1].count, one[0]))
@@ -128,7 +128,7 @@ def difference_report(comparison: Comparison, tally: Tally, *, values_shown: boo
 
 
 def _row(comparison: Comparison, row: str) -> RowReport:
-    rule = comparison.rule_of(row)
+    rule = comparison.causes.rule(row)
     return RowReport(row, rule.row.owner, rule.row.source, rule.row.target) if rule else RowReport(row)
 
 

@@ -13,11 +13,11 @@ The excerpt of holds has all rows that can hold a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hilum.mapping import Literal, Path, Rule, Word, choice_of, is_required, release_of, walk
 
-__all__ = ["Field", "fields_of", "readers", "rows_that_hold", "writers"]
+__all__ = ["Field", "anchors_of", "fields_of", "readers", "rows_that_hold", "writers"]
 
 Field = tuple[str, int]  # segment and number; 0 is every field of it
 _Element = tuple[str, str]  # type and top-level element
@@ -38,8 +38,9 @@ def readers(both: Sequence[Rule], changed: Iterable[Rule], fates: Iterable[Field
     return _kept(both, _elements([*changed, *reading], both))
 
 
-def rows_that_hold(rules: Sequence[Rule]) -> frozenset[str]:
+def rows_that_hold(rules: Sequence[Rule], params: Mapping[str, str]) -> frozenset[str]:
     """The rows (ids) that can hold a message, and those that tell whether a required element is written."""
+    takes_all = params.get("unknown_namespace") == "local"  # then an authority that nobody knows has a system too
     keys: dict[str, list[Rule]] = {}
     for rule in rules:
         if _is_key(rule):
@@ -48,7 +49,7 @@ def rows_that_hold(rules: Sequence[Rule]) -> frozenset[str]:
     for rule in rules:
         if not _is_key(rule) and is_required(rule.target.type, rule.element):
             required.setdefault((rule.target.resource, _element(rule)[1]), []).append(rule)
-    found = {_id(rule) for rule in rules if _is_key(rule) or _reports_holds(rule)}
+    found = {_id(rule) for rule in rules if _is_key(rule) or _reports_holds(rule, takes_all)}
     for (resource, _), rules_of_element in required.items():
         opening = keys.get(resource, [])
         if not any(_always_writes(rule, opening) for rule in rules_of_element):
@@ -58,12 +59,14 @@ def rows_that_hold(rules: Sequence[Rule]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _reports_holds(rule: Rule) -> bool:
+def _reports_holds(rule: Rule, takes_all: bool) -> bool:
     """Whether the row itself can hold a message, whatever others write."""
     if "reject" in (rule.missing, rule.unmapped):
         return True
     if release_of(rule.transform.name):
         return True  # a package's transform that breaks
+    if takes_all:
+        return False
     fixed = any(name == "system" and isinstance(value, Literal) for name, value in rule.transform.named)
     return rule.transform.name in _IDENTIFYING and bool(rule.alternatives) and not fixed
 
@@ -85,10 +88,15 @@ def _places(rule: Rule) -> set[Field]:
 
 def fields_of(rule: Rule, *, conditions: bool = True) -> set[Field]:
     """Every field that a row reads: those of its source, its arguments, its anchor, and of its condition."""
-    found = {(anchor.segment, anchor.field) for anchor in rule.anchors if anchor.field}
+    found = anchors_of(rule)
     for expression in (*rule.alternatives, rule.transform, rule.when if conditions else None):
         found |= {(part.segment, part.field) for part in walk(expression) if isinstance(part, Path) and part.field}
     return {field for field in found if field[0]}
+
+
+def anchors_of(rule: Rule) -> set[Field]:
+    """The fields that a row runs for, each repetition by itself; none where it runs for segments."""
+    return {(anchor.segment, anchor.field) for anchor in rule.anchors if anchor.field}
 
 
 def _is_asked(field: Field, asked: set[Field]) -> bool:

@@ -20,7 +20,7 @@ class Excerpted:
 
     def __init__(self, plans: _Pair, rules: tuple[Sequence[Rule], Sequence[Rule]], narrowing: Narrowing) -> None:
         self._plans, self._rules, self._narrowing = plans, (*rules[0], *rules[1]), narrowing
-        self._holds = self._parts(rows_that_hold(rules[0]))[0]
+        self._holds = self._parts(rows_that_hold(rules[0], plans[0].params))[0]
         self._times: frozenset[Field] = frozenset()  # fields that had a local time so far
         self._other_fates: set[str] = set()  # kinds of messages in which rows wrote for other fields
         self._writers: _Pair | None = None
@@ -43,7 +43,7 @@ class Excerpted:
             return before, before
         unheld = before.held is None and after.held is None and _same_reports(before, after)
         # A row that did not change may hold it: key rows do not differ where excerpts run, so ids are made once.
-        if unheld and self._holds.make(record, context, opened).mapped.held is None:
+        if unheld and self._holds.problem(record, context, opened) is None:
             return before, after
         return None
 

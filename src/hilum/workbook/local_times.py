@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from hilum.mapping import Path, Record, Rule
-from hilum.workbook.excerpt import Field, fields_of
+from hilum.workbook.excerpt import Field, anchors_of, fields_of
 
 __all__ = ["LocalTimes"]
 
@@ -15,6 +15,7 @@ __all__ = ["LocalTimes"]
 _START = r"[0-9](?<![0-9A-Za-z][0-9])[0-9]{3}"
 _DATE = rf"{_START}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 _LOCAL = re.compile(rf"{_DATE}(?:[01][0-9]|2[0-3])(?:[0-9]{{2}}){{0,2}}(?:\.[0-9]*)?(?![0-9A-Za-z.+-])")
+_HEADERS = frozenset({"MSH", "FHS", "BHS"})  # their first field is the delimiter itself
 _TIMES = frozenset({"DTM", "TS", "DT", "DR", "TQ"})
 
 
@@ -29,7 +30,8 @@ class LocalTimes:
             fields = fields_of(rule, conditions=False)  # a condition compares texts, whatever the zone
             for segment, number in fields:
                 self._fields.setdefault(segment, set()).add(number)
-                if rule.row.type in _TIMES:
+            if rule.row.type in _TIMES:
+                for segment, number in fields - anchors_of(rule):
                     self._together.setdefault(segment, set()).add(number)
             if any(not isinstance(one, Path) for one in rule.alternatives):
                 self._always |= fields  # texts that are put together may make a time
@@ -45,14 +47,19 @@ class LocalTimes:
         if not {marks.field, marks.component, marks.repetition, marks.subcomponent}.isdisjoint("+-.0123456789"):
             return {(segment, number) for segment, numbers in self._fields.items() for number in numbers}
         there = bool(self._always)
+        all_fields, all_unseen = self._fields, self._unseen
         for name, segment in zip(record.names, record.segments, strict=True):
-            numbers = self._fields.get(name)
-            if numbers is None or (there and not self._unseen[name]):
+            numbers = all_fields.get(name)
+            if numbers is None:
                 continue
-            for number in numbers.intersection(_numbers(name, segment.raw, marks.field, marks.escape)):
-                there = True
-                if number in self._unseen[name]:
-                    self._see(name, number)
+            unseen = all_unseen[name]
+            if there and not unseen:
+                continue
+            for number in _numbers(name, segment.raw, record):
+                if number in numbers:
+                    there = True
+                    if number in unseen:
+                        self._see(name, number)
         return self._seen | self._always if there else set()
 
     def _see(self, name: str, number: int) -> None:
@@ -62,9 +69,21 @@ class LocalTimes:
         self._unseen[name] -= seen
 
 
-def _numbers(name: str, raw: str, field: str, escape: str) -> Iterable[int]:
-    """The fields of a segment that hold a local time, or an escape sequence that may hide one."""
-    first = name in ("MSH", "FHS", "BHS")  # their first field is the delimiter itself
-    if escape in raw:
-        return [at for at, text in enumerate(raw.split(field), first) if escape in text or _LOCAL.search(text)]
+def _numbers(name: str, raw: str, record: Record) -> Iterable[int]:
+    """The fields of a segment that hold a local time, or escape sequences that hide one."""
+    marks = record.delimiters
+    first = 1 if name in _HEADERS else 0
+    if marks.escape in raw:
+        return [at for at, text in enumerate(raw.split(marks.field), first) if _holds(text, record)]
+    field = marks.field
     return [raw.count(field, 0, found.start()) + first for found in _LOCAL.finditer(raw)]
+
+
+def _holds(text: str, record: Record) -> bool:
+    if _LOCAL.search(text) is not None:
+        return True
+    escape = record.delimiters.escape
+    if escape not in text:
+        return False
+    # Sequences that switch the character set are undone value by value: what they hide is not looked for here.
+    return f"{escape}C" in text or f"{escape}M" in text or _LOCAL.search(record.unescape(text)) is not None
