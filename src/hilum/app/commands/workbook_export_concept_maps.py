@@ -9,10 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hilum.app.arguments import Json, MaybeFolder
+from hilum.app.drafts import write_drafts
 from hilum.app.printing import print_json
 from hilum.app.reviewing import review_folder
-from hilum.errors import HilumError
-from hilum.workbook import concept_maps_of, text_of_concept_map, write_files
+from hilum.workbook import concept_maps_of, text_of_concept_map
 
 __all__ = ["command"]
 
@@ -41,12 +41,7 @@ def command(
         print(f"hilum: there is no map {', '.join(names) if names else 'at all'}", file=sys.stderr)
         return USAGE
     files = {name: text_of_concept_map(body).encode() for name, body in made.items()}
-    output.mkdir(parents=True, exist_ok=True)
-    others = [name for name, text in files.items() if (output / name).exists() and (output / name).read_bytes() != text]
-    if others and not force:
-        message = f"{others[0]} is in {output} already, and reads otherwise: --force replaces it"
-        raise HilumError(message, code="file-exists")
-    write_files(output, files)
+    write_drafts(output, files, force=force)
     codes = sum(len(group["element"]) for body in made.values() for group in body["group"])
     if json:
         print_json({"files": sorted(files), "codes": codes})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from hilum.app.arguments import Json
+from hilum.app.drafts import write_drafts
 from hilum.app.printing import print_json, print_table
-from hilum.errors import ConfigError
-from hilum.workbook import V2Tables, read_v2_tables, write_files
+from hilum.workbook import V2Tables, read_v2_tables
 
 __all__ = ["command"]
 
@@ -40,20 +40,10 @@ def command(
     unread: list[str] = []
     result = read_v2_tables(_files(tables, unread))
     if result.row_count:
-        output.mkdir(parents=True, exist_ok=True)
         drafts = {name: text.encode() for name, text in zip(FILES, (result.rows, result.maps), strict=True)}
-        _refuse_others(output, () if force else drafts.items())
-        write_files(output, drafts)
+        write_drafts(output, drafts, force=force)
     _tell(result, unread, output, as_json=json)
     return 0 if result.row_count else FINDINGS
-
-
-def _refuse_others(output: Path, drafts: Iterable[tuple[str, bytes]]) -> None:
-    """Drafts that somebody worked on stay; those of a run that was killed are the same as these."""
-    there = [name for name, text in drafts if (output / name).exists() and (output / name).read_bytes() != text]
-    if there:
-        message = f"{', '.join(there)} is in {output.name} already, and reads otherwise; --force replaces it"
-        raise ConfigError(message, code="file-exists")
 
 
 def _files(tables: Path, unread: list[str]) -> Iterator[tuple[str, str]]:
