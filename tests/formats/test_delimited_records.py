@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hilum.errors import FormatError
 from hilum.formats.records import Delimited, Found, read, read_records
 
-CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
+CONTROLS = "".join(map(chr, {*range(32)} - {*map(ord, "\t\r\n")}))
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=CONTROLS), max_size=12)
 TABLE = st.integers(1, 5).flatmap(
     lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), min_size=1, max_size=8)
 )
@@ -162,3 +163,15 @@ def test_an_encoding_is_that_of_the_source() -> None:
 def test_settings_that_cannot_be_meant_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"`|column"):
         Delimited(**{"record": "patients", "key": ("id",), **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("control", ["\x00", "\x0b", "\x1b"])
+def test_a_record_with_a_control_character_is_held_and_the_others_of_its_file_go_on(control: str) -> None:
+    raw = f"id,b\n1,x\n2,a{control}b\n3,tab\tand\xa0blank\n".encode()
+    assert codes(raw) == [(2, ""), (3, "record-undecodable"), (4, "")]
+
+
+def test_a_header_with_other_delimiters_is_refused_with_the_words_that_mend_it() -> None:
+    with pytest.raises(FormatError, match="it has no `,`, and some `;`: set `delimiter`") as caught:
+        found(b"id;b\n1;2\n")
+    assert (caught.value.code, caught.value.location) == ("records-key-missing", "line 1")

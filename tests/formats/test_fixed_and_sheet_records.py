@@ -23,6 +23,8 @@ from hilum.formats.records import (
     spreadsheet,
     unpack_sheet,
 )
+from hilum.formats.records import marks as marks_module
+from hilum.formats.records.marks import marks_of
 from hilum.formats.records.packed import check_packed, check_rectangles
 
 LAYOUT = (
@@ -179,3 +181,67 @@ def test_a_sheet_in_parts_gives_the_records_of_the_whole() -> None:
     file.seek(0)
     assert len(parts) == 5
     assert [one for part, body in parts for one in read_part(part, body, SHEET)] == list(read_records(file, SHEET))
+
+
+def test_cells_that_show_what_the_file_does_not_hold_keep_their_rows_back() -> None:
+    file = workbook(
+        ["a title"],
+        ["id", "name", "born"],
+        ["1", "Li", "#N/A"],
+        ["2", "Osei", "=DATE(1979,2,3)"],
+        ["3", "merged", None],
+        ["4", None, None],
+        [12345678901234567890, "rounded", None],
+        ["6", "# is text", "#N/A was said"],
+        ["7", "its remark reaches out", None],
+    )
+    book = openpyxl.load_workbook(file)
+    sheet = book["People"]
+    for cells_ in ("A1:C1", "B5:B6", "C8:F8", "C9:C10"):  # the last one is empty
+        sheet.merge_cells(cells_)
+    file = io.BytesIO()
+    book.save(file)
+    found = list(read_records(file, SHEET))
+    assert [(one.line, one.finding.code if one.finding else "") for one in found] == [
+        *((line, "record-cell-unreadable") for line in (3, 4)),
+        (5, ""),
+        *((line, "record-cell-unreadable") for line in (6, 7)),
+        (8, ""),
+        (9, ""),
+    ]
+    words = [one.finding.message for one in found if one.finding]
+    assert [word in text for word, text in zip(("#N/A", "result", "merged", "15 digits"), words, strict=True)] == [
+        True
+    ] * 4
+    for one in found:
+        if one.finding:  # also when somebody asks for it to be run again
+            with pytest.raises(FormatError) as caught:
+                read(one.body)
+            assert caught.value.code == one.finding.code
+
+
+def test_a_formula_that_gives_an_empty_text_is_an_empty_cell() -> None:
+    sheet = (
+        '<sheetData><row r="2"><c r="A2" t="str"><f>IF(B2="","","x")</f><v></v></c>'
+        '<x:c r="C2"><x:f>1+1</x:f><x:v>2</x:v></x:c><c r="AB2" s="1"><f t="shared" si="0"/></c></row></sheetData>'
+    )
+    marks = marks_of(io.BytesIO(sheet.encode()))
+    assert marks is not None
+    assert marks.uncalculated == {2: [27]}
+    assert marks_of(io.BytesIO(b"<sheetData/>")) is None
+
+
+def test_marks_are_found_wherever_the_text_of_a_sheet_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet = b'<row r="1"><c r="A1"><f>1+1</f></c><c r="B1"><f>2</f><v/></c></row><mergeCells><mergeCell ref="A2:B3"/>'
+    for size in (1, 7, 40, 1000):
+        monkeypatch.setattr(marks_module, "_CHUNK", size)
+        marks = marks_of(io.BytesIO(sheet))
+        assert marks is not None
+        assert (marks.uncalculated, len(marks.merges)) == ({1: [0, 1]}, 1)
+
+
+def test_a_row_right_of_its_columns_is_held_when_it_is_run_again() -> None:
+    [found] = read_records(workbook(["a title"], ["id"], ["1", "beyond"]), SHEET)
+    with pytest.raises(FormatError) as caught:
+        read(found.body)
+    assert caught.value.code == "record-columns"

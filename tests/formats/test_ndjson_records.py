@@ -105,3 +105,19 @@ def test_parts_keep_the_lines_of_fixed_columns_and_of_ndjson() -> None:
         parts = records.split_records(BytesIO(content), format_, "t", 1)
         assert [one for part, body in parts for one in records.read_part(part, body, format_)] == whole
         assert len(whole) == 3
+
+
+def test_a_control_character_in_a_text_holds_its_resource() -> None:
+    lines = [rb'{"resourceType":"Basic","id":"1","x":"%b"}' % text for text in (rb"\u0000", rb"a\b", rb"\\\u001F")]
+    kept = [rb'{"resourceType":"Basic","id":"1","x":"%b"}' % text for text in (rb"\u0009\n", rb"\\b", rb"\\u0001")]
+    assert [one.finding and one.finding.code for one in found(b"\n".join(lines))] == ["record-json"] * 3
+    assert [one.finding for one in found(b"\n".join(kept))] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{\n "resourceType": "Patient"\n}\n', b"\n[" + PATIENT + b",\n" + PLACE + b"]", b"[\n"]
+)
+def test_one_document_on_many_lines_is_refused_whole(raw: bytes) -> None:
+    with pytest.raises(FormatError) as caught:
+        found(raw)
+    assert caught.value.code == "records-json"

@@ -117,7 +117,7 @@ class Flow:
             return None
         code = next(iter(message.envelope.codes), "held-at-the-door")
         if is_record_kind(message.envelope.kind):
-            text = complaint_of(message.body)[1] or "a column that names what the record is about is empty"
+            text = complaint_of(message.body)[1] or "nothing in it says whose record it is"
             return self._held(message, code, text)
         return self._held(message, code)
 

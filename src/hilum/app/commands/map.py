@@ -220,7 +220,8 @@ def _print(one: MappedMessage) -> None:
         f"{counts.valued} valued = {counts.mapped} mapped + {counts.ignored} ignored + {counts.exceptions} exceptions"
     )
     if one.held is not None:
-        print(f"  held: {one.held.location} {one.held.code} {one.held.message}")
+        fate = "refused" if one.disposition.is_refusal else "held"
+        print(f"  {fate}: {one.held.location} {one.held.code} {one.held.message}")
     for item in one.exceptions:
         print(f"  {item.location} {item.code} {item.message}")
     for merge in one.merges:

@@ -5,6 +5,7 @@ So a record is read again without the file that it came in and without the setti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of
+from hilum.formats.records.marks import complaint
 from hilum.formats.records.resources import Record, ResourceRecord, read_resource
 
 __all__ = ["Head", "RowRecord", "frame", "is_framed", "is_record_kind", "is_resource_kind", "read"]
@@ -39,6 +41,8 @@ class RowRecord(Record, frozen=True):
     deletes: bool = False
 
 
+# No text of FHIR holds these (R4, 2.24.0.1 string); tabs and line breaks may stand in a cell.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _encode = msgspec.json.Encoder().encode
 _decode_head = lru_cache(256)(msgspec.json.Decoder(Head).decode)
 _decode_cells = msgspec.json.Decoder(list[str]).decode
@@ -84,12 +88,15 @@ def read(body: bytes) -> RowRecord | ResourceRecord:
 def read_cells(head: Head, raw: bytes) -> list[str]:
     """The cells of a record, as many as there are columns. Raises FormatError."""
     if head.cells:
-        return _decode_cells(raw)
+        return _of_sheet(head, _decode_cells(raw))
     try:
         text = raw.decode(head.encoding).rstrip("\r\n")
     except UnicodeDecodeError as error:
         message = f"byte {error.start + 1} of the line is not {head.encoding}"
         raise FormatError(message, code="record-undecodable") from None
+    if not text.isprintable() and (found := _CONTROL.search(text)):
+        message = f"character {found.start() + 1} of the line is a control character, and no text"
+        raise FormatError(message, code="record-undecodable")
     if head.layout:
         return _cut(text, head.layout)
     cells = cells_of(text, head.delimiter, head.quote)
@@ -99,6 +106,17 @@ def read_cells(head: Head, raw: bytes) -> list[str]:
     if extra:
         message = f"{len(cells)} cells, where the header has {len(head.columns)} columns"
         raise FormatError(message, code="record-columns")
+    return cells
+
+
+def _of_sheet(head: Head, cells: list[str]) -> list[str]:
+    if len(cells) > len(head.columns):
+        raise FormatError("a cell stands right of the last column that has a name", code="record-columns")
+    if any(_CONTROL.search(cell) for cell in cells if not cell.isprintable()):
+        raise FormatError("a cell holds a control character, and no text", code="record-undecodable")
+    problem = complaint(cells, head.columns)
+    if problem:
+        raise FormatError(problem, code="record-cell-unreadable")
     return cells
 
 

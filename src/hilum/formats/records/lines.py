@@ -23,9 +23,9 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     Raises FormatError `records-encoding` or `records-line-too-long`.
     """
     start = file.read(_START)
-    if start[:2] in _WIDE or b"\0" in start[:200]:
+    if start[:2] in _WIDE or b"\0" in start[:200].split(b"\n", 1)[0]:
         message = "this is UTF-16 or no text at all: save it as CSV in UTF-8"
-        raise FormatError(message, code="records-encoding", location="1")
+        raise FormatError(message, code="records-encoding", location="line 1")
     file.seek(len(_BOM) if start.startswith(_BOM) else 0)
     yield from enumerate(_by_cr(file) if _is_cr(start) else _by_lf(file), 1)
 

@@ -12,7 +12,9 @@ from hilum.errors import FormatError
 from hilum.formats.records.cells import cells_of, is_open
 from hilum.formats.records.formats import Delimited, FixedWidth, Format, Ndjson, Spreadsheet
 from hilum.formats.records.frame import Head, frame, read_cells
+from hilum.formats.records.header import column_names, header_of
 from hilum.formats.records.lines import ends_in_cr, lines_in, lines_of
+from hilum.formats.records.marks import MERGED
 from hilum.formats.records.resources import changed_at, key_reader, read_resource
 from hilum.formats.records.spreadsheet import sheet_rows
 from hilum.model import Finding, Part
@@ -101,12 +103,26 @@ def read_part(part: Part, body: bytes, format_: Format) -> Iterator[Found]:
 def _opened(lines: _Lines, format_: Text) -> tuple[tuple[str, ...], _Lines]:
     """The names of the columns, and the raw records that follow them."""
     if isinstance(format_, Ndjson):
-        return (), lines
+        return (), _resources(lines)
     if isinstance(format_, FixedWidth):
         columns = tuple(column.name for column in format_.layout)
         return columns, ((number, raw) for number, raw in lines if number > format_.header)
     rows = _rows(lines, format_)
-    return (_header(rows, format_) if format_.header else format_.columns), rows
+    return (header_of(rows, format_) if format_.header else format_.columns), rows
+
+
+def _resources(lines: _Lines) -> _Lines:
+    """The lines, unless the first ones are the beginning of a document that takes many of them."""
+    before: bytes | None = None  # the first line, then nothing
+    for number, raw in lines:
+        text = raw.strip()
+        opens_list = before is None and text.startswith(b"[") and not text.endswith(b"]")
+        if opens_list or (before == b"{" and text.startswith(b'"')):
+            message = "this is one JSON document, not a resource on each line: save it as NDJSON"
+            raise FormatError(message, code="records-json", location=f"line {number}")
+        if text:
+            before = text if before is None else b""
+        yield number, raw
 
 
 def _head(columns: tuple[str, ...], format_: Delimited | FixedWidth) -> Head:
@@ -116,42 +132,6 @@ def _head(columns: tuple[str, ...], format_: Delimited | FixedWidth) -> Head:
         layout = tuple((column.start - 1, column.length) for column in format_.layout)
         return Head(format_.kind, columns, encoding=format_.encoding, layout=layout, deletes=deletes)
     return Head(format_.kind, columns, format_.mark, format_.quote, format_.encoding, deletes=deletes)
-
-
-def _header(rows: _Lines, format_: Delimited) -> tuple[str, ...]:
-    for line, raw in rows:
-        if raw.strip():
-            return column_names(_header_cells(raw, format_), format_.key, str(line))
-    raise FormatError("the file has no line with the names of its columns", code="records-empty", location="1")
-
-
-def _header_cells(raw: bytes, format_: Delimited) -> list[str]:
-    try:
-        return cells_of(raw.decode(format_.encoding).rstrip("\r\n"), format_.mark, format_.quote)
-    except UnicodeDecodeError:
-        message = f"the header is not {format_.encoding}: set `encoding` of the source"
-        raise FormatError(message, code="records-encoding", location="1") from None
-
-
-def column_names(cells: Sequence[str], key: Sequence[str], line: str) -> tuple[str, ...]:
-    """Names of the columns: one that comes again gets a number, one without a name is called by its place.
-
-    Raises FormatError `records-key-missing`: then the line is no header, and may hold data.
-    """
-    names = [cell.strip() for cell in cells]
-    while names and not names[-1]:
-        names.pop()
-    taken: dict[str, int] = {}
-    found = []
-    for at, name in enumerate(names, 1):
-        name = name.replace("[", "(").replace("]", ")") or f"column {at}"
-        taken[name] = taken.get(name, 0) + 1
-        found.append(name if taken[name] == 1 else f"{name} ({taken[name]})")
-    for column in key:
-        if column not in found:
-            message = f"the first line does not name the key column `{column}`"
-            raise FormatError(message, code="records-key-missing", location=line)
-    return tuple(found)
 
 
 def _rows(lines: _Lines, format_: Delimited) -> _Lines:
@@ -207,9 +187,13 @@ def _opened_sheet(file: BinaryIO, format_: Spreadsheet) -> tuple[tuple[str, ...]
     rows = sheet_rows(file, format_.sheet)
     before = [cells for _, cells in zip(range(format_.header), rows, strict=False)]
     if len(before) < format_.header:
-        raise FormatError("the sheet has no row with the names of its columns", code="records-empty")
-    columns = column_names(before[-1], format_.key, str(format_.header))
-    return columns, ((line, cells) for line, cells in enumerate(rows, format_.header + 1) if any(cells))
+        text = "the sheet has no row with the names of its columns: say which it is with `sheet` and `header`"
+        raise FormatError(text, code="records-empty", location=f"line {format_.header}")
+    names = ["" if cell == MERGED else cell for cell in before[-1]]
+    advice = "say with `sheet` and `header` of the source where the names stand"
+    columns = column_names(names, format_.key, f"line {format_.header}", advice)
+    numbered = enumerate(rows, format_.header + 1)
+    return columns, ((line, cells) for line, cells in numbered if any(cell and cell != MERGED for cell in cells))
 
 
 def _sheet_head(columns: tuple[str, ...], format_: Spreadsheet) -> Head:
@@ -233,12 +217,13 @@ def _unpacked(file: BinaryIO) -> tuple[tuple[str, ...], _Lines]:
 
 def _of_cells(line: int, cells: list[str], head: Head, format_: Spreadsheet) -> Found:
     wide = len(head.columns)
-    row = [*cells[:wide], *[""] * (wide - len(cells))]
-    beyond = any(cells[wide:])
-    body = frame(head, msgspec.json.encode(cells if beyond else row))
-    if beyond:
-        finding = Finding("record-columns", "a cell stands right of the last column that has a name", f"line {line}")
-        return Found(line, head.record, body, finding=finding)
+    beyond = any(cell and cell != MERGED for cell in cells[wide:])  # a cell may reach out over the last column
+    row = cells if beyond else [*cells[:wide], *[""] * (wide - len(cells))]
+    body = frame(head, msgspec.json.encode(row))
+    try:
+        read_cells(head, msgspec.json.encode(row))
+    except FormatError as error:
+        return Found(line, head.record, body, finding=Finding(error.code, error.message, f"line {line}"))
     return _keyed(line, body, row, head, format_)
 
 

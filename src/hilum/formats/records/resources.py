@@ -17,6 +17,8 @@ from hilum.errors import FormatError
 __all__ = ["Record", "ResourceRecord", "about", "changed_at", "key_reader", "read_resource"]
 
 DEEPEST = 100  # levels of brackets
+# Escapes of characters below 32 but tab and line breaks (R4, 2.24.0.1 string); JSON refuses them as they are.
+_CONTROL = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bBcCeEfF]|1[0-9a-fA-F]))")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 # Elements that name the patient of a resource, most telling first (https://hl7.org/fhir/R4/compartmentdefinition-patient.html).
 _PATIENT = ("subject", "patient", "beneficiary", "individual", "for", "person", "actor")
@@ -61,6 +63,8 @@ def read_resource(raw: bytes) -> dict[str, Any]:
         raise FormatError("this is no JSON object in UTF-8", code="record-json") from None
     if raw.count(b"{") + raw.count(b"[") > DEEPEST and _depth(found) > DEEPEST:
         raise FormatError(f"it is nested deeper than {DEEPEST} levels", code="record-json")
+    if b"\\" in raw and _CONTROL.search(raw):
+        raise FormatError("a text in it holds a control character, as no text of FHIR may", code="record-json")
     type_ = found.get("resourceType")
     if not isinstance(type_, str) or not _TYPE.fullmatch(type_):
         raise FormatError("`resourceType` does not name a type of resource", code="record-type")

@@ -12,11 +12,13 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, BinaryIO
 
 from hilum.errors import FormatError
+from hilum.formats.records.marks import ROUNDED, Marks, marks_of
 from hilum.formats.records.packed import check_packed, check_rectangles, is_xlsx
 
 __all__ = ["sheet_rows"]
 
 MOST_ROWS = 1_048_576  # of a sheet, in every program
+MOST_EXACT = 10**15  # a sheet keeps 15 digits of a number
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # ECMA-376 part 1, 22.9.2.19: characters that XML cannot hold
 
 
@@ -42,13 +44,20 @@ def _streamed(file: BinaryIO, sheet: str) -> Iterator[list[str]]:
         names = [one.title for one in book.worksheets]
         found = book[_chosen(names, sheet)]
         found.reset_dimensions()
+        marks = _marks(book, found)
         for number, row in enumerate(found.iter_rows(values_only=True), 1):
             _refuse_more(number)
-            yield [_text(value) for value in row]
+            cells = [_text(value) for value in row]
+            yield marks.apply(number, cells) if marks is not None else cells
     except FormatError:
         raise
     except Exception as error:  # what is in a broken file decides which error it is
         raise FormatError("this is no workbook of a spreadsheet", code="records-sheet") from error
+
+
+def _marks(book: Any, sheet: Any) -> Marks | None:
+    with book._archive.open(sheet._worksheet_path) as file:  # what openpyxl itself reads from
+        return marks_of(file)
 
 
 def _refuse_more(number: int) -> None:
@@ -81,8 +90,10 @@ def _text(value: Any) -> str:
         return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value).strip() if "_x" in value else value.strip()
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float) and abs(value) >= MOST_EXACT:
+        return f"{ROUNDED} {value!r}"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, datetime):
         midnight = value.time() == time()
         return value.date().isoformat() if midnight else value.isoformat()

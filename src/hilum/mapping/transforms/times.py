@@ -82,7 +82,10 @@ def _date_text(match: re.Match[str]) -> str:
 
 
 def _bad(env: Env, spec: Spec) -> bytes:
-    wanted = f"as its row expects it: {env.constant(spec, 'format')}" if spec.has("format") else "of HL7 v2"
+    if spec.has("format"):
+        wanted = f"as its row expects it: {env.constant(spec, 'format')}"
+    else:
+        wanted = "of HL7 v2" if env.escapes_formatting else "of ISO 8601 (1979-02-03), and its row has no `format`"
     env.report(spec, "time-invalid", f"is no date or time {wanted}")
     return NOTHING
 
