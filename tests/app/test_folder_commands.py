@@ -364,7 +364,9 @@ def test_exceptions_lists_holds_and_items_with_owner_and_count(call: Call, fille
     assert codes["control-id-reused"]["owner"] == "registration"
     assert codes["control-id-reused"]["where"] == "MSH-10"
     assert codes["code-unmapped"]["where"].startswith("PID-8")
-    assert all(set(row) == {"item", "code", "where", "count", "owner", "since", "message"} for row in rows.values())
+    assert all(
+        set(row) == {"item", "code", "where", "count", "owner", "since", "sender", "message"} for row in rows.values()
+    )
     only = call.json("exceptions", "list", filled, "--code", "version-missing")["exceptions"]
     assert [row["item"] for row in only] == [f"H{HELD}"]
     owned = call.json("exceptions", "list", filled, "--owner", "registration")["exceptions"]

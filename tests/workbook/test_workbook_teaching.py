@@ -6,7 +6,7 @@ import pytest
 
 from hilum.errors import ConfigError
 from hilum.mapping import load_base
-from hilum.workbook import MissingCode, candidates, missing_code, taught
+from hilum.workbook import MissingCode, candidates, missing_code, open_review, targets_of, taught
 from workbook_tables import review, table
 
 MAPS = table(
@@ -81,3 +81,21 @@ def test_the_same_line_said_again_changes_no_file() -> None:
     once = taught(review([("maps.csv", MAPS)]), MISSING, "EMER", note="n")
     again = review([(name, document.text) for name, document in once.items()])
     assert taught(again, MISSING, "EMER", note="another note") == {}
+
+
+def test_a_target_that_no_line_of_the_map_has_is_said_twice() -> None:
+    shipped = review([("maps.csv", MAPS)])
+    assert targets_of(shipped.book, "Class") == ["AMB", "EMER", "IMP"]
+    with pytest.raises(ConfigError, match="it has AMB, EMER, IMP") as caught:
+        taught(shipped, MISSING, "EMRE", note="n")
+    assert caught.value.code == "map-target-unknown"
+    (document,) = taught(shipped, MISSING, "VR", display="virtual", note="n").values()
+    assert "Class,EPIC|HOSP,ER,VR,urn:act,virtual" in document.text
+
+
+def test_a_target_that_r4_forbids_is_refused_whatever_is_said() -> None:
+    missing = MissingCode("EPIC|HOSP", "AdministrativeSex", "K")
+    with pytest.raises(ConfigError, match="one of: female, male, other, unknown") as caught:
+        taught(open_review(None), missing, "diverse", display="diverse", note="n")
+    assert caught.value.code == "code-outside-binding"
+    assert taught(open_review(None), missing, "other", note="n")

@@ -12,19 +12,20 @@ from hilum.errors import FormatError, HilumError, NotFound
 from hilum.formats import hl7v2
 from hilum.mapping import load_workbook
 from hilum.repository import ExceptionRecord, Hold
-from hilum.workbook import Candidate, MissingCode, candidates, missing_code, taught
+from hilum.workbook import Candidate, MissingCode, candidates, missing_code, targets_of, taught
 
-__all__ = ["Lesson", "Teachable", "teach", "teachable"]
+__all__ = ["Lesson", "Teachable", "sender_of", "teach", "teachable"]
 
 MANY = 1000  # holds looked at in one go
 
 
 class Teachable(Struct, frozen=True):
-    """A code that a person can say the meaning of. `display` is what its sender calls it."""
+    """A code that a person can say the meaning of. `display` is what its sender calls it, `targets` are its map's."""
 
     missing: MissingCode
     display: str
     candidates: list[Candidate]
+    targets: list[str]
 
 
 class Lesson(Struct, frozen=True):
@@ -45,13 +46,14 @@ def teachable(opened: Opened, number: int) -> Teachable | None:
     if missing is None:
         return None
     display = _display(opened, item, missing.code)
-    return Teachable(missing, display, candidates(load_workbook(opened.tree.folder), missing, display))
+    book = load_workbook(opened.tree.folder)
+    return Teachable(missing, display, candidates(book, missing, display), targets_of(book, missing.map))
 
 
 def teach(opened: Opened, number: int, target: str, *, system: str, display: str, note: str) -> Lesson:
     """Write the line, settle the item, let a running hilum take the workbook, and run again what was held for it.
 
-    Raises HilumError `not-teachable`, ConfigError `map-taught`.
+    Raises HilumError `not-teachable`, ConfigError `map-taught`, `map-target-unknown`, `code-outside-binding`.
     """
     item = opened.repository.exception(number)
     missing = missing_code(item.group)
@@ -87,14 +89,15 @@ def _held_for(opened: Opened, item: ExceptionRecord, missing: MissingCode) -> li
     after = 0
     while some := opened.repository.holds(code=item.code, after=after, limit=MANY):
         after = some[-1].seq
-        found += [one for one in some if one.message == item.message and _sender(opened, one.seq) == missing.sender]
+        found += [one for one in some if one.message == item.message and sender_of(opened, one.seq) == missing.sender]
     return found
 
 
-def _sender(opened: Opened, seq: int) -> str:
+def sender_of(opened: Opened, seq: int) -> str:
+    """`application|facility` of a message; "" when retention took it."""
     try:
         return opened.journal.get(seq).envelope.sender
-    except NotFound:  # retired by retention
+    except NotFound:
         return ""
 
 

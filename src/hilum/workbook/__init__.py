@@ -33,7 +33,7 @@ from hilum.workbook.signing import (
     standings,
 )
 from hilum.workbook.tally import Tally
-from hilum.workbook.teaching import Candidate, MissingCode, candidates, missing_code, taught
+from hilum.workbook.teaching import Candidate, MissingCode, candidates, missing_code, targets_of, taught
 from hilum.workbook.testing import TestRun
 from hilum.workbook.upgrading import BaseChange, Upgrade, plan_upgrade
 from hilum.workbook.v2_tables import V2Tables, read_v2_tables
@@ -115,6 +115,7 @@ __all__ = [
     "refuse_other_base",
     "review_of",
     "standings",
+    "targets_of",
     "taught",
     "text_of",
     "text_of_concept_map",

@@ -9,14 +9,16 @@ from difflib import SequenceMatcher
 from msgspec import Struct
 
 from hilum.errors import ConfigError
-from hilum.mapping import Workbook, columns_of
+from hilum.mapping import Workbook, columns_of, read_rules
 from hilum.workbook.changes import Edit, apply_edits
 from hilum.workbook.documents import Document
-from hilum.workbook.sheets import Review
+from hilum.workbook.sheets import Entry, Review
+from hilum.workbook.targets import target_findings
 
-__all__ = ["Candidate", "MissingCode", "candidates", "missing_code", "only_one", "taught"]
+__all__ = ["Candidate", "MissingCode", "candidates", "missing_code", "only_one", "targets_of", "taught"]
 
 CODE = "code-unmapped"
+MOST_SHOWN = 12  # targets of a map, in a message
 ALIKE = 0.5  # of 1: below that two texts have little to do with each other
 
 _WORD = re.compile(r"[a-z0-9]+")
@@ -66,6 +68,11 @@ def candidates(book: Workbook, missing: MissingCode, display: str = "", limit: i
     return sorted(best.values(), key=lambda one: (-one.alike, one.target))[:limit]
 
 
+def targets_of(book: Workbook, name: str) -> list[str]:
+    """What codes of a map can mean, each once."""
+    return sorted({entry.target for entry in book.maps if entry.map == name and entry.target})
+
+
 def _likeness(code: str, display: str, known: str, known_display: str, target: str) -> tuple[float, str]:
     if code.casefold() == known.casefold():
         return 1.0, f"another sender's {known}"
@@ -106,7 +113,8 @@ def taught(
 
     System and display are taken from the lines of the same target where they are not given. An empty target says that
     the code means nothing on purpose. No file changes when the site says just this already: whoever was killed before
-    the messages ran again asks once more. Raises ConfigError `map-taught` when it says something else of this code.
+    the messages ran again asks once more. Raises ConfigError `map-taught` when it says something else of this code,
+    `map-target-unknown` for a target that no line of the map has, `code-outside-binding` for one that R4 forbids.
     """
     maps = (entry.cells for entry in review.merged.values() if entry.table == "maps")
     lines = [cells for cells in maps if cells["map"] == missing.map and cells["target"]]
@@ -132,7 +140,26 @@ def taught(
             "change it there, then `hilum workbook reload`",
             code="map-taught",
         )
+    _refuse_unfit(review, cells, lines, is_sure=bool(system or display))
     return apply_edits(review, [Edit(key, cells)])
+
+
+def _refuse_unfit(review: Review, cells: dict[str, str], lines: list[dict[str, str]], *, is_sure: bool) -> None:
+    """A target that is mistyped would reach every resource of this code from now on."""
+    target, name = cells["target"], cells["map"]
+    rules = [rule for rule in read_rules(review.book)[0] if rule.row.map == name]
+    rows = {entry.cells["row_id"]: entry for entry in review.merged.values() if entry.table == "rows"}
+    line = Entry("maps", cells, "maps.csv", layer="site")
+    found = [one for one in target_findings(rules, rows, {name: [line]}) if one.location == line.location("target")]
+    if found:
+        raise ConfigError(f"{found[0].message}: {found[0].hint}", code=found[0].code)
+    known = sorted({one["target"] for one in lines})
+    if target and known and target not in known and not is_sure:
+        some = ", ".join(known[:MOST_SHOWN]) + (
+            f" and {len(known) - MOST_SHOWN} more" if len(known) > MOST_SHOWN else ""
+        )
+        text = f"no line of the map {name} has the target `{target}`: it has {some}"
+        raise ConfigError(f"{text}. If you mean it, say --display, and --system", code="map-target-unknown")
 
 
 def only_one(texts: Iterable[str]) -> str:

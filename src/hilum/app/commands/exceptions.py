@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hilum.app.arguments import AT_LEAST_ONE, Environment, Folder, Json
-from hilum.app.lessons import Teachable, teach, teachable
+from hilum.app.lessons import Teachable, sender_of, teach, teachable
 from hilum.app.opening import Opened, open_folder, whoami
 from hilum.app.printing import print_json, print_table, when
 from hilum.app.sending import destination_configs
@@ -20,6 +20,7 @@ __all__ = ["app"]
 
 app = App(name="exceptions", help="List, show and settle what waits for a person.")
 
+MOST_TARGETS = 20  # of a map, shown beside an item
 LONGEST = 18  # digits of a number; a store cannot count further
 
 Item = Annotated[
@@ -40,18 +41,23 @@ def list_(
 ) -> int:
     """List held messages, exception items, and deliveries that were refused or given up. Shows no PHI."""
     with open_folder(folder, environment) as opened:
-        holds = opened.repository.holds(code=code or None, limit=limit)
-        items = opened.repository.exceptions(code=code or None, owner=owner or None, limit=limit)
+        holds = opened.repository.holds(code=code or None, limit=limit + 1)
+        items = opened.repository.exceptions(code=code or None, owner=owner or None, limit=limit + 1)
         stuck = [_stuck_facts(opened, one) for one in opened.repository.stuck_deliveries() if code in ("", one.code)]
-    rows = [_hold_facts(hold) for hold in holds if not owner or hold.owner == owner]
-    rows += [_item_facts(item) for item in items]
+        rows = [_hold_facts(opened, hold) for hold in holds[:limit] if not owner or hold.owner == owner]
+        rows += [_item_facts(opened, item) for item in items[:limit]]
     rows += [one for one in stuck if not owner or one["owner"] == owner]
     if json:
         print_json({"exceptions": rows})
         return 0
-    columns = ("item", "code", "count", "owner", "since", "where", "what")
-    cells = [[*(row[name] for name in columns[:4]), row["since"][:10], row["where"], row["message"]] for row in rows]
+    columns = ("item", "code", "count", "owner", "since", "sender", "where", "what")
+    cells = [
+        [*(row[name] for name in columns[:4]), row["since"][:10], row["sender"], row["where"], row["message"]]
+        for row in rows
+    ]
     print_table(columns, cells, empty="nothing waits for a person")
+    if len(holds) > limit or len(items) > limit:
+        print(f"\nmore wait: --limit {limit * 10} shows more, --code and --owner choose")
     return 0
 
 
@@ -162,6 +168,9 @@ def _print_candidates(item: str, known: Teachable) -> None:
     rows = [(one.target, one.display, one.system, f"{one.alike:.2f}", one.why) for one in known.candidates]
     print(f"\nThe sender calls it `{known.display}`." if known.display else "")
     print_table(("target", "display", "system", "alike", "why"), rows, empty="no target of its map is like it")
+    if known.targets:
+        more = f" and {len(known.targets) - MOST_TARGETS} more" if len(known.targets) > MOST_TARGETS else ""
+        print(f"\nIts map {known.missing.map} has the targets {', '.join(known.targets[:MOST_TARGETS])}{more}.")
     print(f"\n`hilum exceptions map {item} TARGET` says what it means, and runs again what was held for it.")
 
 
@@ -178,18 +187,18 @@ def _parse(item: str) -> tuple[str, int]:
 def _all_facts(opened: Opened, kind: str, number: int) -> dict[str, Any]:
     if kind == "H":
         hold = opened.repository.hold(number)
-        facts = _hold_facts(hold)
+        facts = _hold_facts(opened, hold)
         facts |= {"state": hold.state.value, "tries": hold.tries, "settled": when(hold.settled_at)}
         return facts | {"settled_by": hold.settled_by, "note": hold.note}
     if kind == "D":
         return _delivery_facts(opened, number)
     item = opened.repository.exception(number)
-    facts = _item_facts(item)
+    facts = _item_facts(opened, item)
     facts |= {"row": item.row, "last": when(item.last_at), "samples": " ".join(map(str, item.samples))}
     return facts | {"settled": when(item.settled_at), "settled_by": item.settled_by, "note": item.note}
 
 
-def _hold_facts(hold: Hold) -> dict[str, Any]:
+def _hold_facts(opened: Opened, hold: Hold) -> dict[str, Any]:
     return {
         "item": f"H{hold.seq}",
         "code": hold.code,
@@ -197,11 +206,12 @@ def _hold_facts(hold: Hold) -> dict[str, Any]:
         "count": 1,
         "owner": hold.owner,
         "since": when(hold.at),
+        "sender": sender_of(opened, hold.seq),
         "message": hold.message,
     }
 
 
-def _item_facts(item: ExceptionRecord) -> dict[str, Any]:
+def _item_facts(opened: Opened, item: ExceptionRecord) -> dict[str, Any]:
     return {
         "item": f"E{item.id}",
         "code": item.code,
@@ -209,6 +219,7 @@ def _item_facts(item: ExceptionRecord) -> dict[str, Any]:
         "count": item.count,
         "owner": item.owner,
         "since": when(item.first_at),
+        "sender": sender_of(opened, item.samples[-1]) if item.samples else "",
         "message": item.message,
     }
 
@@ -227,6 +238,7 @@ def _stuck_facts(opened: Opened, stuck: StuckDeliveries) -> dict[str, Any]:
         "count": stuck.count,
         "owner": _owner_of(opened, stuck.destination),
         "since": when(stuck.since),
+        "sender": "",
         "message": _STUCK[stuck.state],
     }
 
@@ -241,6 +253,7 @@ def _delivery_facts(opened: Opened, number: int) -> dict[str, Any]:
         "count": _like(opened, one),
         "owner": _owner_of(opened, name),
         "since": when(one.created_at),
+        "sender": sender_of(opened, one.seq),
         "message": _STUCK.get(one.state, ""),
         "state": one.state.value,
         "tries": one.attempts,
