@@ -107,6 +107,14 @@ def test_a_number_that_is_none_is_kept_as_text(plan: Plan, sent: str) -> None:
     assert only(result(plan, "F", sent), "Observation")["valueString"] == sent
 
 
+def test_control_characters_are_blanks_and_page_feeds_line_breaks(plan: Plan) -> None:
+    """Raw or escaped: R4 (datatypes, string) wants no characters below U+0020 but tab, CR and LF."""
+    mapped = run(plan, "ADT^A08", PID.replace("Everyman", "Every\x07man\\X1F\\"), PV1)
+    assert only(mapped, "Patient")["name"][0]["family"] == "Every man"
+    found = only(result(plan, "F", "page 1\x0cpage 2\\X0C\\page\t3", "TX"), "Observation")
+    assert found["valueString"] == "page 1\npage 2\npage\t3"
+
+
 def test_escapes_are_read_after_the_last_split(plan: Plan) -> None:
     mapped = run(plan, "ADT^A08", "PID|1||47\\S\\11^^^GENHOSP^MR||O\\T\\Brien\\S\\Smith^Adam\\R\\Eve", PV1)
     patient = only(mapped, "Patient")

@@ -98,6 +98,7 @@ def test_the_key_can_be_another_identifier() -> None:
         (ADT.replace(b"UNICODE UTF-8", b"").replace(b"Una", "Zoë".encode()), "warning", "charset-undeclared", "MSH-18"),
         (ADT.replace(b"Una", "Zo\ufffd".encode()), "warning", "character-replaced", ""),
         (ADT.replace(b"Una", b"U\0a"), "warning", "character-control", ""),
+        (ADT.replace(b"Una", b"U\x0ca"), "warning", "character-control", ""),
         (ADT.replace(b"Una", b"\x1b$B;3ED\x1b(B"), "AE", "charset-switched", ""),
         (ADT.replace(b"Una", b"C:\\temp"), "warning", "escape-stray", "PID-5"),
         (ADT.replace(b"~\\&|", b"~\\&#|").replace(b"^Una^Q|", b"^Un#|"), "warning", "value-truncated", "PID-5"),

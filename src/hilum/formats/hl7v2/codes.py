@@ -56,7 +56,7 @@ CODES: dict[str, Code] = {
     "charset-undeclared": Code(_WARN, 101, "MSH-18 is empty, yet there are characters beyond ASCII"),
     "charset-suspect": Code(_WARN, 102, "the bytes were read in the default character set, but they are valid UTF-8"),
     "charset-switched": Code(_AE, 103, "the text switches to a character set that MSH-18 does not name"),
-    "character-control": Code(_WARN, 102, "there is a NUL character in the text"),
+    "character-control": Code(_WARN, 102, "there is a control character: in resources a blank stands for it"),
     "character-replaced": Code(_WARN, 102, "there is U+FFFD in the text: a sender before lost a character"),
     "escape-stray": Code(_WARN, 102, "an escape character stands there without a sequence; it is kept as it is"),
     "value-truncated": Code(_WARN, 104, "a value ends with the truncation character: the sender cut it"),

@@ -76,6 +76,7 @@ class Env:
     """The surroundings of one sender: delimiters, lookups, params. Collects reports in `pending`."""
 
     __slots__ = (
+        "_controls",
         "_escape",
         "_sighted",
         "_systems",
@@ -118,6 +119,8 @@ class Env:
         app, _, facility = sender.partition("|")
         self.app_facility = (app, facility)
         self._systems: dict[tuple[str, str, str], str] = {}
+        # Readers of records refuse control characters themselves: what they let through comes out as it is.
+        self._controls = _CONTROLS if self.escapes_formatting else {}
 
     @property
     def escapes_formatting(self) -> bool:
@@ -130,11 +133,16 @@ class Env:
         return self.app_facility[1] or self.app_facility[0]
 
     def text(self, raw: str) -> str:
-        """A component's text: unescaped (after the last split), outer blanks off; `""` is no text."""
+        """A component's text: unescaped (after the last split), outer blanks off; `""` is no text.
+
+        Control characters, which no string of FHIR should hold (R4, datatypes), are blanks, page feeds line breaks.
+        """
         if not raw or raw.isalnum():
             return raw
         if self._escape in raw:
             raw = self.unescape(raw)
+        if not raw.isprintable():
+            raw = raw.translate(self._controls)
         return "" if raw == '""' else raw.strip()
 
     def first(self, raw: str) -> str:
@@ -235,6 +243,8 @@ class Env:
             self.text(found[2]) if len(found) > 2 else "",
         )
 
+
+_CONTROLS = {number: " " for number in range(32) if chr(number) not in "\t\n\r"} | dict.fromkeys(b"\x0b\x0c", "\n")
 
 # What rows do beside transforming a value: no package brings one of these.
 COMBINATORS = ("const", "ref", "key", "targets", "received", "clear")
