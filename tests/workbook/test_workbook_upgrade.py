@@ -78,6 +78,27 @@ def test_a_retired_line_stays_retired_when_the_base_changes_it() -> None:
     assert plan.touched[0].outcome.endswith("retired")
 
 
+def test_a_version_of_a_line_that_the_base_retired_goes_on_running_as_a_draft_and_is_named() -> None:
+    own = {**PHONE, "note": "ours", "status": "approved"}
+    plan = upgraded([own], rows(pat_phone={"status": "retired"}))
+    assert lines(plan)["pat-phone"]["status"] == "draft"
+    [change] = plan.touched
+    assert "the base retired this line" in change.outcome
+    assert [(one.column, one.after) for one in change.conflicts] == [("status", "retired")]
+
+
+def test_a_line_that_both_retired_is_taken_out_of_the_site() -> None:
+    plan = upgraded([{**PHONE, "map": "Sex", "status": "retired"}], rows(pat_phone={"status": "retired"}))
+    assert lines(plan) == {}
+
+
+def test_a_param_of_the_site_without_an_inspection_of_its_own_does_not_collide_with_the_base_s() -> None:
+    site = [("params.csv", table("params", [{"param": "zone", "value": "UTC", "status": "draft"}]))]
+    below = [(file, text.replace(",UTC,", ",Europe/Paris,") if file == "params.csv" else text) for file, text in base()]
+    plan = plan_upgrade(review(site, below=below), NOBODY, pin_of(review(site)))
+    assert [one.conflicts for one in plan.touched] == [()]
+
+
 def test_what_the_site_has_no_part_in_is_listed_and_touches_nothing() -> None:
     new = {**PHONE, "row_id": "pat-new"}
     plan = upgraded([{"row_id": "x", "anchor": "PID", "target": "Patient.active"}], [*rows(pat_sex=None), new])

@@ -114,14 +114,18 @@ class _Planner:
             return
         merged, conflicts = _three_way(then, now.cells, own.cells)
         taken = cell_changes(own.cells, merged)
-        if all(merged[name] == now.cells[name] for name in merged if name not in _ABOUT) and not own.is_retired:
+        same = all(merged[name] == now.cells[name] for name in _compared(own.cells))
+        if own.is_retired == now.is_retired and (same or now.is_retired):
             outcome = "the base now says what the site wanted: the site's version is taken out"
             self.changes.append(BaseChange("changed", now.name, now.table, own.owner, outcome))
             self.edits.append(Edit(key, None))
             return
         outcome = "the site's version follows the base in the cells below" if taken else "the site's version stays"
-        outcome += "; cells that both changed stay the site's: decide" if conflicts else ""
         outcome += ", retired" if own.is_retired else ", as a draft"
+        outcome += "; cells that both changed stay the site's: decide" if conflicts else ""
+        if now.is_retired and then.get("status") != now.cells["status"]:
+            outcome = "the base retired this line, and the site's version goes on running, as a draft: decide"
+            conflicts = (*conflicts, CellChange("status", own.cells["status"], now.cells["status"]))
         self.changes.append(BaseChange("changed", now.name, now.table, own.owner, outcome, taken, conflicts))
         self._write(key, own, merged)
 
@@ -156,15 +160,20 @@ def _differing(own: Mapping[str, str], now: Mapping[str, str]) -> tuple[CellChan
     return tuple(change for change in cell_changes(own, now) if change.column not in _ABOUT)
 
 
+def _compared(own: Mapping[str, str]) -> list[str]:
+    """The columns in which a site's version can differ; without `inspection` it takes that of the base."""
+    return [name for name, text in own.items() if name not in _ABOUT and (text or name != "inspection")]
+
+
 def _three_way(
     then: Mapping[str, str], now: Mapping[str, str], own: Mapping[str, str]
 ) -> tuple[dict[str, str], tuple[CellChange, ...]]:
     """The merged cells, and those that both sides changed differently (before the site's, after the base's)."""
     merged = dict(own)
     conflicts = []
-    for name, text in now.items():
-        before = then.get(name, "")
-        if name in _ABOUT or text in (before, own[name]):
+    for name in _compared(own):
+        before, text = then.get(name, ""), now[name]
+        if text in (before, own[name]):
             continue
         if own[name] == before:
             merged[name] = text

@@ -67,7 +67,7 @@ def _show(plan: Upgrade) -> None:
         columns = ("line", "owner", "what becomes of it", "column", "yours", "the base's")
         print_table(columns, [row for change in plan.touched for row in _rows(change)], empty="")
     if plan.approvals_lost:
-        print(f"\n{len(plan.approvals_lost)} approved lines of the base changed and are drafts again:")
+        print(f"\n{len(plan.approvals_lost)} approved lines of the base are not any more as they were approved:")
         print("  " + ", ".join(plan.approvals_lost[:20]) + (" ..." if len(plan.approvals_lost) > 20 else ""))
 
 
