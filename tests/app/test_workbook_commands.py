@@ -132,6 +132,13 @@ def test_signing_needs_to_be_told_what(folder: Path, capsys: pytest.CaptureFixtu
     assert "did you mean `registration`?" in capsys.readouterr().err
 
 
+def test_a_param_is_shown_to_its_owner_with_the_value_that_is_signed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["workbook", "sign", str(folder), "--owner", "registration", "--row", "params:zone"])
+    assert "America/New_York (integration.yaml)" in capsys.readouterr().out
+
+
 def test_tables_with_errors_are_not_signed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "workbook" / "rows.csv").write_text("row_id,anchor,target\nx,PID,Patient.nam\n")
     assert main(["workbook", "sign", str(folder), "--owner", "registration", "--all-of-owner", "--yes"]) == 1

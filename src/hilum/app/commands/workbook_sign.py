@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from hilum.app.reviewing import agreed, person, review_folder, written
 from hilum.config import Secret
 from hilum.errors import ConfigError
 from hilum.model import Severity
-from hilum.workbook import Approving, check, person_key, plan_approval
+from hilum.workbook import Approving, Entry, check, person_key, plan_approval
 
 __all__ = ["command"]
 
@@ -65,7 +66,7 @@ def command(
         key=person_key(Secret(key, Path()).resolve()) if key else None,
     )
     if not json:
-        _show(plan)
+        _show(plan, opened.review.decided)
     files: list[str] = []
     question = f"Approve {len(plan.entries)} lines for {owner}?"
     if plan.entries and agreed(question, yes=yes, as_json=json):
@@ -77,7 +78,7 @@ def command(
     return 0 if files or not plan.entries else 1
 
 
-def _show(plan: Approving) -> None:
+def _show(plan: Approving, decided: Mapping[str, str]) -> None:
     if len(plan.entries) > _SHOWN:
         counts = Counter(entry.table for entry in plan.entries)
         print_table(("table", "lines"), list(counts.items()), empty="")
@@ -85,9 +86,19 @@ def _show(plan: Approving) -> None:
     rows = [
         (entry.name if at == 0 else "", name, text)
         for entry in plan.entries
-        for at, (name, text) in enumerate((name, text) for name, text in entry.cells.items() if text)
+        for at, (name, text) in enumerate(_said(entry, decided))
     ]
     print_table(("line", "column", "says"), rows, empty="nothing waits")
+
+
+def _said(entry: Entry, decided: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What is signed: a param with the value that integration.yaml gives it."""
+    value = decided.get(entry.cells.get("param", ""), "")
+    for name, text in entry.cells.items():
+        if name == "value" and value:
+            yield name, f"{value} (integration.yaml)"
+        elif text:
+            yield name, text
 
 
 def _outcome(plan: Approving, owner: str, files: list[str], *, signed: bool) -> str:
