@@ -14,6 +14,7 @@ from hilum.workbook import (
     Approvals,
     Review,
     Standing,
+    check,
     owner_statuses,
     person_key,
     pin_of,
@@ -29,6 +30,11 @@ from workbook_tables import BASE_ROWS, OWN, USE, base, review, table
 
 def site(**cells: str) -> list[tuple[str, str]]:
     return [("rows.csv", table("rows", [{**OWN, **cells}]))]
+
+
+def signed(**cells: str) -> Review:
+    """The same once it was signed, which writes `approved` into it."""
+    return review(site(**{"status": "approved", "approver": "ann", **cells}))
 
 
 def new_key() -> PersonKey:
@@ -58,12 +64,33 @@ def codes(opened: Review, approvals: Approvals) -> list[str]:
 
 def test_a_signed_row_is_approved_until_a_cell_that_means_something_changes(tmp_path: Path) -> None:
     approvals = sign(review(site()), tmp_path, "site-x", key=new_key())
-    assert standings(review(site()), approvals)["rows:site-x"].standing is Standing.APPROVED
-    assert standings(review(site(note="other words")), approvals)["rows:site-x"].is_signed
+    assert standings(signed(), approvals)["rows:site-x"].standing is Standing.APPROVED
+    assert standings(signed(note="other words"), approvals)["rows:site-x"].is_signed
     for cells in ({"target": "Patient.contact[x].telecom[+]"}, {"when": "valued(PID-3)"}, {"owner": "clinical"}):
-        after = review(site(**cells))
+        after = signed(**cells)
         assert standings(after, approvals)["rows:site-x"].standing is Standing.CHANGED
         assert codes(after, approvals) == ["approval-outdated"]
+
+
+def test_a_line_that_says_draft_again_waits_for_its_owner_though_nothing_else_changed(tmp_path: Path) -> None:
+    approvals = sign(review(site()), tmp_path, "site-x", key=new_key())
+    state = standings(signed(status="draft"), approvals)["rows:site-x"]
+    assert (state.standing, state.waits, state.words) == (Standing.DRAFT, True, "draft")
+    assert codes(signed(status="draft"), approvals) == []
+
+
+def test_retiring_a_line_that_was_approved_is_said_to_wait(tmp_path: Path) -> None:
+    approvals = sign(review(site()), tmp_path, "site-x", key=new_key())
+    [finding] = approval_findings(signed(status="retired"), approvals)
+    assert (finding.code, "was retired after ann approved it" in finding.message) == ("approval-outdated", True)
+
+
+def test_an_approved_line_of_the_base_that_changed_is_shown_beside_what_the_site_says(tmp_path: Path) -> None:
+    approvals = sign(review(), tmp_path, "params:zone", owner="clinical")
+    opened = review(site())
+    opened.decided["zone"] = "America/New_York"
+    checked = check(opened, approvals)
+    assert "approval-outdated" in [one.code for one in checked.findings]
 
 
 def test_the_sites_own_line_says_who_approved_it_and_the_base_stays_as_it_ships(tmp_path: Path) -> None:
@@ -91,14 +118,14 @@ def test_a_param_is_approved_with_the_value_that_integration_yaml_gives_it(tmp_p
 
 
 def test_an_approval_without_a_signature_is_said_to_be_one_and_does_not_count_for_a_stage(tmp_path: Path) -> None:
-    opened = review(site())
-    approvals = sign(opened, tmp_path, "site-x")
+    approvals = sign(review(site()), tmp_path, "site-x")
+    opened = signed()
     assert codes(opened, approvals) == ["approval-unsigned"]
     assert [one.name for one in unapproved(opened, approvals, ["site-x"])] == ["rows:site-x"]
     assert unapproved(opened, approvals, ["site-x"], signed=False) == []
-    signed = sign(opened, tmp_path, "site-x", key=new_key())
-    assert unapproved(opened, signed, ["site-x"]) == []
-    assert len(unapproved(opened, signed)) > 3
+    after = sign(opened, tmp_path, "site-x", key=new_key())
+    assert unapproved(opened, after, ["site-x"]) == []
+    assert len(unapproved(opened, after)) > 3
 
 
 @pytest.mark.parametrize(

@@ -68,15 +68,13 @@ def check(
     says them; None where there are no sources to ask.
     """
     compiled, book = _compiled(review)
-    findings = [*compiled, *_reviewed(review, book, described), *approval_findings(review, approvals)]
-    if review.folder is not None:
-        findings += _pin_findings(review, pin)
-    whole = list(dict.fromkeys(findings))
+    found = list(dict.fromkeys([*compiled, *_reviewed(review, book, described)]))
+    sites = approval_findings(review, approvals)  # of shipped lines too: who approved them, and what for, is the site's
     if review.folder is None:
-        return Checked(tuple(whole), (), len(book.rows))
-    shipped = [one for one in whole if one.location.startswith("base/") and one.severity is Severity.WARNING]
-    own = tuple(one for one in whole if one not in set(shipped))
-    return Checked(own, tuple(shipped), len(book.rows))
+        return Checked((*found, *sites), (), len(book.rows))
+    shipped = tuple(one for one in found if one.location.startswith("base/") and one.severity is Severity.WARNING)
+    own = [one for one in found if one not in set(shipped)]
+    return Checked((*own, *dict.fromkeys(sites), *_pin_findings(review, pin)), shipped, len(book.rows))
 
 
 def _compiled(review: Review) -> tuple[list[Finding], Workbook]:

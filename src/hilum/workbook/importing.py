@@ -19,7 +19,7 @@ from hilum.workbook.changes import Change, Edit, apply_edits, cell_changes, owne
 from hilum.workbook.documents import Document
 from hilum.workbook.exported import FORMAT, Prints, exported_of, merge, prints_of
 from hilum.workbook.pinning import base_hash
-from hilum.workbook.sheets import SIGNED_TABLES, Entry, Key, Review, entry_name, review_of
+from hilum.workbook.sheets import SIGNED_TABLES, Entry, Key, Review, content_hash, entry_name, review_of
 from hilum.workbook.signing import Approvals, Standing, standing_of
 from hilum.workbook.spreadsheet import Line, NumberCell, Sheets
 
@@ -140,6 +140,10 @@ class _Planner:
             return ""
         state = standing_of(there, self.approvals, self.review.decided)
         if state.standing is Standing.APPROVED and state.approval is not None:
+            after = Entry(there.table, cells)
+            if content_hash(after, self.review.decided) == state.approval.hash and _status(after) == _status(there):
+                cells |= {"status": "approved", "approver": state.approval.by} if "approver" in cells else {}
+                return f"still approved by {state.approval.by}: what it does is the same"
             if cells.get("status") == "approved":
                 cells["status"], cells["approver"] = "draft", ""
             return f"{state.approval.by} had approved it: a draft again"
@@ -204,6 +208,10 @@ class _Planner:
         gone = (other for other in self.merged if other[0] == key[0] and other not in self.sheets.lines)
         lost = (self.merged[other].cells[cell.column] for other in gone)
         return next((text for text in lost if _same_number(text, cell.shown)), "")
+
+
+def _status(entry: Entry) -> str:
+    return entry.cells.get("status", "")
 
 
 def _same_number(text: str, shown: str) -> bool:

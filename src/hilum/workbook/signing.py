@@ -216,14 +216,18 @@ def _is_good(approval: Approval, signer: SignerLine, scope: str) -> bool:
 
 
 def standing_of(entry: Entry, approvals: Approvals, decided: Mapping[str, str] | None = None) -> State:
-    """Where one line stands. A line of the base that is retired there waits for nobody."""
+    """Where one line stands. A line of the base that is retired there waits for nobody.
+
+    A line of the site that says `draft` is one, whoever approved it before: signing writes `approved` into it, so
+    somebody, or an upgrade, took that back.
+    """
     approval = approvals.valid.get(entry.name)
     holds = approval is not None and approval.hash == content_hash(entry, decided) and approval.owner == entry.owner
     if entry.is_retired:
         return State(Standing.RETIRED, not holds and entry.layer == "site", approval)
-    if holds:
+    if holds and (entry.layer == "base" or entry.cells.get("status") != Standing.DRAFT):
         return State(Standing.APPROVED, waits=False, approval=approval)
-    return State(Standing.DRAFT if approval is None else Standing.CHANGED, waits=True, approval=approval)
+    return State(Standing.DRAFT if approval is None or holds else Standing.CHANGED, waits=True, approval=approval)
 
 
 def standings(review: Review, approvals: Approvals) -> dict[str, State]:
@@ -264,8 +268,11 @@ def approval_findings(review: Review, approvals: Approvals) -> list[Finding]:
     states = standings(review, approvals)
     for name, state in states.items():
         entry, approval = merged[name], state.approval
-        if state.standing is Standing.CHANGED and approval is not None:
-            message = f"`{name}` was changed after {approval.by} approved it on {approval.at[:10]}: it is a draft again"
+        is_outdated = state.standing is Standing.CHANGED or (state.standing is Standing.RETIRED and state.waits)
+        if is_outdated and approval is not None:
+            how = "retired" if entry.is_retired else "changed"
+            after = f"after {approval.by} approved it on {approval.at[:10]}"
+            message = f"`{name}` was {how} {after}: it {'waits' if entry.is_retired else 'is a draft'} again"
             hint = f"`hilum workbook sign` once {entry.owner or 'its owner'} has seen it"
             found.append(Finding("approval-outdated", message, entry.location("status"), Severity.WARNING, hint))
         elif entry.cells.get("status") == "approved" and state.standing is Standing.DRAFT:
@@ -277,7 +284,13 @@ def approval_findings(review: Review, approvals: Approvals) -> list[Finding]:
             place = f"{APPROVALS}:{approval.line}:6"
             found.append(Finding("approval-unsigned", message, place, Severity.WARNING, "sign with --key"))
     found += [
-        Finding("approval-orphaned", f"there is no line `{one.name}`", f"{APPROVALS}:{one.line}:1", Severity.WARNING)
+        Finding(
+            "approval-orphaned",
+            f"there is no line `{one.name}`",
+            f"{APPROVALS}:{one.line}:1",
+            Severity.WARNING,
+            "take this line out of the file",
+        )
         for one in approvals.valid.values()
         if one.name not in merged
     ]
