@@ -7,6 +7,7 @@ import pytest
 
 from hilum import mapping
 from hilum.errors import ConfigError
+from hilum.mapping.lookup import CodeMaps
 from hilum.model import Severity
 
 
@@ -83,6 +84,34 @@ def test_two_rows_that_want_an_element_to_be_two_things_are_a_finding() -> None:
 def test_the_same_row_twice_in_one_layer_is_a_finding() -> None:
     row = "a,,PID,PID-8,ID,,Patient.gender,code,Sex,,,,,,"
     assert findings(row, row) == ["rows.csv:4:1 line-twice `a` is already at rows.csv:3"]
+
+
+def test_a_status_that_nobody_knows_is_a_finding_in_every_table() -> None:
+    """A map entry that says Retired would go on running."""
+    told = findings(maps="map,code,target,status\nSex,M,male,Retired\n")
+    assert any(line.startswith("maps.csv:2:4 status-unknown") for line in told)
+
+
+def test_a_code_in_another_case_goes_to_the_closest_entry() -> None:
+    base = [("maps.csv", "map,code,target\nSex,MALE,male\nSex,Female,female\n")]
+    book = mapping.read_workbook(base, [("maps.csv", "map,sender,code,target\nSex,LAB | NORTH,male,other\n")])
+    for sender, code, target in [
+        ("LAB|NORTH", "Male", "other"),
+        ("LAB|NORTH", "MALE", "male"),
+        ("LAB|NORTH", "FEMALE", "female"),
+        ("LAB|SOUTH", "Male", "male"),
+    ]:
+        found = CodeMaps(book.maps, sender).find("Sex", code)
+        assert found is not None
+        assert found.target == target
+
+
+def test_a_code_in_another_case_goes_to_the_entry_of_the_site() -> None:
+    site = [("maps.csv", "map,code,target\nSex,male,other\n")]
+    book = mapping.read_workbook([("maps.csv", "map,code,target\nSex,MALE,male\n")], site)
+    found = CodeMaps(book.maps, "LAB|NORTH").find("Sex", "Male")
+    assert found is not None
+    assert found.target == "other"
 
 
 def test_a_file_that_is_no_table_or_no_csv_is_a_finding() -> None:

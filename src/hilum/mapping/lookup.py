@@ -36,7 +36,7 @@ def sender_rank(pattern: str, sender: str) -> int:
     """How closely a `sender` cell fits: 0 not at all, 1 everybody, 2 one part, 3 both parts."""
     if pattern in ("", "*", "*|*"):
         return 1
-    asked_app, _, asked_facility = pattern.partition("|")
+    asked_app, _, asked_facility = (part.strip() for part in pattern.partition("|"))
     app, _, facility = sender.partition("|")
     if asked_app not in ("*", "", app) or asked_facility not in ("*", "", facility):
         return 0
@@ -44,7 +44,10 @@ def sender_rank(pattern: str, sender: str) -> int:
 
 
 class CodeMaps:
-    """The maps that apply to one sender: its own entries before everybody's; exact code before any-case code."""
+    """The maps that apply to one sender: exact code before any-case code, and of several of those the closest entry.
+
+    Closest is the sender's own before everybody's, then the site's before the base's, then the first.
+    """
 
     def __init__(self, entries: Iterable[MapEntry], sender: str) -> None:
         ranked: dict[tuple[str, str], tuple[int, MapEntry]] = {}
@@ -55,8 +58,8 @@ class CodeMaps:
                 ranked[key] = (rank, entry)
         self._exact = {key: entry for key, (_, entry) in ranked.items()}
         self._folded: dict[tuple[str, str], MapEntry] = {}
-        for (name, code), entry in self._exact.items():
-            self._folded.setdefault((name, code.casefold()), entry)
+        for _, entry in sorted(ranked.values(), key=lambda one: (-one[0], one[1].where.layer != "site")):
+            self._folded.setdefault((entry.map, entry.code.casefold()), entry)
 
     def find(self, name: str, code: str) -> MapEntry | None:
         """The entry of `code` in the map `name`; None is a miss."""

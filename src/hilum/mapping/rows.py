@@ -189,8 +189,6 @@ class _Reader:
             )
         if rule.repeats not in ("each", "first", "error"):
             self.note(row, "repeats", "policy-unknown", f"`{rule.repeats}` is not each, first or error")
-        if row.status not in ("", "draft", "approved"):
-            self.note(row, "status", "status-unknown", f"`{row.status}` is not draft, approved or retired")
         if row.map and row.map not in self.maps:
             near = difflib.get_close_matches(row.map, self.maps, 1)
             self.note(

@@ -251,6 +251,7 @@ _FILES: dict[str, type[Struct]] = {
     "outward": OutwardLine,
 }
 _RETIRED = "retired"
+_STATUSES = frozenset({"", "draft", "approved", _RETIRED})
 _BOM = "\ufeff"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -336,6 +337,10 @@ def _read_table(
             if not content.get(name):
                 bad = True
                 report(Finding("cell-missing", f"`{name}` must be filled", f"{file}:{line}:{cells.get(name, 1)}"))
+        status = content.get("status", "")
+        if status not in _STATUSES:
+            message = f"`{status}` is not draft, approved or retired"
+            report(Finding("status-unknown", message, f"{file}:{line}:{cells['status']}"))
         if not bad:
             yield table(**content, where=Where(file, line, layer), cells=cells)
 
