@@ -61,7 +61,9 @@ def test_a_trace_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[
     _, (found,) = answer(capsys, file, trace=True)
     assert any(one["path"] == "name[0].family" and one["source"] == "PID-5[1].1.1" for one in found["traces"])
     assert command(file, trace=True) == 0
-    assert "name[0].family" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "name[0].family" in shown
+    assert "AdministrativeSex F]" in shown
 
 
 def test_a_folder_lends_its_workbook_and_its_findings_are_told(

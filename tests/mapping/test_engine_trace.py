@@ -38,6 +38,13 @@ def test_a_leaf_names_its_component_row_owner_and_approver() -> None:
     assert found["id"].row == "pat-key"
 
 
+def test_a_map_entry_that_is_not_everybodys_is_named_with_its_sender() -> None:
+    record = kit.message(*SEGMENTS)
+    plan = kit.plan(*ROWS, maps="map,sender,code,target\nSex,LAB|*,F,other\nSex,*|*,F,female\n")
+    context = mapping.Context("test", "LAB|NORTH", 1)
+    assert [trace.entry for trace in plan.trace(record, context) if trace.path == "gender"] == ["Sex F (LAB|*)"]
+
+
 def leaves(value: object, path: str = "") -> list[str]:
     if isinstance(value, dict):
         return [leaf for name, inner in value.items() for leaf in leaves(inner, f"{path}.{name}" if path else name)]

@@ -19,6 +19,7 @@ from hilum.mapping.resource_elements import ElementFates, Elements
 from hilum.mapping.structure import Tree
 from hilum.mapping.surveys import key_specs
 from hilum.mapping.tables import Workbook
+from hilum.mapping.tracing import entry_name
 from hilum.mapping.transforms import Env
 from hilum.mapping.unit import Line, Place, Special, Unit
 from hilum.model import Draft, Merge
@@ -95,7 +96,7 @@ class State:
     def _note(self, number: int, value: Any, segment: int, id_: str) -> None:
         """The TRACE of generated code: what a row wrote, and the map entries that it used."""
         entries = self.env.entries or []
-        used = ", ".join(f"{entry.map} {entry.code}" for entry in entries)
+        used = ", ".join(map(entry_name, entries))
         entries.clear()
         self._call.trace.append((number, (value, used), segment, id_))
 

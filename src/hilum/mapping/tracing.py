@@ -12,9 +12,10 @@ from hilum.mapping.columns import is_resource_kind
 from hilum.mapping.mapped import Mapped, Trace
 from hilum.mapping.places import Step
 from hilum.mapping.syntax import Path, walk_paths
+from hilum.mapping.tables import MapEntry
 from hilum.mapping.unit import Line
 
-__all__ = ["traces"]
+__all__ = ["entry_name", "traces"]
 
 # Where the parts of a value come from in its datatype: JSON member to component.
 _COMPONENTS: dict[tuple[str, str], dict[str, str]] = {
@@ -180,6 +181,11 @@ def _rows_of(
                 row.phi,
                 row.origin,
             )
+
+
+def entry_name(entry: MapEntry) -> str:
+    """`AdministrativeSex 1`, and whose entry it is where it is not everybody's: `AdministrativeSex 1 (LAB|NORTH)`."""
+    return f"{entry.map} {entry.code}" + (f" ({entry.sender})" if entry.sender else "")
 
 
 def traces(mapped: Mapped, noted: list[tuple[int, Any, int, str]], lines: dict[int, Line]) -> list[Trace]:

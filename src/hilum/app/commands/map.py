@@ -230,4 +230,5 @@ def _print(one: MappedMessage) -> None:
     for resource in one.resources:
         print(msgspec.json.format(bytes(resource), indent=2).decode())
     for entry in one.traces:
-        print(f"  {entry.type}/{entry.id} {entry.path} = {entry.value}  <- {entry.source or 'constant'}  [{entry.row}]")
+        rows = f"{entry.row}, {entry.entry}" if entry.entry else entry.row
+        print(f"  {entry.type}/{entry.id} {entry.path} = {entry.value}  <- {entry.source or 'constant'}  [{rows}]")
