@@ -43,9 +43,19 @@ def said(pending: list[Report], fates: tuple[ExceptionItem, ...]) -> tuple[tuple
         if report.hold and held is None:
             item = report.item
             held = Problem(item.code, item.location, item.message, item.owner)
+    if len(found) > 1:
+        _drop_untrue(found)
     places = {item.location for item in found.values()}
     for item in fates:
         if item.location not in places:
             found.setdefault(item.group, item)
     pending.clear()
     return tuple(found.values()), held
+
+
+def _drop_untrue(found: dict[str, ExceptionItem]) -> None:
+    """Where a row said what is wrong with a value, it is not true that nothing is there."""
+    said_of = {(item.location, item.row) for item in found.values() if item.code != "field-missing"}
+    for group, item in list(found.items()):
+        if item.code == "field-missing" and (item.location, item.row) in said_of:
+            del found[group]
