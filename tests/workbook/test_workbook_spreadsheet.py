@@ -197,6 +197,30 @@ def test_a_renamed_sheet_a_missing_column_and_an_unknown_one_are_named() -> None
     assert ("sheet-unknown", "my notes!A1") in codes
 
 
+def test_a_column_of_remarks_is_left_out_and_said_once() -> None:
+    def change(book: Any) -> None:
+        last = book["rows"].max_column + 1
+        book["rows"].cell(1, last).value = "seen by Ann"
+        for row in (2, 3):
+            book["rows"].cell(row, last).value = "yes"
+
+    plan = planned(change)
+    assert [code for code, _ in found(plan)].count("column-unknown") == 1
+    assert "cell-stray" not in {code for code, _ in found(plan)}
+    assert not plan.errors
+    assert not plan.changes
+
+
+def test_a_line_above_the_names_of_columns_is_named_once() -> None:
+    def change(book: Any) -> None:
+        book["rows"].insert_rows(1)
+        book["rows"]["A1"].value = "Rows of our clinic"
+
+    plan = planned(change)
+    assert [one for one in found(plan) if one[1].startswith("rows!")] == [("column-missing", "rows!A1")]
+    assert plan.errors
+
+
 def test_joined_cells_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the file is cut in reading it."""
     for size in (1024 * 1024, 7):

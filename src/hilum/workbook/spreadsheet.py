@@ -157,7 +157,8 @@ class _Reader:
             hint = "take the join back, and fill the cells again; or export again"
             self.note("cell-merged", message, f"{table}!{merged.partition(':')[0]}", hint)
         rows = enumerate(sheet.iter_rows(), 1)
-        header: dict[int, str] = {}
+        header: dict[int, str] = {}  # "" is a column of people's own
+        letters: dict[str, str] = {}
         for number, cells in rows:
             filled = {at: cell for at, cell in enumerate(cells, 1) if cell.value not in (None, "")}
             if not filled:
@@ -166,14 +167,16 @@ class _Reader:
                 header = self._header(table, number, filled)
                 if not header:
                     return
+                letters = {name: get_column_letter(at) for at, name in header.items()}
                 continue
-            self._line(table, number, header, filled)
+            self._line(table, number, header, letters, filled)
         if not header:
             self.note("sheet-empty", f"the sheet `{table}` is empty, its names of columns too", f"{table}!A1")
 
     def _header(self, table: str, number: int, filled: dict[int, Any]) -> dict[int, str]:
         known = (*columns_of(table), *COMPUTED)
         header: dict[int, str] = {}
+        before = len(self.findings)
         for at, cell in filled.items():
             name, place = str(cell.value).strip(), f"{table}!{get_column_letter(at)}{number}"
             if name in header.values():
@@ -183,27 +186,33 @@ class _Reader:
             else:
                 near = get_close_matches(name, known, 1)
                 hint = f"did you mean `{near[0]}`?" if near else "what is below it is not read"
-                self.note("column-unknown", f"no column `{name}`", place, hint)
+                self.note("column-unknown", f"no column `{name}`", place, hint, warning=not near)
+                header[at] = ""
+        if not any(header.values()):
+            message = "this line names no column of the table: the first line of a sheet must be that of the names"
+            self.findings = self.findings[:before]
+            self.note("column-missing", message, f"{table}!A{number}", "take out what stands above it")
+            return {}
         missing = [name for name in columns_of(table) if name not in header.values()]
         for name in missing:
             message = f"the column `{name}` is missing: its cells would all be emptied"
             self.note("column-missing", message, f"{table}!A{number}", "put it back, or export again")
         return {} if missing else header
 
-    def _line(self, table: str, number: int, header: dict[int, str], filled: dict[int, Any]) -> None:
-        columns = columns_of(table)
-        cells = dict.fromkeys(columns, "")
-        letters = {name: get_column_letter(at) for at, name in header.items()}
+    def _line(
+        self, table: str, number: int, header: dict[int, str], letters: dict[str, str], filled: dict[int, Any]
+    ) -> None:
+        cells = dict.fromkeys(columns_of(table), "")
         numbers: list[NumberCell] = []
         file = ""
         for at, cell in filled.items():
-            name = header.get(at, "")
+            name = header.get(at)
             place = f"{table}!{get_column_letter(at)}{number}"
             if name in cells:
                 cells[name] = self._text(cell, name, place, numbers.append)
             elif name == "file":
                 file = str(cell.value).strip()
-            elif not name:
+            elif name is None:
                 self.note("cell-stray", "there is no name of a column above this cell", place, warning=True)
         if not any(cells.values()):
             return
