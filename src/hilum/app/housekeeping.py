@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 
 from hilum.app.opening import Opened
 from hilum.app.rules import source_configs
 from hilum.config import Tree, retention_days
-from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, silence_items
-from hilum.errors import HilumError
+from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, heard_again, silence_items
+from hilum.errors import HilumError, NotFound
 from hilum.journal import MessageQuery
 
 __all__ = ["DAY", "feeds_of", "housekeeping", "keep_indexed", "retire", "seal", "tell_of_silence"]
@@ -33,7 +34,7 @@ async def housekeeping(opened: Opened) -> None:
             retired = await retire(opened, "engine")
             if sealed or retired:
                 log.info("kept house", sealed=sealed, retired=retired)
-            await tell_of_silence(opened)
+            await tell_of_silence(opened, time.time_ns() // 1000)
         except HilumError as error:
             log.warning("house could not be kept", code=error.code)
         await asyncio.sleep(EVERY)
@@ -50,14 +51,23 @@ async def keep_indexed(opened: Opened) -> None:
         await asyncio.sleep(INDEX_PAUSE if done else INDEX_EVERY)
 
 
-async def tell_of_silence(opened: Opened) -> int:
-    """An item for each feed that should have been heard of by now; one that was told of is not told of again."""
-    now = time.time_ns() // 1000
+async def tell_of_silence(opened: Opened, now: int) -> int:
+    """An item for each feed that should have been heard of by now; one that was told of is not told of again.
+
+    Items of feeds that were heard of since are settled. `now` in microseconds; returns how many items are new.
+    """
+    repository = opened.repository
     found = await asyncio.to_thread(feeds_of, opened, now)
-    told = {item.group for item in opened.repository.exceptions(code="feed-silent", is_open=None, limit=10_000)}
-    news = [item for item in silence_items(found, owners_of(opened.tree)) if item.group not in told]
+    told = repository.exceptions(code="feed-silent", is_open=None, limit=10_000)
+    ended = heard_again([item.group for item in told if item.is_open], found)
+    for item in told:
+        if item.is_open and item.group in ended:
+            with suppress(NotFound):  # a person settled it meanwhile
+                await repository.settle(item.id, "hilum", ended[item.group])
+    groups = {item.group for item in told}
+    news = [item for item in silence_items(found, owners_of(opened.tree)) if item.group not in groups]
     if news:
-        await opened.repository.report(news)
+        await repository.report(news)
     return len(news)
 
 

@@ -6,7 +6,7 @@ from hilum.engine.making import Maker, Makes
 from hilum.engine.making_tables import TableMaker
 from hilum.engine.partition import PARTITIONS, partitions_of
 from hilum.engine.settings import AckMode, Contract, Order, SourceSettings
-from hilum.engine.silence import LOOK_BACK_HOURS, Feed, feeds, silence_items
+from hilum.engine.silence import LOOK_BACK_HOURS, Feed, feeds, heard_again, silence_items
 from hilum.engine.unmerging import chain_between, pair_of, unlink
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "add_up",
     "chain_between",
     "feeds",
+    "heard_again",
     "pair_of",
     "partitions_of",
     "silence_items",

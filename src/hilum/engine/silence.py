@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec import Struct
 from hilum.journal import Rate
 from hilum.model import ExceptionItem
 
-__all__ = ["LOOK_BACK_HOURS", "Feed", "feeds", "silence_items"]
+__all__ = ["LOOK_BACK_HOURS", "Feed", "feeds", "heard_again", "silence_items"]
 
 LOOK_BACK_HOURS = 28 * 24  # the past that is taken for usual
 LEAST_HOURS = 24  # with messages, before anything is said of a feed
@@ -66,11 +67,31 @@ def silence_items(found: Iterable[Feed], owners: dict[str, str]) -> list[Excepti
     return [
         ExceptionItem(
             code="feed-silent",
-            message=f"{feed.sender} has sent no {feed.kind} for {feed.silent_hours} hours; its longest pause in "
-            f"{LOOK_BACK_HOURS // 24} days was {feed.longest_pause}",
+            message=f"{feed.sender} has sent no {feed.kind} since {_time(feed.last_at)}; its longest pause in "
+            f"{LOOK_BACK_HOURS // 24} days was {feed.longest_pause} hours",
             owner=owners.get(feed.source, ""),
-            group=f"feed-silent|{feed.source}|{feed.sender}|{feed.kind}|{feed.last_at}",
+            group=f"{_name(feed)}|{feed.last_at}",
         )
         for feed in found
         if feed.is_silent
     ]
+
+
+def heard_again(groups: Iterable[str], found: Iterable[Feed]) -> dict[str, str]:
+    """Of the groups of such items those whose silence is over, and what to note of each."""
+    by_name = {_name(feed): feed for feed in found}
+    ended = {}
+    for group in groups:
+        name, _, last_at = group.rpartition("|")
+        feed = by_name.get(name)
+        if feed is not None and feed.last_at > int(last_at):
+            ended[group] = f"heard again: the last message came at {_time(feed.last_at)}"
+    return ended
+
+
+def _name(feed: Feed) -> str:
+    return f"feed-silent|{feed.source}|{feed.sender}|{feed.kind}"
+
+
+def _time(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
