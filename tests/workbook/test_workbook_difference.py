@@ -397,6 +397,18 @@ def test_the_command_compares_the_journal_and_files(
     assert "FOLDER comes last" in capsys.readouterr().err
 
 
+def test_a_param_that_the_folder_decides_is_named_as_one_that_the_candidate_cannot_change(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = tmp_path / "a.hl7"
+    message.write_bytes(MESSAGES[0])
+    candidate = tmp_path / "params.csv"
+    for text, is_said in (("zone,Europe/Berlin\n", True), ("provenance,no\n", False)):
+        candidate.write_text(f"param,value\n{text}")
+        assert main(["workbook", "diff", str(message), str(folder), "--candidate", str(candidate)]) == 0
+        assert ("integration.yaml decides zone" in capsys.readouterr().err) == is_said
+
+
 def test_a_spreadsheet_is_a_candidate_as_an_import_would_take_it(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from hilum.errors import ConfigError
 from hilum.mapping import Workbook, base_files, load_workbook, read_workbook, table_of, table_text
 from hilum.workbook import plan_import, read_xlsx_file, refuse_other_base
 
-__all__ = ["Param", "candidate_of", "params_of", "read_test_file"]
+__all__ = ["Param", "candidate_of", "overruled", "params_of", "read_test_file"]
 
 Param = str | int | float | bool
 
@@ -58,6 +58,14 @@ def candidate_of(folder: Path, candidate: Path, params: dict[str, Param]) -> tup
     own = [path for path in (folder / "workbook").glob("*.csv") if table_of(path.name)]
     files = {path.name: path for path in own} | {candidate.name: candidate}
     return _read([(name, _text(path)) for name, path in sorted(files.items())]), params
+
+
+def overruled(current: Workbook, candidate: Workbook, decided: dict[str, Param]) -> list[str]:
+    """Params that the candidate's tables say otherwise, and that integration.yaml decides: they change nothing."""
+    now = {line.param: line.value for line in current.params}
+    return sorted(
+        line.param for line in candidate.params if line.param in decided and line.value != now.get(line.param)
+    )
 
 
 def _of_spreadsheet(folder: Path, file: Path) -> Workbook:

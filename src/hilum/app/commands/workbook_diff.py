@@ -15,7 +15,7 @@ from hilum.app.arguments import Environment, Json, Messages, files_and_folder
 from hilum.app.opening import open_folder
 from hilum.app.printing import print_json
 from hilum.app.workbook_feed import Fed, Feed, Work, feed_of_files, feed_of_journal, run_parts, when_of
-from hilum.app.workbook_folder import Param, candidate_of, params_of
+from hilum.app.workbook_folder import Param, candidate_of, overruled, params_of
 from hilum.mapping import Workbook, load_workbook
 from hilum.workbook import Comparison, DifferenceReport, Tally, difference_report, html_of, text_of, write_whole
 
@@ -88,7 +88,11 @@ def command(
         return USAGE
     params = params_of(folder)
     book, decided = candidate_of(folder, candidate, params)
-    work = DiffWork((load_workbook(folder), book), (params, decided), show_values=show_values)
+    current = load_workbook(folder)
+    if names := overruled(current, book, decided):
+        what = f"{', '.join(names)}: what the candidate's params say of it changes nothing"
+        print(f"hilum: integration.yaml decides {what}", file=sys.stderr)
+    work = DiffWork((current, book), (params, decided), show_values=show_values)
     work.prepare()
     assert work.comparison is not None
     if files:
