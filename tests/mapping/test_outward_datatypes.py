@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -247,7 +248,8 @@ def test_quantities_keep_their_units(raw: str, unit: str) -> None:
 @given(NUMBER, NUMBER, st.sampled_from(["^{0}", ">^{0}", "<=^{0}", "^{0}^-^{1}", "^{0}^:^{1}"]))
 def test_structured_numbers(first: str, second: str, form: str) -> None:
     one = spec("SN", "SN", map_="Units", unit=Path("OBX", 0, 6))
-    raw = form.format(first, second)
+    low_first = sorted((first, second), key=Decimal) if "-^{1}" in form else (first, second)
+    raw = form.format(*low_first)
     meant = there(one, raw, "mg/dL")
     (again,), extra, _ = back(one, meant["value"], f"value{meant['suffix']}")
     assert again == raw

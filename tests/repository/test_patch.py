@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import msgspec
+import pytest
 from clinical_samples import draft, raw
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,3 +161,41 @@ def test_the_same_message_again_changes_nothing(messages: list[dict[str, str]]) 
     once = after(*drafts)
     assert after(*drafts, drafts[-1]).elements == once.elements
     assert after(*drafts, *drafts).elements == once.elements
+
+
+VALUE: dict[str, Any] = {"valueQuantity": {"value": 12}}
+ABSENT: dict[str, Any] = {"dataAbsentReason": {"text": "pending"}}
+CODE: dict[str, Any] = {"code": {"text": "Hb"}}
+
+
+def observation(**stated: Any) -> Draft:
+    return draft("Observation", "o", **stated)
+
+
+@pytest.mark.parametrize(("first", "second"), [(ABSENT, VALUE), (VALUE, ABSENT)])
+def test_a_value_and_the_reason_why_there_is_none_replace_each_other_by_time(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    messages = [(1, observation(**first)), (2, observation(**second))]
+    assert elements(after(*messages)) == second
+    assert elements(after(*reversed(messages))) == second
+
+
+def test_a_reason_that_is_only_a_default_gives_way_to_a_value_at_any_time() -> None:
+    unknown = Draft("Observation", "o", {}, {"dataAbsentReason": raw({"text": "unknown"})})
+    for messages in ([(1, unknown), (2, observation(**VALUE))], [(1, observation(**VALUE)), (2, unknown)]):
+        assert elements(after(*messages)) == VALUE
+
+
+def test_one_value_and_several_with_the_same_code_replace_each_other() -> None:
+    several = {"component": [{**CODE, "valueQuantity": {"value": 1}}, {**CODE, "valueQuantity": {"value": 2}}]}
+    assert elements(after((1, observation(**CODE, **several)), (2, observation(**CODE, **VALUE)))) == CODE | VALUE
+    assert elements(after((1, observation(**CODE, **VALUE)), (2, observation(**CODE, **several)))) == CODE | several
+    other = {"component": [{"code": {"text": "another"}, "valueQuantity": {"value": 1}}]}
+    both = CODE | VALUE | other
+    assert elements(after((1, observation(**CODE, **other)), (2, observation(**CODE, **VALUE)))) == both
+
+
+def test_what_one_message_says_together_stays() -> None:
+    both = VALUE | ABSENT
+    assert elements(after((1, observation(status="final")), (2, observation(**both)))) == {"status": "final"} | both

@@ -33,6 +33,7 @@ from .model import (
 from .pack import Origin, Pack, open_pack, write_pack
 from .packages import PackageContent, read_package
 from .reduce import core_name
+from .rivals import rivals
 from .shelf import Added, Shelf, Shelved
 from .walking import choice_name
 
@@ -71,6 +72,7 @@ __all__ = [
     "packed_displays",
     "r4",
     "read_package",
+    "rivals",
     "search_parameters",
     "sections_of",
     "structure",

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from types import CodeType
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
-from hilum.mapping.constants import constant_json, default_json, missing_reporter
+from hilum.mapping.constants import constant_json, default_json, missing_reporter, rejecter
 from hilum.mapping.evaluate import DELETED, evaluator, key_function, remembering
 from hilum.mapping.identity import resource_id
 from hilum.mapping.mapped import Context
+from hilum.mapping.ordering import REVERSED, quantities_reversed, times_reversed
 from hilum.mapping.picking import first_text
 from hilum.mapping.syntax import Path
 from hilum.mapping.transforms import Env, Report, Spec
@@ -117,6 +118,7 @@ class Binder:
             "memory": self._memory,
             "key": self._key,
             "missing": self._missing,
+            "rejecting": lambda binding: rejecter(self._line(binding).spec, self.env),
             "default": lambda binding: self._value(binding, default_json),
             "const": lambda binding: self._value(binding, constant_json),
             "wrap": self._wrap,
@@ -126,6 +128,7 @@ class Binder:
             "others": lambda binding: _Others(*binding.value),
             "required": self._required,
             "incomplete": self._incomplete,
+            "ordered": self._ordered,
         }
 
     def values(self, unit: Unit) -> dict[str, Any]:
@@ -227,7 +230,7 @@ class Binder:
         item = ExceptionItem(
             code, message, spec.location, spec.owner, spec.row_id, f"{code}|{self.env.sender}|{detail}"
         )
-        return Report(item, hold, spec.required, spec.element, spec.resource)
+        return Report(item, hold, True, spec.element, spec.resource)
 
     def _required(self, binding: Binding) -> Callable[[], None]:
         line, name, env = self._line(binding), binding.value, self.env
@@ -238,10 +241,9 @@ class Binder:
 
         def report() -> None:
             for cause in reversed(env.pending):  # the row that failed says it better
-                if cause.resource == line.spec.resource and cause.element == line.spec.element and not cause.hold:
-                    env.pending.append(
-                        Report(cause.item, hold=True, required=True, element=cause.element, resource=cause.resource)
-                    )
+                same = cause.resource == line.spec.resource and cause.element == line.spec.element
+                if same and cause.failed and not cause.hold:
+                    env.pending.append(structs.replace(cause, hold=True))
                     return
             env.pending.append(general)
 
@@ -259,6 +261,24 @@ class Binder:
             return False
 
         return incomplete
+
+    def _ordered(self, binding: Binding) -> Callable[[bytes | None, bytes | None], bool]:
+        line, env = self._line(binding), self.env
+        where = f"{line.rule.target.type}.{'.'.join(step.name for step in line.rule.target.steps[:-1])}"
+        report = self._report(line, "ends-reversed", f"{where} {REVERSED}", where, hold=False)
+
+        def ordered(first: bytes | None, last: bytes | None) -> bool:
+            if not first or not last:
+                return True
+            if first[:1] == b"{":
+                wrong = quantities_reversed(first, last)
+            else:
+                wrong = times_reversed(first[1:-1].decode(), last[1:-1].decode())
+            if wrong:
+                env.pending.append(report)
+            return not wrong
+
+        return ordered
 
 
 def bind_unit(

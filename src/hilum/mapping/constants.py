@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from hilum.mapping.rows import Rule
 from hilum.mapping.syntax import Literal, Word
 from hilum.mapping.transforms import Env, Report, Spec, json_object, json_text
 from hilum.model import ExceptionItem
 
-__all__ = ["constant_json", "default_json", "missing_reporter"]
+__all__ = ["constant_json", "default_json", "missing_reporter", "rejecter"]
 
 
 def constant_json(rule: Rule, env: Env) -> bytes:
@@ -54,8 +56,26 @@ def missing_reporter(spec: Spec, env: Env, *, hold: bool) -> Callable[[], None]:
             f"field-missing|{env.sender}|{spec.row_id}",
         ),
         hold,
-        spec.required,
-        spec.element,
-        spec.resource,
+        failed=True,
+        element=spec.element,
+        resource=spec.resource,
     )
     return lambda: env.pending.append(report)
+
+
+def rejecter(spec: Spec, env: Env) -> Callable[[object], None]:
+    """Called with what a row wrote that must write something, when that is nothing: the message is held.
+
+    The reason is that nothing is there (None), else what the row said of the value. Nothing by intention is fine.
+    """
+    missing = missing_reporter(spec, env, hold=True)
+
+    def reject(found: object) -> None:
+        if found is None:
+            missing()
+            return
+        cause = next((one for one in reversed(env.pending) if one.failed and one.item.row == spec.row_id), None)
+        if cause is not None and not cause.hold:
+            env.pending.append(structs.replace(cause, hold=True))
+
+    return reject

@@ -11,7 +11,19 @@ from functools import cache
 
 from msgspec import Struct
 
-__all__ = ["CHOICES", "NESTED_REQUIRED", "PRIMITIVES", "Shape", "choice_of", "is_required", "near_types", "shape"]
+__all__ = [
+    "CHOICES",
+    "NESTED_ANY",
+    "NESTED_REQUIRED",
+    "PRIMITIVES",
+    "TOGETHER",
+    "Shape",
+    "choice_of",
+    "is_required",
+    "is_simple_quantity",
+    "near_types",
+    "shape",
+]
 
 _COMMON = "id meta implicitRules language text contained* extension* modifierExtension*"
 
@@ -150,25 +162,60 @@ _TYPES = {
 NESTED_REQUIRED: dict[str, tuple[str, ...]] = {
     "Account.coverage": ("coverage",),
     "Account.guarantor": ("party",),
+    "AllergyIntolerance.note": ("text",),
     "AllergyIntolerance.reaction": ("manifestation",),
+    "AllergyIntolerance.reaction.note": ("text",),
     "Appointment.participant": ("status",),
+    "ChargeItem.note": ("text",),
     "ChargeItem.performer": ("actor",),
     "Coverage.class": ("type", "value"),
+    "Coverage.costToBeneficiary": ("value[x]",),
     "DocumentReference.content": ("attachment",),
     "DocumentReference.relatesTo": ("code", "target"),
     "Encounter.classHistory": ("class", "period"),
     "Encounter.diagnosis": ("condition",),
     "Encounter.location": ("location",),
     "Encounter.statusHistory": ("status", "period"),
+    "EpisodeOfCare.diagnosis": ("condition",),
+    "Immunization.note": ("text",),
+    "Immunization.performer": ("actor",),
+    "Medication.ingredient": ("item[x]",),
+    "MedicationDispense.note": ("text",),
+    "MedicationDispense.performer": ("actor",),
+    "MedicationDispense.substitution": ("wasSubstituted",),
+    "MedicationRequest.note": ("text",),
+    "MedicationRequest.substitution": ("allowed[x]",),
     "Observation.component": ("code",),
     "Patient.communication": ("language",),
     "Patient.link": ("other", "type"),
+    "PaymentReconciliation.detail": ("type",),
     "Practitioner.qualification": ("code",),
+    "Procedure.note": ("text",),
+    "Procedure.performer": ("actor",),
     "Provenance.agent": ("who",),
     "Provenance.entity": ("role", "what"),
-    "Immunization.performer": ("actor",),
-    "Procedure.performer": ("actor",),
+    "RelatedPerson.communication": ("language",),
+    "ServiceRequest.note": ("text",),
+    "Specimen.note": ("text",),
 }
+
+# Of an item that R4 wants to say one of these at least (pat-1).
+NESTED_ANY: dict[str, tuple[str, ...]] = {"Patient.contact": ("name", "telecom", "address", "organization")}
+
+# Of elements that R4 wants both of or neither (app-3): where the first is, the second must be.
+TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {"Appointment": (("start", "end"), ("end", "start"))}
+
+# What R4 has as SimpleQuantity, a Quantity without a comparator: by its name alone, or `quantity` of these types.
+_SIMPLE_WORDS = (
+    "low high doseQuantity rateQuantity maxDosePerAdministration maxDosePerLifetime capacity specimenQuantity dose"
+    " daysSupply origin"
+)
+_SIMPLE_NAMES = frozenset(_SIMPLE_WORDS.split())
+_MEASURED_WORDS = (
+    "ActivityDefinition CarePlan Claim ClaimResponse Contract CoverageEligibilityRequest ExplanationOfBenefit"
+    " MedicationDispense MedicationKnowledge MedicationRequest NutritionOrder Specimen Substance SupplyDelivery"
+)
+_MEASURED = frozenset(_MEASURED_WORDS.split())
 
 # Every data type that R4 allows behind a choice name that rows may write.
 _SUFFIXES_WORDS = (
@@ -248,6 +295,11 @@ def choice_of(type_: str, name: str) -> str:
         if name.startswith(choice) and (name[len(choice) :] in CHOICES or name == f"{choice}[x]"):
             return choice
     return ""
+
+
+def is_simple_quantity(type_: str, name: str) -> bool:
+    """Whether R4 allows the quantity of that name, somewhere in a resource of that type, no comparator."""
+    return name in _SIMPLE_NAMES or (name == "quantity" and type_ in _MEASURED)
 
 
 def is_required(type_: str, name: str) -> bool:

@@ -28,7 +28,6 @@ from hilum.mapping.transforms import (
     identity_of,
     json_text,
     key_evaluator,
-    release_of,
     transform_of,
     words_of,
 )
@@ -138,8 +137,6 @@ def evaluator(
     if plain:
         spec = _retyped(spec)
     transform = _transformed(rule, spec, env, keys)
-    if mode == "single" and release_of(rule.transform.name):
-        transform = _first_of(transform)
     reader = reader_of(spec, env)
     if reader is not None:
         transform = _read_as(reader, transform)
@@ -165,16 +162,6 @@ def evaluator(
     return _picked(picker(path, env, rule.repeats, spec), transform, wrap_of(rule.target.steps), mode)
 
 
-def _first_of(transform: Evaluator) -> Evaluator:
-    """Of what a package's transform gives: the value itself, of several the first."""
-
-    def evaluate(raw: str, *extra: str) -> Any:
-        found = transform(raw, *extra)
-        return (found or [b""])[0] if type(found) is list else found
-
-    return evaluate
-
-
 def _read_as(reader: Callable[[str], str], transform: Evaluator) -> Evaluator:
     return lambda raw, *extra: transform(reader(raw), *extra)
 
@@ -187,7 +174,7 @@ def _joined(pick: Picker, transform: Evaluator, separator: str, *, encoded: bool
         valued = [text for text in texts if text and text != '""']
         if not valued:
             return DELETED if '""' in texts else None
-        found = [json.loads(made) for made in (transform(text, *extra) for text in valued) if made]
+        found = [json.loads(made) for made in (_written(transform(text, *extra)) for text in valued) if made]
         text = separator.join(found)
         return (json_text(encoded_text(text)) if encoded else json_text(text)) if found else b""
 
@@ -226,8 +213,8 @@ def _one_text(
         text = text_of(given)
         if not text:
             return None
-        found = _written(transform(text, *given[take:]))
-        return found if mode == "single" else [b"%b%b%b" % (before, one, after) for one in _items(found)]
+        found = transform(text, *given[take:])
+        return _written(found) if mode == "single" else [b"%b%b%b" % (before, one, after) for one in _items(found)]
 
     return evaluate
 
@@ -253,9 +240,11 @@ def _whole_field(path: Path, rule: Rule, spec: Spec, env: Env, transform: Evalua
 
 
 def _written(found: Any) -> Any:
-    """A typed value without JSON is nothing; of two values where one is taken, the first."""
-    if type(found) is tuple and not found[1]:
-        return b""
+    """What a row that takes one value writes: a typed value without JSON is nothing, of several the first is taken."""
+    if type(found) is tuple:
+        return found if found[1] else b""
+    if type(found) is list:
+        return found[0] if found else b""
     return found
 
 
@@ -274,8 +263,7 @@ def _picked(pick: Picker, transform: Evaluator, wrap: tuple[bytes, bytes], mode:
         if not valued:
             return DELETED if '""' in texts else None
         if mode == "single":
-            found = _written(transform(valued[0], *extra))
-            return found[0] if type(found) is list else found
+            return _written(transform(valued[0], *extra))
         if mode == "zip":
             return [(_items(transform(text, *extra)) or [b""])[0] if text and text != '""' else b"" for text in texts]
         items = [item for text in valued for item in _items(transform(text, *extra))]

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Raw, json, structs
 
+from hilum.definitions import rivals
 from hilum.mapping.binding import Call
 from hilum.model import Draft
 
@@ -89,7 +90,10 @@ def _once(found: dict[str, Draft], draft: Draft) -> None:
     if before is None:
         found[key] = draft
         return
-    elements = dict(before.elements)
+    elements = {name: value for name, value in before.elements.items() if name not in draft.cleared}
+    for values, other in rivals(draft.type, {**elements, **draft.elements}):
+        for name in (other,) if draft.elements.keys() & set(values) else values:
+            elements.pop(name, None)
     for name, value in draft.elements.items():
         earlier = bytes(elements.get(name, b""))
         later = bytes(value)

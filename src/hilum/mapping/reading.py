@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from hilum.mapping.conditions import CONSTANT_FALSE, CONSTANT_TRUE, condition_source
-from hilum.mapping.elements import choice_of, shape
+from hilum.mapping.elements import is_simple_quantity
 from hilum.mapping.rows import Rule
 from hilum.mapping.syntax import Call, Expression, Param, Path, Word, walk
 from hilum.mapping.transforms import Spec
@@ -93,11 +93,7 @@ class Reading:
         target = rule.target
         step = next((step for step in target.steps if step.item and step.item.startswith("+")), None)
         mode = "single" if step is None else "list" if step.item == "+" else "zip"
-        known = shape(target.type)
         element = target.steps[0].name if target.steps else ""
-        choice = choice_of(target.type, element)
-        wanted = known.required if known else ()
-        required = not target.steps or element in wanted or (bool(choice) and f"{choice}[x]" in wanted)
         location = f"{self.place.segment}-{self.place.field}" if self.place.field else ""
         for path in rule.paths(source_only=True):
             if path.segment:
@@ -115,8 +111,8 @@ class Reading:
             row.map,
             rule.unmapped,
             element,
-            required,
             target.resource,
+            bool(target.steps) and is_simple_quantity(target.type, target.steps[-1].name),
         )
         constant = not any(True for _ in rule.paths()) and rule.transform.name == "const"
         return Line(number, rule, spec, mode, constant, self._alternatives(rule))

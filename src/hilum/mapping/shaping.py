@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hilum.mapping.elements import choice_of, shape
+from hilum.mapping.elements import TOGETHER, choice_of, shape
+from hilum.mapping.ordering import ENDS
 from hilum.mapping.tree import Each, Item, Leaf, Listing, Node, grow, prune, wrap_of
 from hilum.mapping.unit import Binding, Line
 from hilum.mapping.writing import Writing
@@ -13,6 +14,17 @@ __all__ = ["Shaping"]
 def _shapes(line: Line, *, default: bool) -> bool:
     target = line.rule.target
     return target.role == "element" and target.default == default and line.rule.transform.name != "clear"
+
+
+def _any_of(have: dict[str, str], name: str) -> str:
+    """Code for "that member was written", for a choice any of its members; "" when no line writes it."""
+    choice = name.removesuffix("[x]")
+    return " or ".join(
+        code for member, code in have.items() if member == name or (choice != name and member.startswith(choice))
+    )
+
+
+RATIO = ("numerator", "denominator")  # R4 rat-1 wants both
 
 
 class Shaping(Writing):
@@ -197,7 +209,7 @@ class Shaping(Writing):
                     self._put_part(part, items, lines, values)
                 put(f"if {items}: {var}.append({self.bind(prefix + b'[')} + b','.join({items}) + b']')")
                 have[name] = items
-        guard = self._guard(node, lines, values, have, var)
+        guard = self._guard(node, lines, values, have, var) + self._in_order(node, lines, have)
         head = b"{" + (b'"url":"%b",' % node.url.encode() if node.url else b"")
         put(f"{var} = {self.bind(head)} + b','.join({var}) + b'}}' if {guard} else b''")
         return var
@@ -221,13 +233,25 @@ class Shaping(Writing):
         tests = [var]
         if len(speaking) < len(numbers) and speaking:
             tests.append("(" + " or ".join(values.get(number, f"r{number}") for number in speaking) + ")")
-        missing = [name for name in node.required if name in have]
-        if missing:
+        both = RATIO if have.keys() & set(RATIO) else ()
+        needs = {name: found for name in (*node.required, *both) if (found := _any_of(have, name))}
+        if any(name in have for name in node.wanted):
+            needs["/".join(node.wanted)] = " or ".join(have[name] for name in node.wanted if name in have)
+        if needs:
             wrote = " and ".join(tests)
-            lacks = " and ".join(have[name] for name in missing)
-            reporter = self.name("q", Binding("incomplete", lines[numbers[0]], value=tuple(missing)))
-            return f"(({wrote}) and (({lacks}) or {reporter}()))"
+            there = " and ".join(f"({found})" for found in needs.values())
+            reporter = self.name("q", Binding("incomplete", lines[numbers[0]], value=tuple(needs)))
+            return f"(({wrote}) and (({there}) or {reporter}()))"
         return " and ".join(tests)
+
+    def _in_order(self, node: Node, lines: dict[int, Line], have: dict[str, str]) -> str:
+        """That a Period or a Range with two ends does not run backwards (R4 per-1, rng-2)."""
+        for first, last in ENDS:
+            leaf = node.members.get(last)
+            if first in have and isinstance(leaf, Leaf):
+                ordered = self.name("q", Binding("ordered", lines[leaf.lines[-1]]))
+                return f" and {ordered}({have[first]}, {have[last]})"
+        return ""
 
     def put_required(self, resource: str) -> None:
         """Code that holds the message when the rows of a required element wrote nothing."""
@@ -248,3 +272,8 @@ class Shaping(Writing):
             else:
                 key = self.bind(wanted)
                 self.code.put(f"if {key} not in e and {key} not in d: {reporter}()")
+        for first, second in TOGETHER.get(type_, ()):
+            mine = [line for line in self.element_lines(resource, everything=True) if line.spec.element == second]
+            if mine:
+                reporter = self.name("q", Binding("required", mine[0], value=second))
+                self.code.put(f"if {self.bind(first)} in e and {self.bind(second)} not in e: {reporter}()")

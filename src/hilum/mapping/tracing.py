@@ -41,7 +41,7 @@ _COMPONENTS: dict[tuple[str, str], dict[str, str]] = {
 _FORMS = {
     **dict.fromkeys(("XPN", "XCN", "CNN"), "HumanName"),
     **dict.fromkeys(("XAD", "SAD"), "Address"),
-    **dict.fromkeys(("CX", "EI", "XON_ID", "XCN_ID", "DLN", "identifier"), "Identifier"),
+    **dict.fromkeys(("CX", "EI", "XON_ID", "XCN_ID", "CWE_ID", "DLN", "identifier"), "Identifier"),
     **dict.fromkeys(("CWE", "CE", "CNE", "CF", "IS", "ID", "CodeableConcept"), "CodeableConcept"),
 }
 _SAME = {"CE": "CWE", "CNE": "CWE", "CF": "CWE"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hilum.mapping.elements import NESTED_REQUIRED, PRIMITIVES
+from hilum.mapping.elements import NESTED_ANY, NESTED_REQUIRED, PRIMITIVES
 from hilum.mapping.places import Step
 
 __all__ = ["Each", "Item", "Leaf", "Listing", "Node", "ShapeProblem", "grow", "prune", "top_name", "wrap_of"]
@@ -45,11 +45,15 @@ class Listing:
 
 @dataclass
 class Node:
-    """An object. `url` is that of an extension; `required` are the members without which it is not written."""
+    """An object. `url` is that of an extension.
+
+    It is not written without all of `required` (`value[x]` is any of that choice), nor without one of `wanted`.
+    """
 
     members: dict[str, Leaf | Node | Listing] = field(default_factory=dict)
     url: str = ""
     required: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
 
     def lines(self) -> list[int]:
         """The lines of all leaves below."""
@@ -95,6 +99,7 @@ def grow(node: Node, steps: tuple[Step, ...], line: int, path: str) -> None:
                 _member(node, name, Leaf).lines.append(line)
                 return
             node = _member(node, name, Node)
+            node.required = NESTED_REQUIRED.get(path, ())
             at += 1
             continue
         listing = _member(node, name, Listing)
@@ -104,8 +109,8 @@ def grow(node: Node, steps: tuple[Step, ...], line: int, path: str) -> None:
         key = f"{step.url} {step.item or ''}"
         item = listing.named.get(key)
         if item is None:
-            required = NESTED_REQUIRED.get(path, ())
-            item = Item(Node(url=step.url, required=required), zipped=(step.item or "").startswith("+"))
+            inner = Node(url=step.url, required=NESTED_REQUIRED.get(path, ()), wanted=NESTED_ANY.get(path, ()))
+            item = Item(inner, zipped=(step.item or "").startswith("+"))
             listing.named[key] = item
             listing.parts.append(item)
         if last:

@@ -104,7 +104,7 @@ class Writing(Reading):
         elif name == "targets":
             put(f"{var} = {self.name('u', Binding('targets', line))}(R, C, rid)")
         else:
-            put(f"clr += ({self.bind(self._cleared(line))},)")
+            put(f"clr += {self.bind(self._cleared(line))}")
         paths = [path for path in self._paths_of(line, None) if not path.segment or path.field]
         if paths:
             self.code.open(f"if {var}:" if name not in ("clear", "const") else "if True:")
@@ -156,17 +156,24 @@ class Writing(Reading):
             return
         if rule.missing.startswith("default:"):
             put(f"if {var} is None: {var} = {self.name('c', Binding('default', line))}")
+        elif rule.missing == "reject":
+            put(f"if not {var}: {self.name('q', Binding('rejecting', line))}({var})")
         else:
             put(f"if {var} is None: {self.name('q', Binding('missing', line))}()")
 
     def _put_deleted(self, line: Line, paths: list[Path]) -> None:
         self.code.open(f"elif {line.name} is DELETED:")
-        self.code.put(f"clr += ({self.bind(self._cleared(line))},)")
+        self.code.put(f"clr += {self.bind(self._cleared(line))}")
         self.put_marks(paths)
         self.code.close()
 
-    def _cleared(self, line: Line) -> str:
-        """What `""` takes away: the element, one slot of it, or (inside an object) the dotted part."""
+    def _cleared(self, line: Line) -> tuple[str, ...]:
+        """What `""` takes away: the element, one slot of it, (inside an object) the dotted part, or all of a choice."""
+        if line.rule.target.steps[0].name.endswith("[x]"):
+            return self.choices[line.spec.resource, line.spec.element.removesuffix("[x]")]
+        return (self._cleared_name(line),)
+
+    def _cleared_name(self, line: Line) -> str:
         target, rule = line.rule.target, line.rule
         top = top_name(target.steps)
         known = shape(target.type)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw, Struct
 
+from hilum.definitions import rivals
 from hilum.model import Draft
 
 __all__ = ["NOTHING", "Stated", "patch"]
@@ -62,6 +63,8 @@ def patch(stated: Stated, draft: Draft, at: int) -> Stated:
             work.set(name, raw)
     for name, raw in draft.defaults.items():
         work.default(name, raw)
+    for values, other in rivals(draft.type, work.elements):
+        work.decide(values, other)
     return work.result()
 
 
@@ -191,6 +194,16 @@ class _Patch:
             self.elements[name] = raw
             if name not in self.gone:
                 self.times[name] = DEFAULTED
+
+    def decide(self, values: Sequence[str], other: str) -> None:
+        """Of two that R4 allows no resource together the older goes; what one message says together stays."""
+        stated_at, other_at = (
+            max(self.times[key] for name in names for key in self._keys(name) if key in self.times)
+            for names in (values, (other,))
+        )
+        for name in () if stated_at == other_at else values if stated_at < other_at else (other,):
+            self.elements.pop(name, None)
+            self.slots.pop(name, None)
 
     def result(self) -> Stated:
         """The patch as a value, with times written only where they differ from the newest."""

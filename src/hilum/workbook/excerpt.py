@@ -23,7 +23,7 @@ Field = tuple[str, int]  # segment and number; 0 is every field of it
 _Element = tuple[str, str]  # type and top-level element
 
 # Transforms that look for the system of an authority: a message with one that nobody knows is held.
-_IDENTIFYING = frozenset({"CX", "EI", "DLN", "XON_ID", "XCN_ID", "HD", "EIP", "PL_ID", "ref"})
+_IDENTIFYING = frozenset({"CX", "EI", "DLN", "XON_ID", "XCN_ID", "CWE_ID", "HD", "EIP", "PL_ID", "ref"})
 
 
 def writers(both: Sequence[Rule], changed: Iterable[Rule]) -> frozenset[str]:

@@ -14,7 +14,7 @@ __all__ = ["target_findings"]
 
 # What transforms give, by the names of R4 datatypes; one that chooses for itself is not here.
 _GIVEN = """
-CX EI DLN XON_ID XCN_ID PL_ID HD EIP identifier: Identifier
+CX EI DLN XON_ID XCN_ID CWE_ID PL_ID HD EIP identifier: Identifier
 XPN XCN CNN: HumanName
 XAD SAD: Address
 XTN: ContactPoint

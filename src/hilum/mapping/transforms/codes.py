@@ -28,7 +28,10 @@ def unmapped(spec: Spec, env: Env, code: str) -> str:
 
 
 def _coding(system: str, code: str, display: str, version: str = "") -> bytes:
+    """Coding. What is no `code` of R4 (line breaks, several blanks in a row) is its words."""
     parts = []
+    if code and not code.isalnum() and code != " ".join(code.split()):
+        code, display = "", display or code
     if system:
         parts.append(b'"system":' + json_text(system))
     if version:
@@ -105,7 +108,8 @@ def codeable(spec: Spec, env: Env) -> Evaluator:
         if simple:
             other = other_text = other_system = ""
             system = system if "system" in names else ""
-        codings, stop = _mapped_codings(spec, env, code or display, other if same_table(system, other_system) else "")
+        beside = other if same_table(system, other_system) else ""
+        codings, stop = _mapped_codings(spec, env, code or display, beside, other or other_text)
         if stop:
             return NOTHING
         if codings or spec.unmapped not in ("exception", "reject"):
@@ -157,9 +161,12 @@ def same_table(system: str, other: str) -> bool:
     return not other or other == system or other.startswith("HL7")
 
 
-def _mapped_codings(spec: Spec, env: Env, code: str, other: str = "") -> tuple[list[bytes], bool]:
-    """(codings by the map, whether to write nothing at all); `other` is an alternate of the same table."""
-    if not spec.map or not (code or other):
+def _mapped_codings(spec: Spec, env: Env, code: str, other: str, alone: str) -> tuple[list[bytes], bool]:
+    """(codings by the map, whether to write nothing at all); `other` is an alternate of the same table.
+
+    `alone` is an alternate of any table, or its words: what the map does not have where the field says no other.
+    """
+    if not spec.map or not (code or alone):
         return [], False
     entry = env.mapped(spec.map, code) if code else None
     if entry is not None and not entry.target:
@@ -170,9 +177,7 @@ def _mapped_codings(spec: Spec, env: Env, code: str, other: str = "") -> tuple[l
         _add(found, _entry_coding(alternate))
     if found:
         return found, False
-    if not code:
-        return [], False
-    fixed = unmapped(spec, env, code)
+    fixed = unmapped(spec, env, code or alone)
     if spec.unmapped == "fixed:":
         return [], True
     if fixed:
@@ -195,7 +200,7 @@ def as_coding(spec: Spec, env: Env) -> Evaluator:
     def evaluate(raw: str, *_: str) -> bytes:
         parts = env.parts(raw, 6)
         code, display, system, other, other_system = (env.text(parts[at]) for at in (0, 1, 2, 3, 5))
-        codings, stop = _mapped_codings(spec, env, code, other if same_table(system, other_system) else "")
+        codings, stop = _mapped_codings(spec, env, code, other if same_table(system, other_system) else "", other)
         if codings or stop:
             return codings[0] if codings else NOTHING
         return local.coding(code, display, system, "")
@@ -214,10 +219,13 @@ def as_code(spec: Spec, env: Env) -> Evaluator:
         if known is not None and env.entries is None:
             return known
         code = env.first(raw)
-        if not code:
+        entry = env.mapped(spec.map, code) if code and not raw_code else None
+        other = ""
+        if entry is None and not raw_code:
+            other, entry = _alternate(spec, env, raw)
+        if not code and not other:
             return NOTHING
-        entry = None if raw_code else env.mapped(spec.map, code) or _alternate(spec, env, raw)
-        target = code if raw_code else entry.target if entry is not None else unmapped(spec, env, code)
+        target = code if raw_code else entry.target if entry is not None else unmapped(spec, env, code or other)
         found = json_text(target) if target else NOTHING
         if found and len(answers) < 4096:
             answers[raw] = found
@@ -226,13 +234,13 @@ def as_code(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-def _alternate(spec: Spec, env: Env, raw: str) -> MapEntry | None:
-    """The entry of the alternate code, for a code that the map does not have."""
+def _alternate(spec: Spec, env: Env, raw: str) -> tuple[str, MapEntry | None]:
+    """The alternate code, and its entry when it is of the same table: for a code that the map does not have."""
     if env.component not in raw:
-        return None
+        return "", None
     parts = env.parts(raw, 6)
     system, other, other_system = (env.text(parts[at]) for at in (2, 3, 5))
-    return env.mapped(spec.map, other) if other and same_table(system, other_system) else None
+    return other, env.mapped(spec.map, other) if other and same_table(system, other_system) else None
 
 
 _YES, _NO = frozenset({"Y", "1", "T", "YES", "TRUE"}), frozenset({"N", "0", "F", "NO", "FALSE"})

@@ -49,8 +49,8 @@ class Spec(Struct, frozen=True):
     map: str = ""
     unmapped: str = ""
     element: str = ""  # top-level element written
-    required: bool = False  # the element is required by R4, or the row is a key row
     resource: str = ""  # "Patient", "Practitioner:attending"
+    simple: bool = False  # R4 allows the quantity written no comparator
 
     def path_arguments(self) -> tuple[str, ...]:
         """Names of the arguments that are paths, in the order in which their texts are handed to the evaluator."""
@@ -63,11 +63,14 @@ class Spec(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """An item that came up while a row ran. `hold`: the message is held whatever else is written."""
+    """An item that came up while a row ran. `hold`: the message is held whatever else is written.
+
+    `failed`: the row could not write what it read, which is said as the reason where the element must be there.
+    """
 
     item: ExceptionItem
     hold: bool
-    required: bool
+    failed: bool
     element: str
     resource: str
 
@@ -164,7 +167,7 @@ class Env:
         """Note an item for the row's owner. `detail` tells groups apart; `warn`: the value is written all the same."""
         group = f"{code}|{self.sender}|{detail or spec.location}"
         item = ExceptionItem(code, message, spec.location, spec.owner, spec.row_id, group)
-        self.pending.append(Report(item, hold, spec.required and not warn, spec.element, spec.resource))
+        self.pending.append(Report(item, hold, not warn, spec.element, spec.resource))
 
     def constant(self, spec: Spec, name: str, default: str = "") -> str:
         """The text of a constant named argument."""

@@ -14,7 +14,7 @@ from hilum.mapping.identity import resource_id
 from hilum.mapping.lookup import local_uri
 from hilum.mapping.syntax import Word
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
-from hilum.mapping.transforms.times import moment, period_json
+from hilum.mapping.transforms.times import periods
 
 __all__ = ["Identity", "identity_of", "key_evaluator"]
 
@@ -204,7 +204,7 @@ def _cwe(spec: Spec, env: Env) -> Reader:
 
     def read(raw: str) -> Identity | None:
         code, text, system = (env.text(part) for part in env.parts(raw, 3)[:3])
-        if not code and not text:
+        if not code and (not text or spec.transform == "CWE_ID"):
             return None
         uri = env.codesystems.find(system)[0] if system else local_uri("code", env.facility)
         return Identity(code or text.casefold(), fixed or uri, display=text or code)
@@ -257,7 +257,7 @@ def identity_of(spec: Spec, env: Env, type_: str = "") -> Reader:
     return _READERS.get(type_ or spec.type, _text)(spec, env)
 
 
-@register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "HD")
+@register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "CWE_ID", "HD")
 def as_identifier(spec: Spec, env: Env) -> Evaluator:
     """Identifier {use, type, system, value, period}.
 
@@ -279,7 +279,7 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
     use = env.constant(spec, "use")
     fixed_type, untyped = env.constant(spec, "type"), env.constant(spec, "untyped")
     words = env.constant(spec, "type_text")
-    make = moment(env, spec, whole=False)
+    period_of = periods(env, spec)
     use_json = b'"use":%b,' % json_text(use) if use else b""
     types: dict[str, bytes] = {}
 
@@ -298,7 +298,7 @@ def _identifier(spec: Spec, env: Env, read: Reader) -> Evaluator:
         code = fixed_type or found.type or untyped
         type_ = type_json(code) if code else b""
         if found.start or found.end:
-            period = period_json(make(found.start) if found.start else "", make(found.end) if found.end else "")
+            period = period_of(found.start, found.end)
             tail = b',"period":' + period if period else b""
         else:
             tail = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hilum.mapping.lookup import local_uri
+from hilum.mapping.ordering import quantities_reversed
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
 
 __all__ = ["PLAIN_NUMBER", "decimal_text", "quantity_json", "structured"]
@@ -93,6 +94,8 @@ def structured(env: Env, raw: str, unit: bytes) -> Typed | None:
     if comparator or not low or not high:
         return None
     ends = quantity_json(low, unit), quantity_json(high, unit)
+    if separator == "-" and quantities_reversed(*ends):
+        return None
     if separator == "-":
         return "Range", b'{"low":%b,"high":%b}' % ends
     if separator in (":", "/"):
@@ -136,6 +139,9 @@ def as_quantity(spec: Spec, env: Env) -> Evaluator:
         text = env.first(raw)
         if not text:
             return NOTHING
+        if spec.simple and text[0] in "<>" and quantity_json(text, unit):
+            env.report(spec, "comparator-forbidden", "is more or less than a number, which R4 cannot say here")
+            return NOTHING
         return quantity_json(text, unit) or _not_numeric(spec, env)
 
     return evaluate
@@ -149,10 +155,10 @@ def as_structured(spec: Spec, env: Env) -> Evaluator:
 
     def evaluate(raw: str, *extra: str) -> Typed:
         found = structured(env, raw, units.get(extra[-1]) if has_unit else b"")
-        return found or (
-            "String",
-            json_text(" ".join(text for text in map(env.text, raw.split(env.component)) if text)),
-        )
+        if found is None:
+            text = " ".join(text for text in map(env.text, raw.split(env.component)) if text)
+            return "String", json_text(text) if text else NOTHING
+        return found
 
     return evaluate
 
@@ -219,7 +225,7 @@ def as_reference_range(spec: Spec, env: Env) -> Evaluator:
         both, bound = _RANGE.fullmatch(text), _BOUND.fullmatch(text)
         if both:
             ends = quantity_json(decimal_text(both[1]), unit), quantity_json(decimal_text(both[2]), unit)
-            return b'{"low":%b,"high":%b,%b}' % (*ends, words)
+            return b"{%b}" % words if quantities_reversed(*ends) else b'{"low":%b,"high":%b,%b}' % (*ends, words)
         if bound:
             name = b"high" if bound[1].startswith("<") else b"low"
             return b'{"%b":%b,%b}' % (name, quantity_json(decimal_text(bound[2]), unit), words)

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 from hilum.mapping.transforms.identifiers import location_display, person_display, shifted
-from hilum.mapping.transforms.times import moment, period_json
+from hilum.mapping.transforms.times import periods
 
 __all__: list[str] = []
 
@@ -30,6 +30,7 @@ def _use(spec: Spec, env: Env, kind: str) -> Callable[[str], str]:
     """From the code in the field to a FHIR `use`; "" for none."""
     default = env.constant(spec, "use")
     known, allowed = _USES[kind], _FHIR_USES[kind]
+    of_organization = spec.resource.startswith("Organization") and spec.element in ("address", "telecom")
 
     answers: dict[str, str] = {}
 
@@ -40,6 +41,8 @@ def _use(spec: Spec, env: Env, kind: str) -> Callable[[str], str]:
         if found is None or env.entries is not None:
             before = len(env.pending)
             found = look_up(code)
+            if found == "home" and of_organization:  # R4 org-2, org-3
+                found = default
             if len(env.pending) == before and len(answers) < 1000:
                 answers[code] = found
         return found
@@ -62,12 +65,13 @@ def _use(spec: Spec, env: Env, kind: str) -> Callable[[str], str]:
 
 
 Members = dict[str, object]
+Period = Callable[[str, str], bytes]  # from the DTM texts of its ends
 _encode = json_text  # encodes any value
 
 
-def _period(make: Callable[[str], str], start: str, end: str) -> Members:
+def _period(make: Period, start: str, end: str) -> Members:
     """The member `period` when one of the two texts is a time."""
-    found = period_json(make(start) if start else "", make(end) if end else "")
+    found = make(start, end)
     return {"period": Raw(found)} if found else {}
 
 
@@ -86,7 +90,7 @@ def _surnames(env: Env, raw: str) -> Members:
     return {"_family": {"extension": found}} if found else {}
 
 
-def _validity(env: Env, make: Callable[[str], str], parts: list[str], range_at: int, period_at: int) -> Members:
+def _validity(env: Env, make: Period, parts: list[str], range_at: int, period_at: int) -> Members:
     """The period of a name or address: effective and expiration date, else the validity range (a DR, deprecated)."""
     found = [*parts[period_at : period_at + 2], "", ""]
     if not found[0] and not found[1] and range_at < len(parts):
@@ -94,9 +98,7 @@ def _validity(env: Env, make: Callable[[str], str], parts: list[str], range_at: 
     return _period(make, found[0], found[1]) if found[0] or found[1] else {}
 
 
-def _further_name(
-    env: Env, make: Callable[[str], str], *, person: bool
-) -> Callable[[Members, list[str]], bytes | list[bytes]]:
+def _further_name(env: Env, make: Period, *, person: bool) -> Callable[[Members, list[str]], bytes | list[bytes]]:
     """What v2.3 and later added to names: order, validity, professional suffix, the name one is called by (XPN.15)."""
     # Where the validity range (a DR), the assembly order, the period's start and the professional suffix stand.
     range_at, order_at, period_at, suffix_at = (16, 17, 18, 20) if person else (9, 10, 11, 13)
@@ -125,7 +127,7 @@ def as_human_name(spec: Spec, env: Env) -> Evaluator:
     start = 1 if person else 0
     short = spec.type == "CNN"
     use = _use(spec, env, "XPN")
-    make = moment(env, spec, whole=False)
+    make = periods(env, spec)
     first, component, subcomponent = env.first, env.component, env.subcomponent
     later = 16 if person else 9
     further = _further_name(env, make, person=person)
@@ -170,7 +172,7 @@ def as_address(spec: Spec, env: Env) -> Evaluator:
     Lines are the street (XAD.1), other designation (.2) and addressee (.19).
     """
     use = _use(spec, env, "XAD")
-    make = moment(env, spec, whole=False)
+    make = periods(env, spec)
     text, component = env.text, env.component
 
     def evaluate(raw: str, *_: str) -> bytes:
@@ -266,7 +268,7 @@ def as_contact_point(spec: Spec, env: Env) -> Evaluator:
     """ContactPoint {system, value, use, rank, period}; a list of two where one XTN holds a number and an e-mail."""
     use = _use(spec, env, "XTN")
 
-    make = moment(env, spec, whole=False)
+    make = periods(env, spec)
 
     def one(system: str, value: str, kind: str, rest: Members | None = None) -> bytes:
         members: Members = {"system": system, "value": value}
@@ -314,7 +316,7 @@ def words_of(spec: Spec, env: Env) -> Callable[[str], str]:
     if spec.type == "XON":
         return env.first
     if spec.type == "HD":
-        return lambda raw: env.first(raw) or env.text(env.parts(raw, 2)[1])
+        return lambda raw: env.first(raw) or env.text(env.parts(raw, 2)[1]) or env.text(env.parts(raw, 1)[0])
     if spec.type in ("XCN", "CNN"):
 
         def person(raw: str) -> str:

@@ -11,7 +11,7 @@ from hilum.mapping.transforms.codes import codeable
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
 from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, quantity_json, structured
 from hilum.mapping.transforms.people import words_of
-from hilum.mapping.transforms.times import as_datetime, as_time, moment, period_json
+from hilum.mapping.transforms.times import as_datetime, as_time, moment, periods
 
 __all__ = ["encoded_text"]
 
@@ -77,8 +77,8 @@ def as_note(spec: Spec, env: Env) -> Evaluator:
             return NOTHING
         parts = []
         for name, value in zip(names, extra, strict=True):
-            if name == "author" and value:
-                parts.append(b'"authorString":' + json_text(env.first(value)))
+            if name == "author" and (author := env.first(value)):
+                parts.append(b'"authorString":' + json_text(author))
             if name == "time" and value:
                 when = make(value)
                 parts += [b'"time":' + json_text(when)] if when else []
@@ -187,7 +187,7 @@ def as_attachment(spec: Spec, env: Env) -> Evaluator:
 @register("timing", "TQ", "RI")
 def as_timing(spec: Spec, env: Env) -> Evaluator:
     """Timing {repeat.boundsPeriod, code.text} of a TQ or an RI."""
-    make = moment(env, spec, whole=False)
+    period = periods(env, spec)
     interval = spec.type == "RI"
 
     def evaluate(raw: str, *_: str) -> bytes:
@@ -195,7 +195,7 @@ def as_timing(spec: Spec, env: Env) -> Evaluator:
         words = (parts[0], parts[1]) if interval else tuple((*parts[1].split(env.subcomponent), "")[:2])
         text = " ".join(word for word in (env.text(words[0]), env.text(words[1])) if word)
         start, end = ("", "") if interval else (parts[3], parts[4])
-        bounds = period_json(make(start) if start else "", make(end) if end else "")
+        bounds = period(start, end)
         pairs = [b'"repeat":{"boundsPeriod":%b}' % bounds] if bounds else []
         if text:
             pairs.append(b'"code":{"text":%b}' % json_text(text))

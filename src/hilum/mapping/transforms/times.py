@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from hilum.mapping.ordering import REVERSED, times_reversed
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_text, register
 
 __all__ = ["Clock", "zone_of"]
@@ -279,17 +280,29 @@ def as_time(spec: Spec, env: Env) -> Evaluator:
 @register("period", "DR")
 def as_period(spec: Spec, env: Env) -> Evaluator:
     """Period from a DR (components 1 and 2), or from a start and `end=`."""
-    make = moment(env, spec, whole=False)
+    period = periods(env, spec)
     has_end = "end" in spec.path_arguments()
 
     def evaluate(raw: str, *extra: str) -> bytes:
         start, end = (raw, extra[-1]) if has_end else env.parts(raw, 2)[:2]
-        return period_json(make(start) if start and start != '""' else "", make(end) if end and end != '""' else "")
+        return period("" if start == '""' else start, "" if end == '""' else end)
 
     return evaluate
 
 
-def period_json(start: str, end: str) -> bytes:
-    """A Period of the ends that are there; NOTHING when none is."""
-    ends = [b'"%b":%b' % (name, json_text(text)) for name, text in ((b"start", start), (b"end", end)) if text]
-    return b"{%b}" % b",".join(ends) if ends else NOTHING
+_ENDS = (b"start", b"end")
+
+
+def periods(env: Env, spec: Spec) -> Callable[[str, str], bytes]:
+    """From the DTM texts of two ends to a Period; NOTHING when neither is a time, or they are reversed (reported)."""
+    make = moment(env, spec, whole=False)
+
+    def period(start: str, end: str) -> bytes:
+        times = make(start) if start else "", make(end) if end else ""
+        if all(times) and times_reversed(*times):
+            env.report(spec, "ends-reversed", REVERSED)
+            return NOTHING
+        ends = [b'"%b":%b' % (name, json_text(text)) for name, text in zip(_ENDS, times, strict=True) if text]
+        return b"{%b}" % b",".join(ends) if ends else NOTHING
+
+    return period
