@@ -199,8 +199,11 @@ NESTED_REQUIRED: dict[str, tuple[str, ...]] = {
     "Specimen.note": ("text",),
 }
 
-# Of an item that R4 wants to say one of these at least (pat-1).
-NESTED_ANY: dict[str, tuple[str, ...]] = {"Patient.contact": ("name", "telecom", "address", "organization")}
+# Of an item that R4 wants to say one of these at least (app-1, pat-1).
+NESTED_ANY: dict[str, tuple[str, ...]] = {
+    "Appointment.participant": ("type", "actor"),
+    "Patient.contact": ("name", "telecom", "address", "organization"),
+}
 
 # Of elements that R4 wants both of or neither (app-3): where the first is, the second must be.
 TOGETHER: dict[str, tuple[tuple[str, str], ...]] = {"Appointment": (("start", "end"), ("end", "start"))}

@@ -26,8 +26,8 @@ def same_code(value: Any, constant: Any) -> bool:
     if isinstance(constant, Mapping) and isinstance(value, Mapping):
         wanted = constant.get("coding") or ([constant] if "code" in constant else [])
         given = value.get("coding") or ([value] if "code" in value else [])
-        if wanted:
-            pairs = {(one.get("system"), one.get("code")) for one in given if isinstance(one, Mapping)}
+        if wanted and isinstance(given, list):
+            pairs = [(one.get("system"), one.get("code")) for one in given if isinstance(one, Mapping)]
             return all((one.get("system"), one.get("code")) in pairs for one in wanted)
     return bool(value == constant)
 

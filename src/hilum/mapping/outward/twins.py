@@ -14,7 +14,11 @@ __all__ = ["has_twin", "leave_to_twin"]
 def has_twin(item: View, others: Iterable[Resource]) -> bool:
     """Whether one of the resources bears the name of the item: the same family and given names."""
     wanted = _named(_inside(item).get("name"))
-    return any(wanted) and any(_named(name) == wanted for one in others for name in one.body.get("name", []))
+    return any(wanted) and any(_named(name) == wanted for one in others for name in _listed(one.body.get("name")))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def leave_to_twin(item: View) -> None:
@@ -34,4 +38,4 @@ def _inside(item: View) -> Mapping[str, Any]:
 def _named(name: Any) -> tuple[str, ...]:
     if not isinstance(name, Mapping):
         return ()
-    return (str(name.get("family", "")), *map(str, name.get("given", [])))
+    return (str(name.get("family", "")), *map(str, _listed(name.get("given"))))
