@@ -148,6 +148,25 @@ def test_a_value_of_another_type_than_r4_says_is_not_written() -> None:
     assert {"Patient[active] element-invalid", "Patient[name] field-unmapped"} <= said(mapped)
 
 
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("birthDate", "1979-02", "03.02.1979"),
+        ("gender", "other", "not  known"),
+        ("implicitRules", "urn:x:1", "two words"),
+        ("deceased.ofType(dateTime)", "2026-01-01T10:00:00+01:00", "2026-01-01T10:00:00"),
+        ("multipleBirth.ofType(integer)", 2, 2.5),
+    ],
+)
+def test_a_text_that_its_type_does_not_allow_is_not_written(path: str, good: object, bad: object) -> None:
+    name = path.replace(".ofType(dateTime)", "DateTime").replace(".ofType(integer)", "Integer")
+    compiled = plan(row("it", path, f"Patient.{name}"))
+    assert made(run(compiled, {**PATIENT, name: good})) == {name: good}
+    mapped = run(compiled, {**PATIENT, name: bad})
+    assert made(mapped) == {}
+    assert f"Patient[{path}] element-invalid" in said(mapped)
+
+
 def test_conditions_and_policies_work_on_paths() -> None:
     compiled = plan(
         row("on", "active", "Patient.active", when='count(name) > 1 and gender = "m" and valued(name.family)'),

@@ -11,8 +11,27 @@ from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, json_t
 __all__: list[str] = []
 
 # https://hl7.org/fhir/R4/datatypes.html#primitive: those whose JSON is no text
-_NUMBERS = frozenset({"integer", "decimal", "positiveInt", "unsignedInt"})
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_NUMBERS = {
+    "decimal": r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?",
+    "integer": r"-?(0|[1-9][0-9]*)",
+    "positiveInt": r"[1-9][0-9]*",
+    "unsignedInt": r"0|[1-9][0-9]*",
+}
+# The same page: those whose texts have a form of their own.
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+_MOMENT = rf"{_DATE}T{_TIME}(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+_SHORT = rf"[0-9]{{4}}(-(0[1-9]|1[0-2]))?|{_DATE}"
+_TEXTS = {
+    "code": r"\S+(\s\S+)*",
+    "date": _SHORT,
+    "dateTime": rf"{_SHORT}|{_MOMENT}",
+    "id": r"[A-Za-z0-9.-]{1,64}",
+    "instant": _MOMENT,
+    "time": _TIME,
+    **dict.fromkeys(("uri", "url", "canonical", "oid", "uuid"), r"\S+"),
+}
+_FORMS = {name: re.compile(form, re.ASCII).fullmatch for name, form in (_NUMBERS | _TEXTS).items()}
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -34,9 +53,10 @@ def as_it_is(spec: Spec, env: Env) -> Evaluator:
 def _primitive(type_: str, text: str) -> bytes:
     if type_ == "boolean":
         return text.encode() if text in ("true", "false") else NOTHING
-    if type_ in _NUMBERS:
-        return text.encode() if _NUMBER.fullmatch(text) else NOTHING
-    return json_text(text)
+    form = _FORMS.get(type_)
+    if form is not None and not form(text):
+        return NOTHING
+    return text.encode() if type_ in _NUMBERS else json_text(text)
 
 
 def _members(text: str) -> bytes:
