@@ -101,6 +101,8 @@ def test_a_namespace_of_one_sender_is_not_that_of_another() -> None:
         ("XCN", "XCN_ID", "D7^Smith^Jane^^^^^^HOSP", {"system": SYSTEM, "value": "D7"}),
         ("XON", "XON_ID", "Clinic^^^^^HOSP^^^^C9", {"system": SYSTEM, "value": "C9"}),
         ("XON", "XON_ID", "Clinic^^77^^^HOSP", {"system": SYSTEM, "value": "77"}),
+        ("PLN", "PLN", "P7^HOSP^IL^20300101", {"system": SYSTEM, "value": "P7"}),
+        ("CWE", "CWE_ID", "P7^Lab^LN", {"system": "http://loinc.org", "value": "P7"}),
         ("DLN", "DLN", "S99^WA^2030", {"system": "urn:oid:2.16.840.1.113883.4.3.53", "value": "S99"}),
         ("ST", 'identifier(system=""urn:x"")', "a\\T\\b", {"system": "urn:x", "value": "a&b"}),
     ],
@@ -108,6 +110,43 @@ def test_a_namespace_of_one_sender_is_not_that_of_another() -> None:
 def test_the_other_identifiers(type_: str, transform: str, raw: str, expected: dict[str, str]) -> None:
     (found,) = value(type_, "Patient.identifier[+]", transform, raw)
     assert {key: found[key] for key in ("system", "value")} == expected
+
+
+def test_a_code_without_itself_makes_no_identifier() -> None:
+    assert value("CWE", "Patient.identifier[+]", "CWE_ID", "^Lab^LN") is None
+
+
+def test_a_logical_reference_is_an_identifier_of_something_that_is_not_here() -> None:
+    found = value("CX", "Patient.managingOrganization", "logical", "C9^^^HOSP^XX")
+    assert found["identifier"]["system"] == SYSTEM
+    assert found["identifier"]["value"] == "C9"
+    assert value("CX", "Patient.managingOrganization", "logical", "^^^HOSP") is None
+
+
+@pytest.mark.parametrize(
+    ("type_", "raw", "range_", "ratio"),
+    [
+        ("SN", "^5^-^9", (5, 9), None),
+        ("SN", "^1^:^128", None, (1, 128)),
+        ("NR", "5^9", (5, 9), None),
+        ("ST", "5 - 9", (5, 9), None),
+        ("ST", "1/128", None, (1, 128)),
+        ("SN", "^9^-^5", None, None),
+        ("ST", "a few", None, None),
+    ],
+)
+def test_ranges_and_ratios(type_: str, raw: str, range_: tuple[int, int] | None, ratio: tuple[int, int] | None) -> None:
+    made = raw_element(type_, "Observation.valueRange", "Range", raw)
+    assert made == (b'{"low":{"value":%d},"high":{"value":%d}}' % range_ if range_ else b"")
+    made = raw_element(type_, "Observation.valueRatio", "Ratio", raw)
+    assert made == (b'{"numerator":{"value":%d},"denominator":{"value":%d}}' % ratio if ratio else b"")
+
+
+def test_a_repeat_pattern_is_a_timing_with_its_period() -> None:
+    found = json.loads(raw_element("RPT", "Observation.effectiveTiming", "timing", "BID&twice a day&L^^^^12^h"))
+    assert found["repeat"] == {"period": 12, "periodUnit": "h"}
+    assert found["code"]["text"] == "twice a day"
+    assert b"repeat" not in raw_element("RPT", "Observation.effectiveTiming", "timing", "BID^^^^12^fortnights")
 
 
 def test_a_name_without_an_identifier_makes_no_identifier() -> None:

@@ -14,7 +14,7 @@ __all__ = ["target_findings"]
 
 # What transforms give, by the names of R4 datatypes; one that chooses for itself is not here.
 _GIVEN = """
-CX EI DLN XON_ID XCN_ID CWE_ID PL_ID HD EIP identifier: Identifier
+CX EI DLN PLN XON_ID XCN_ID CWE_ID PL_ID HD EIP identifier: Identifier
 XPN XCN CNN: HumanName
 XAD SAD: Address
 XTN: ContactPoint
@@ -27,17 +27,19 @@ integer: integer positiveInt unsignedInt decimal
 minutes: integer positiveInt unsignedInt
 decimal: decimal
 quantity: Quantity SimpleQuantity Duration Age Count Distance
-range: BackboneElement Range
+range: BackboneElement
+Range: Range
+Ratio: Ratio
 date: date dateTime
 datetime: dateTime date
 instant received: instant dateTime
 time: time
 period DR: Period
 attachment ED RP: Attachment
-timing TQ RI: Timing
+timing TQ RI RPT: Timing
 MO CP: Money
 uri url oid: uri url canonical oid
-ref display location targets: Reference
+ref display location logical targets: Reference
 """
 _GIVES = {
     name: frozenset(made.split())

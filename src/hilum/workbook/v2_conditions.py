@@ -59,6 +59,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 class _Reader:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self._tokens, self._at = tokens, 0
+        self._field = ""  # the one that was asked of last
 
     def rest(self) -> str:
         """What is left."""
@@ -101,8 +102,11 @@ class _Reader:
                 raise Untranslatable("a parenthesis is not closed")
             return f"({inner})"
         if self._take("NOT"):
+            if self._peek()[0] == "text" and self._field:  # `IAM-15 VALUED AND NOT "SEL"`
+                return f"{self._field} != {self._value()}"
             return f"not ({self._one()})"
         fields = [self._need("field")]
+        self._field = fields[0]
         joiner = ""
         while self._peek()[1] in ("AND", "OR") and self._peek(1)[0] == "field" and self._is_list():
             joiner = self._peek()[1].lower()

@@ -235,6 +235,17 @@ def _text(spec: Spec, env: Env) -> Reader:
     return read
 
 
+def _pln(spec: Spec, env: Env) -> Reader:
+    """PLN: number^type^state^expiration; the type (a licence of a state, a DEA number) is the authority."""
+    fixed = _constant_system(spec, env)
+
+    def read(raw: str) -> Identity | None:
+        value, type_, _, end = (env.first(part) for part in env.parts(raw, 4)[:4])
+        return Identity(value, fixed or env.system(spec, type_), type_, end=end) if value else None
+
+    return read
+
+
 _READERS: dict[str, Callable[[Spec, Env], Reader]] = {
     "CX": _cx,
     "EI": _ei,
@@ -249,6 +260,7 @@ _READERS: dict[str, Callable[[Spec, Env], Reader]] = {
     "CNE": _cwe,
     "CF": _cwe,
     "DLN": _dln,
+    "PLN": _pln,
 }
 
 
@@ -257,7 +269,7 @@ def identity_of(spec: Spec, env: Env, type_: str = "") -> Reader:
     return _READERS.get(type_ or spec.type, _text)(spec, env)
 
 
-@register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "CWE_ID", "HD")
+@register("CX", "EI", "EIP", "DLN", "XON_ID", "XCN_ID", "PL_ID", "CWE_ID", "PLN", "HD")
 def as_identifier(spec: Spec, env: Env) -> Evaluator:
     """Identifier {use, type, system, value, period}.
 
@@ -266,6 +278,18 @@ def as_identifier(spec: Spec, env: Env) -> Evaluator:
     named = spec.transform.removesuffix("_ID")
     read = identity_of(spec, env, spec.type if spec.type in _READERS else named)
     return _identifier(spec, env, read)
+
+
+@register("logical")
+def as_logical_reference(spec: Spec, env: Env) -> Evaluator:
+    """Reference with nothing but an identifier: of something that is not here (R4 references.html#logical)."""
+    make = _identifier(spec, env, identity_of(spec, env))
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        found = make(raw)
+        return b'{"identifier":%b}' % found if found else NOTHING
+
+    return evaluate
 
 
 @register("identifier")

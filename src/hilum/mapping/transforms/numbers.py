@@ -163,6 +163,42 @@ def as_structured(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
+_SPAN = re.compile(r"([-+]?[0-9.]+)\s*(-|:|/)\s*([-+]?[0-9.]+)", re.ASCII).fullmatch
+
+
+def _structured_as(wanted: str, spec: Spec, env: Env) -> Evaluator:
+    """A Range or a Ratio: of an SN, an NR (HL7 v2.9, 2A.2.50) or a text such as `1-5` and `1:128`."""
+    units = _Units(spec, env)
+    has_unit = "unit" in spec.path_arguments()
+    sign = "-" if wanted == "Range" else ":"
+
+    def evaluate(raw: str, *extra: str) -> bytes:
+        if spec.type == "NR" and wanted == "Range":
+            low, high = env.parts(raw, 2)[:2]
+            raw = env.component.join(("", low, sign, high))
+        elif env.component not in raw:
+            match = _SPAN(env.text(raw))
+            raw = env.component.join(("", *match.groups())) if match else raw
+        found = structured(env, raw, units.get(extra[-1]) if has_unit else b"")
+        if found is not None and found[0] == wanted:
+            return found[1]
+        return _not_numeric(spec, env) if env.text(raw) else NOTHING
+
+    return evaluate
+
+
+@register("Range")
+def as_range(spec: Spec, env: Env) -> Evaluator:
+    """Range {low, high}."""
+    return _structured_as("Range", spec, env)
+
+
+@register("Ratio")
+def as_ratio(spec: Spec, env: Env) -> Evaluator:
+    """Ratio {numerator, denominator}."""
+    return _structured_as("Ratio", spec, env)
+
+
 @register("decimal", "NM")
 def as_decimal(spec: Spec, env: Env) -> Evaluator:
     """A number, digits as written."""

@@ -6,10 +6,12 @@ import base64
 import binascii
 import re
 
+from msgspec import structs
+
 from hilum.mapping.lookup import universal_uri
 from hilum.mapping.transforms.codes import codeable
 from hilum.mapping.transforms.frame import NOTHING, Env, Evaluator, Spec, Typed, json_text, register
-from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, quantity_json, structured
+from hilum.mapping.transforms.numbers import PLAIN_NUMBER, as_quantity, decimal_text, quantity_json, structured
 from hilum.mapping.transforms.people import words_of
 from hilum.mapping.transforms.times import as_datetime, as_time, moment, periods
 
@@ -184,9 +186,32 @@ def as_attachment(spec: Spec, env: Env) -> Evaluator:
     return evaluate
 
 
-@register("timing", "TQ", "RI")
+_PERIODS = frozenset({"s", "min", "h", "d", "wk", "mo", "a"})  # R4 units-of-time
+
+
+def _pattern(spec: Spec, env: Env) -> Evaluator:
+    """Timing {repeat.period, repeat.periodUnit, code} of an RPT (HL7 v2.9, 2A.2.66)."""
+    code = codeable(structs.replace(spec, type="CWE"), env)
+
+    def evaluate(raw: str, *_: str) -> bytes:
+        parts = env.parts(raw, 6)
+        number, unit = decimal_text(env.text(parts[4])), env.text(parts[5]).lower()
+        said = code(parts[0].replace(env.subcomponent, env.component)) if parts[0] else b""
+        pairs = []
+        if number and unit in _PERIODS and not number.startswith("-"):
+            pairs.append(b'"repeat":{"period":%b,"periodUnit":"%b"}' % (number.encode(), unit.encode()))
+        if said:
+            pairs.append(b'"code":' + said)
+        return b"{%b}" % b",".join(pairs) if pairs else NOTHING
+
+    return evaluate
+
+
+@register("timing", "TQ", "RI", "RPT")
 def as_timing(spec: Spec, env: Env) -> Evaluator:
-    """Timing {repeat.boundsPeriod, code.text} of a TQ or an RI."""
+    """Timing {repeat.boundsPeriod, code.text} of a TQ or an RI, that of an RPT with its period."""
+    if spec.type == "RPT":
+        return _pattern(spec, env)
     period = periods(env, spec)
     interval = spec.type == "RI"
 
