@@ -51,6 +51,8 @@ def test_the_key_can_be_a_path_and_have_an_authority() -> None:
     [
         (b"{", "record-json"),
         (b"[1]", "record-json"),
+        (b'{"resourceType":"Patient","id":"1","id":"2"}', "record-json"),
+        (b'{"resourceType":"Patient","id":"1","name":[{"family":"A","text":"\\":","family" : "B"}]}', "record-json"),
         (b'{"resourceType":"Patient","x":"\xff"}', "record-json"),
         (b'{"resourceType":"Patient","id":"1","x":' + b"[" * 200 + b"]" * 200 + b"}", "record-json"),
         (b'{"resourceType":"Patient","id":"1","x":' + b"[" * 90_000 + b"]" * 90_000 + b"}", "record-json"),

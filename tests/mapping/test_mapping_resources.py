@@ -14,7 +14,7 @@ from hilum import mapping
 from hilum.errors import ConfigError
 from hilum.fhirpath import decode
 from hilum.formats import records
-from hilum.mapping.resource_tree import ResourceTree
+from hilum.mapping.resource_tree import ResourceTree, text_of
 
 HEAD = "row_id,applies,anchor,source,type,when,target,transform,map,missing,unmapped,repeats,owner"
 CONTEXT = mapping.Context("portal", "PORTAL|", 1_700_000_000_000_000)
@@ -286,3 +286,8 @@ def test_whatever_a_resource_holds_it_is_accounted_for(extra: dict[str, Any]) ->
     for body in mapping.render(mapped):
         json.loads(body)
     assert mapped.accounting.valued >= 2
+
+
+@pytest.mark.parametrize(("number", "text"), [("1e3", "1e3"), ("1.0E-7", "1.0e-7"), ("0.10", "0.10"), ("12", "12")])
+def test_a_number_becomes_the_text_that_fhir_writes(number: str, text: str) -> None:
+    assert text_of(decode(number)) == text

@@ -118,5 +118,5 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
-        return str(value)
+        return str(value).replace("E+", "e").replace("E", "e")  # 1e3, which Decimal writes as 1E+3
     return _encode(value).decode()

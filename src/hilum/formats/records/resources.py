@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -23,6 +25,7 @@ _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 # Elements that name the patient of a resource, most telling first (https://hl7.org/fhir/R4/compartmentdefinition-patient.html).
 _PATIENT = ("subject", "patient", "beneficiary", "individual", "for", "person", "actor")
 _REFERENCE = re.compile(r"(?:.*/)?(Patient/[A-Za-z0-9.-]{1,64})(?:/_history/.*)?", re.DOTALL)
+_NAME = re.compile(rb'"\s*:')
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
 
 Resolve = Callable[[str], Mapping[str, Any] | None]
@@ -65,10 +68,37 @@ def read_resource(raw: bytes) -> dict[str, Any]:
         raise FormatError(f"it is nested deeper than {DEEPEST} levels", code="record-json")
     if b"\\" in raw and _CONTROL.search(raw):
         raise FormatError("a text in it holds a control character, as no text of FHIR may", code="record-json")
+    twice = _named_twice(raw, found)
+    if twice:
+        raise FormatError(f"`{twice}` stands twice in one object: which of the two is meant?", code="record-json")
     type_ = found.get("resourceType")
     if not isinstance(type_, str) or not _TYPE.fullmatch(type_):
         raise FormatError("`resourceType` does not name a type of resource", code="record-type")
     return found
+
+
+def _named_twice(raw: bytes, found: dict[str, Any]) -> str:
+    """A name that an object of the text has twice, of which a reader takes one in silence; "" for none.
+
+    Read again, slowly, only where the text has more names than what came of it: a text may look like one.
+    """
+    names, waiting = 0, [found]
+    while waiting:
+        one = waiting.pop()
+        names += len(one)
+        for value in one.values():
+            inner = value if isinstance(value, list) else (value,)
+            waiting += [item for item in inner if isinstance(item, dict)]
+    if len(_NAME.findall(raw)) == names:
+        return ""
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        counted = Counter(name for name, _ in pairs)
+        twice.extend(name for name, times in counted.items() if times > 1)
+
+    json.loads(raw, object_pairs_hook=look)
+    return next((name for name in twice if name.isidentifier()), "?" if twice else "")
 
 
 def _depth(value: Any) -> int:
