@@ -1,14 +1,16 @@
-"""What a running hilum does now and then: index, seal old messages, retire what was kept long enough, hear silence."""
+"""What a running hilum does now and then: index, seal old messages, retire what was kept long enough, tell people."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import suppress
 
 import structlog
 
 from hilum.app.opening import Opened
+from hilum.app.refused_files import tell_of_refused_files
 from hilum.app.rules import source_configs
 from hilum.config import Tree, retention_days
 from hilum.engine import LOOK_BACK_HOURS, Feed, feeds, heard_again, silence_items
@@ -19,7 +21,7 @@ __all__ = ["DAY", "feeds_of", "housekeeping", "keep_indexed", "retire", "seal", 
 
 DAY = 86_400_000_000  # microseconds
 SEAL_AFTER_DAYS = 30
-EVERY = 3600.0  # seconds
+EVERY = 60.0  # seconds
 INDEX_EVERY = 5.0
 INDEX_PAUSE = 0.02  # between two batches
 
@@ -27,17 +29,26 @@ log = structlog.get_logger(__name__)
 
 
 async def housekeeping(opened: Opened) -> None:
-    """Every hour, until cancelled. Trouble is logged, and tried again an hour later: nothing depends on it."""
-    while True:
+    """Until cancelled: files refused are told of every minute, the rest is done every hour.
+
+    Trouble is logged, and tried again when it is due again: nothing depends on it.
+    """
+    for minute in itertools.count():
         try:
-            sealed = await seal(opened, SEAL_AFTER_DAYS)
-            retired = await retire(opened, "engine")
-            if sealed or retired:
-                log.info("kept house", sealed=sealed, retired=retired)
-            await tell_of_silence(opened, time.time_ns() // 1000)
+            await tell_of_refused_files(opened)
+            if minute % 60 == 0:
+                await _hourly(opened)
         except HilumError as error:
             log.warning("house could not be kept", code=error.code)
         await asyncio.sleep(EVERY)
+
+
+async def _hourly(opened: Opened) -> None:
+    sealed = await seal(opened, SEAL_AFTER_DAYS)
+    retired = await retire(opened, "engine")
+    if sealed or retired:
+        log.info("kept house", sealed=sealed, retired=retired)
+    await tell_of_silence(opened, time.time_ns() // 1000)
 
 
 async def keep_indexed(opened: Opened) -> None:
