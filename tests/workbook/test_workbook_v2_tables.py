@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from hilum.workbook import read_v2_tables
 from hilum.workbook.v2_conditions import Untranslatable, translate_condition
 from shared_data import SHARED, needs_shared
 
-HEAD = "HL7 v2,,,,,,Condition,,,HL7 FHIR,,,,,,,,,Comments\nSort,Identifier,Name,Type,,,ANTLR,,Narrative,Attribute\n"
+HEAD = (
+    "HL7 v2,,,,,,Condition,,,HL7 FHIR,,,,,,,,,Comments\n"
+    "Sort,Identifier,Name,Type,,,ANTLR,,Narrative,Attribute,,Data Type\n"
+)
+CODES = (
+    "HL7 v2,,,Condition (IF TRUE),,,HL7 FHIR,,,\n"
+    "Code,Text,Code System,Computable ANTLR,Computable FHIRPath,Narrative,Code,,Display,Code System\n"
+)
 NAME = "HL7 Segment - FHIR R4_ PID[Patient] - PID.csv"
 
 
@@ -63,7 +71,7 @@ def test_a_condition_is_translated_or_said_to_be_untranslatable(text: str) -> No
 
 
 def test_lines_become_rows_that_compile_with_their_origin() -> None:
-    sex = "Code,Text\nCode,Text\nF,Female,HL70001,,,,female,,Female,http://hl7.org/fhir/administrative-gender\n"
+    sex = f"{CODES}F,Female,HL70001,,,,female,,Female,http://hl7.org/fhir/administrative-gender\n"
     text = HEAD + "".join(
         [
             line("PID-5", "XPN", "name[1]", "HumanName"),
@@ -219,6 +227,33 @@ def test_no_text_of_a_file_breaks_the_import(lines: list[str]) -> None:
     assert sum(found.counts().values()) == len(found.lint)
 
 
+def test_codes_are_read_by_the_names_of_the_columns() -> None:
+    narrow = CODES.replace("FHIR,,,", "FHIR,,").replace("Code,,Display", "Code,Display")
+    narrow += "D,Debug,HL70103,,,,D,Debugging,http://x.test/103\nP,,,,text,,P,Plain,\nT,,,,,If so,T,Train,\n"
+    found = read_v2_tables([("HL7 Concept Map_ ProcessingID - Sheet1.csv", narrow)])
+    assert [one.split(",")[:6] for one in found.maps.splitlines()[1:]] == [
+        ["ProcessingID", "", "D", "D", "http://x.test/103", "Debugging"]
+    ]
+    assert not found.unreadable
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (NAME, "", "`Attribute` as column 10 and no `Data Type` as column 12"),
+        (NAME, "HL7 v2,,\nSort,Identifier,Name\n1,PID-5,Name\n", "`Attribute` as column 10"),
+        (NAME, HEAD.replace("Data Type", "Type"), "no `Data Type` as column 12"),
+        ("HL7 Concept Map_ X - Y.csv", "", "`Code`"),
+        ("HL7 Concept Map_ X - Y.csv", CODES.replace("FHIR,,,", "FHIR?,,,") + "F,,,,,,female,,Female,\n", "`Code`"),
+    ],
+)
+def test_a_table_without_its_columns_is_named_with_what_it_lacks(name: str, text: str, said: str) -> None:
+    found = read_v2_tables([(name, text)])
+    assert [(one.place, one.reason) for one in found.unreadable] == [(name, "columns-missing")]
+    assert said in found.unreadable[0].detail
+    assert not found.row_count + found.map_count
+
+
 def test_a_file_that_is_no_csv_is_named() -> None:
     found = read_v2_tables([(NAME, HEAD + "x" * 200_000)])
     assert [one.place for one in found.unreadable] == [NAME]
@@ -231,12 +266,15 @@ def test_the_command_writes_drafts_once_and_says_when_there_are_none(
     source.mkdir()
     (source / "binary.csv").write_bytes(b"\xff\xfe\x00")
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 1
-    assert "no official table" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no official table" in told
+    assert "binary.csv: byte 1 is not UTF-8" in told
     assert not target.exists()
     (source / NAME).write_text(HEAD + line("PID-5", "XPN", "name[1]", "HumanName"))
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["clean"], report["rows"], report["unreadable"]) == (1, 1, ["binary.csv"])
+    assert (report["clean"], report["rows"]) == (1, 1)
+    assert [one["file"] for one in report["unreadable"]] == ["binary.csv"]
     before = (target / "rows-v2.csv").read_bytes()
     (target / "maps-v2.csv").unlink()  # as a kill between the files leaves it
     assert main(["workbook", "import-v2-tables", str(source), "-o", str(target)]) == 0
@@ -257,4 +295,5 @@ def test_most_lines_of_the_official_tables_become_rows() -> None:
     assert (counts["clean"] + counts["repaired"]) / total >= 0.84
     assert found.row_count > 600
     assert found.map_count > 2000
+    assert all(one["system"] for one in csv.DictReader(found.maps.splitlines()))
     assert not found.unreadable

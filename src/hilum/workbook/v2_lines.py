@@ -15,6 +15,7 @@ __all__ = [
     "is_unit",
     "map_name",
     "mended",
+    "missing_columns",
     "plain",
     "read_line",
     "said_in",
@@ -59,6 +60,16 @@ class Line(Struct, frozen=True):
 def said_in(cells: Sequence[str], at: int) -> str:
     """A cell, its blanks and line breaks as one blank."""
     return " ".join(cells[at].split()) if at < len(cells) else ""
+
+
+_COLUMNS = {9: "Attribute", 11: "Data Type"}  # of HL7 FHIR; those of HL7 v2 have no heading in one of the files
+
+
+def missing_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Why a file is no segment table: the headings that its second line lacks, or ""."""
+    heads = lines[1] if len(lines) > 1 else []
+    missing = [f"`{name}` as column {at + 1}" for at, name in _COLUMNS.items() if not said_in(heads, at).endswith(name)]
+    return f"the second line names no {' and no '.join(missing)}" if missing else ""
 
 
 def read_line(table: str, number: int, cells: Sequence[str]) -> Line:

@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 
 from hilum.errors import ConfigError
 from hilum.mapping import columns_of, compile_workbook, read_workbook
+from hilum.workbook.v2_codes import read_codes
 from hilum.workbook.v2_conditions import Untranslatable, translate_condition
 from hilum.workbook.v2_lines import (
     FIELD,
@@ -27,9 +28,9 @@ from hilum.workbook.v2_lines import (
     is_unit,
     map_name,
     mended,
+    missing_columns,
     plain,
     read_line,
-    said_in,
     units_of,
 )
 from hilum.workbook.v2_targets import target_of
@@ -102,9 +103,14 @@ def read_v2_tables(files: Iterable[tuple[str, str]]) -> V2Tables:
             continue
         match, concept = _SEGMENT.search(name), _MAP.search(name)
         if concept is not None:
-            _read_map(map_name(concept[1]), lines, maps)
+            fault = read_codes(map_name(concept[1]), lines, maps)
         elif match is not None:
-            segments.append((name, match, lines))
+            fault = missing_columns(lines)
+            segments += [] if fault else [(name, match, lines)]
+        else:
+            continue
+        if fault:
+            result.unreadable.append(LintLine(name, "", "", "left-out", "columns-missing", fault))
     known = {name for name, _ in maps}
     for _, match, lines in segments:
         drafts += _read_segment(match, lines, known, result.lint)
@@ -123,25 +129,6 @@ def _csv(table: str, lines: Sequence[Mapping[str, str]]) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return out.getvalue()
-
-
-# -- code maps -------------------------------------------------------------------------------------------------
-
-
-def _read_map(name: str, lines: list[list[str]], maps: dict[tuple[str, str], dict[str, str]]) -> None:
-    """Entries without a condition; the first of a code is taken."""
-    for line in lines[2:]:
-        code, target = said_in(line, 0), said_in(line, 6)
-        if code and target and not said_in(line, 3) and not said_in(line, 5) and (name, code) not in maps:
-            maps[name, code] = {
-                "map": name,
-                "code": code,
-                "target": target,
-                "system": said_in(line, 9),
-                "display": said_in(line, 8),
-                "status": "draft",
-                "note": "official",
-            }
 
 
 # -- segments --------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def command(
     if not tables.is_dir():
         print(f"hilum: {tables} is no folder", file=sys.stderr)
         return USAGE
-    unread: list[str] = []
+    unread: list[tuple[str, str]] = []
     result = read_v2_tables(_files(tables, unread))
     if result.row_count:
         drafts = {name: text.encode() for name, text in zip(FILES, (result.rows, result.maps), strict=True)}
@@ -46,22 +46,25 @@ def command(
     return 0 if result.row_count else FINDINGS
 
 
-def _files(tables: Path, unread: list[str]) -> Iterator[tuple[str, str]]:
+def _files(tables: Path, unread: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     for path in sorted(tables.rglob("*.csv")):
         try:
             yield path.name, path.read_bytes().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError):
-            unread.append(path.name)
+        except OSError as error:
+            unread.append((path.name, error.strerror or "it cannot be opened"))
+        except UnicodeDecodeError as error:
+            unread.append((path.name, f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"))
 
 
-def _tell(result: V2Tables, unread: list[str], output: Path, *, as_json: bool) -> None:
+def _tell(result: V2Tables, unread: list[tuple[str, str]], output: Path, *, as_json: bool) -> None:
     counts = result.counts()
     total = sum(counts.values())
-    unreadable = [*unread, *(one.place for one in result.unreadable)]
+    unreadable = [*unread, *((one.place, one.detail) for one in result.unreadable)]
     if as_json:
         reasons = {fate: result.reasons(fate) for fate in ("repaired", "left-out")}
         facts = {"lines": total, **counts, "rows": result.row_count, "map_entries": result.map_count}
-        print_json({**facts, "unreadable": unreadable, "reasons": reasons, "lint": result.lint})
+        files = [{"file": name, "reason": why} for name, why in unreadable]
+        print_json({**facts, "unreadable": files, "reasons": reasons, "lint": result.lint})
         return
     if not total:
         print("no official table of a segment was found here")
@@ -73,7 +76,7 @@ def _tell(result: V2Tables, unread: list[str], output: Path, *, as_json: bool) -
             (fate, reason, count) for fate in ("repaired", "left-out") for reason, count in result.reasons(fate).items()
         ]
         print_table(("fate", "reason", "count"), rows, empty="")
-    for name in unreadable:
-        print(f"cannot be read: {name}")
+    for name, why in unreadable:
+        print(f"cannot be read: {name}: {why}")
     if result.row_count:
         print(f"wrote {result.row_count} draft rows and {result.map_count} map entries into {output}")
