@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -245,12 +246,16 @@ def _that_compile(
 
 def _in_parts(drafts: list[_Draft]) -> tuple[list[_Draft], list[LintLine]]:
     """All but the rows that write an element whole which more rows write in parts: only one of both compiles."""
-    targets = [row["target"] for row, _ in drafts]
+    whole_rows = Counter(row["target"] for row, _ in drafts)
+    part_rows: Counter[str] = Counter()
+    for target, count in whole_rows.items():
+        for dot in re.finditer(r"\.", target):
+            part_rows[target[: dot.start()]] += count
     kept, dropped = [], []
     for row, lint in drafts:
         whole = row["target"]
-        parts = sum(one.startswith(f"{whole}.") for one in targets)
-        if parts > targets.count(whole):
+        parts = part_rows[whole]
+        if parts > whole_rows[whole]:
             detail = f"{parts} other lines write this element in parts"
             dropped.append(LintLine(lint.place, lint.source, whole, "left-out", "check-target-invalid", detail))
         else:
