@@ -36,21 +36,21 @@ async def _told_and_settled(folder: Path) -> None:
     failed = folder / "inbox" / "failed"
     with open_folder(folder, create=True) as opened:
         assert await tell_of_refused_files(opened) == 0
-        refuse(folder, "doe.csv", "answered AR\nline 3 records-columns a column is missing\n", 100)
-        refuse(folder, "roe.csv", "records-columns a column is missing\n", 200)
+        refuse(folder, "doe.csv", "answered AR\nline 3 mary-ann records-key-missing a column is missing\n", 100)
+        refuse(folder, "roe.csv", "records-key-missing a column is missing\n", 200)
         refuse(folder, "a.hl7", "answered AR\n", 300)
-        (failed / "gone.csv.reason").write_text("records-columns a column is missing\n")  # its file was taken away
+        (failed / "gone.csv.reason").write_text("records-key-missing a column is missing\n")  # its file was taken away
         assert await tell_of_refused_files(opened) == 2
         assert await tell_of_refused_files(opened) == 0
         items = {item.message: item.owner for item in opened.repository.exceptions(code="file-refused")}
         assert items == {
-            "files of lab were refused (records-columns) and lie in `failed/` with their reasons": "laboratory",
+            "files of lab were refused (records-key-missing) and lie in `failed/` with their reasons": "laboratory",
             "files of lab were refused (files-refused) and lie in `failed/` with their reasons": "laboratory",
         }
         (failed / "a.hl7").unlink()
         assert await tell_of_refused_files(opened) == 0
         (left,) = opened.repository.exceptions(code="file-refused")
-        assert "records-columns" in left.message
+        assert "records-key-missing" in left.message
 
 
 def test_what_a_person_settled_is_told_again_only_of_another_file(folder: Path) -> None:
@@ -59,10 +59,10 @@ def test_what_a_person_settled_is_told_again_only_of_another_file(folder: Path) 
 
 async def _settled_by_a_person(folder: Path) -> None:
     with open_folder(folder, create=True) as opened:
-        refuse(folder, "doe.csv", "records-columns a column is missing\n", 100)
+        refuse(folder, "doe.csv", "records-key-missing a column is missing\n", 100)
         assert await tell_of_refused_files(opened) == 1
         (item,) = opened.repository.exceptions(code="file-refused")
         await opened.repository.settle(item.id, "ann", "known")
         assert await tell_of_refused_files(opened) == 0
-        refuse(folder, "roe.csv", "records-columns a column is missing\n", 200)
+        refuse(folder, "roe.csv", "records-key-missing a column is missing\n", 200)
         assert await tell_of_refused_files(opened) == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -34,13 +36,17 @@ async def housekeeping(opened: Opened) -> None:
     Trouble is logged, and tried again when it is due again: nothing depends on it.
     """
     for minute in itertools.count():
-        try:
-            await tell_of_refused_files(opened)
-            if minute % 60 == 0:
-                await _hourly(opened)
-        except HilumError as error:
-            log.warning("house could not be kept", code=error.code)
+        await _tried(tell_of_refused_files(opened))
+        if minute % 60 == 0:
+            await _tried(_hourly(opened))
         await asyncio.sleep(EVERY)
+
+
+async def _tried(work: Coroutine[Any, Any, object]) -> None:
+    try:
+        await work
+    except HilumError as error:
+        log.warning("house could not be kept", code=error.code)
 
 
 async def _hourly(opened: Opened) -> None:

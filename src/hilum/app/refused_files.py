@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from hilum.app.failure import page_of
 from hilum.app.opening import Opened
 from hilum.config import Tree
 from hilum.errors import NotFound
@@ -68,6 +69,5 @@ def _reasons(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _code(text: str) -> str:
-    """The code of the first finding; the line with the answer (`answered AR`) holds none."""
-    match = _FINDING.search(text)
-    return match[0] if match else "files-refused"
+    """The first code of hilum in the text; the line with the answer (`answered AR`) holds none."""
+    return next((word for word in _FINDING.findall(text) if page_of(word)), "files-refused")

@@ -97,7 +97,7 @@ def _named_twice(raw: bytes, found: dict[str, Any]) -> str:
         counted = Counter(name for name, _ in pairs)
         twice.extend(name for name, times in counted.items() if times > 1)
 
-    json.loads(raw, object_pairs_hook=look)
+    json.loads(raw, object_pairs_hook=look, parse_int=str, parse_float=str)
     return next((name for name in twice if name.isidentifier()), "?" if twice else "")
 
 
