@@ -14,12 +14,13 @@ from hilum.workbook import LOCK, Change, Import, lock_after
 __all__ = ["take"]
 
 _SHOWN = 200  # changes that are shown cell by cell
+_LONG = 600  # characters of a cell
 
 
 def take(opened: Reviewed, plan: Import, folder: Path, *, yes: bool, as_json: bool, before_writing: str = "") -> int:
     """Show the changes, ask, write; the exit status. `before_writing` is said while nothing is written yet."""
     if not as_json:
-        _show(plan.changes)
+        _show(plan.changes, whole=not plan.errors)
         for finding in plan.findings:
             print(line_of(finding))
     files: list[str] = []
@@ -49,9 +50,11 @@ def _outcome(changes: int, errors: int, files: list[str]) -> str:
     return "nothing was written: --yes writes it" if changes else "nothing was changed"
 
 
-def _show(changes: Sequence[Change]) -> None:
+def _show(changes: Sequence[Change], *, whole: bool) -> None:
+    """`whole`: every line could be compared."""
     columns = ("change", "line", "owner", "column", "before", "after")
-    print_table(columns, _rows(changes[:_SHOWN]), empty="no line differs")
+    empty = "no line differs" if whole else "no line is seen to differ: what could not be compared is said below"
+    print_table(columns, _rows(changes[:_SHOWN]), empty=empty)
     if more := Counter(f"{change.table} {change.kind}" for change in changes[_SHOWN:]):
         told = ", ".join(f"{count} of {name}" for name, count in more.items())
         print(f"... and {more.total()} more ({told}): --json has them all")
@@ -61,4 +64,9 @@ def _rows(changes: Iterable[Change]) -> Iterator[tuple[str, ...]]:
     for change in changes:
         yield change.kind, change.name, change.owner, "", "", f"({change.note})" if change.note else ""
         if change.kind != "removed":
-            yield from (("", "", "", cell.column, cell.before, cell.after) for cell in change.cells)
+            yield from (("", "", "", cell.column, _short(cell.before), _short(cell.after)) for cell in change.cells)
+
+
+def _short(text: str) -> str:
+    """A cell as people can take it in at once; `--json` has all of it."""
+    return text if len(text) <= _LONG else f"{text[:_LONG]}... ({len(text)} characters)"
